@@ -1,0 +1,1 @@
+"""A smart utility-meter head-end: reads in, validated and estimated, billed to the cent."""

@@ -1,0 +1,5 @@
+"""`python -m headend`."""
+
+from headend.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""Every exception the head-end raises on purpose.
+
+HeadendError
+├── InvalidInput          somebody gave us something wrong: says where, what was found, what was expected
+│   ├── InvalidConfig     … in a configuration file
+│   ├── InvalidTariff     … in a tariff file
+│   └── InvalidMessage    … in a message from the field
+├── CannotRate            a bill would be wrong, so there is none: says which price or read is missing
+├── BillingConflict       the clerk asked for something the ledger forbids (bill twice, change what is issued)
+├── NotFound              no such meter, account, statement …
+└── StoreBroken           stored bytes are not what was written (journal chain, block length, digest)
+"""
+
+from __future__ import annotations
+
+
+class HeadendError(Exception):
+    """The root: catching it catches what we foresaw, and nothing else."""
+
+
+class InvalidInput(HeadendError):
+    """Wrong input, in one line: where it stands, what was found, what was expected.
+
+    Parameters
+    ----------
+    where
+        file and key, or topic, or form field.
+    found
+        what stood there, already shortened for people.
+    expected
+        what would have been right.
+    """
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(f"{where}: found {found}, expected {expected}")
+        self.where = where
+        self.found = found
+        self.expected = expected
+
+
+class InvalidConfig(InvalidInput):
+    """A configuration file is wrong."""
+
+
+class InvalidTariff(InvalidInput):
+    """A tariff file is wrong."""
+
+
+class InvalidMessage(InvalidInput):
+    """A message from the field cannot be used; it goes to quarantine with this text."""
+
+
+class CannotRate(HeadendError):
+    """No bill rather than a wrong one: a price, or a read the bill needs, is missing."""
+
+
+class BillingConflict(HeadendError):
+    """What was asked would bill twice, or change what was issued."""
+
+
+class NotFound(HeadendError):
+    """Nothing goes by that name."""
+
+
+class StoreBroken(HeadendError):
+    """What was read back is not what was written."""

@@ -1,0 +1,219 @@
+"""Day blocks: the unit in which reads are validated, stored and scanned.
+
+One block is one channel of one meter on one UTC day; `Blocks` is a stack of `k` of them with the same interval length,
+so that every operation is an array operation over (k, n). An interval's place in its day is its time: nothing else
+carries it. `version` counts what has been stored for an interval (0: nothing yet), so a merge can tell a redelivery
+from a correction without knowing where either came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.reads.days import DAY_S
+from headend.reads.quality import IS_MEASURED, Quality
+
+#: "No register came with this interval." Registers themselves are never negative.
+NO_REGISTER = -1
+
+Int64s = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """`k` meter-channel-days of `n` intervals.
+
+    Parameters
+    ----------
+    interval_s
+        length of an interval [s]; n = 86,400 ÷ interval_s.
+    meter, channel, day
+        registry key, OBIS code and days since 1970 (UTC) of each block (k,).
+    values
+        whole Wh, var·h, dm³ or litre per interval (k, n); 0 where missing.
+    quality, flags
+        `Quality` and device `Flag`s per interval (k, n).
+    version
+        how many values were ever stored for the interval (k, n).
+    register
+        cumulative register at the end of the interval (k, n), or `NO_REGISTER`.
+    """
+
+    interval_s: int
+    meter: Int64s
+    channel: Int64s
+    day: Int64s
+    values: Int64s
+    quality: Bytes
+    flags: Bytes
+    version: Bytes
+    register: Int64s
+
+    def __len__(self) -> int:
+        return len(self.day)
+
+    @property
+    def start_s(self) -> Int64s:
+        """Begin of every interval, UTC [s since 1970] (k, n)."""
+        n = DAY_S // self.interval_s
+        return self.day[:, None] * DAY_S + np.arange(n, dtype=np.int64) * self.interval_s
+
+    @property
+    def present(self) -> Bools:
+        """Where there is a value (k, n)."""
+        return self.quality != Quality.MISSING
+
+    def take(self, rows: NDArray[np.intp] | Bools) -> Blocks:
+        """The chosen blocks, as a new stack."""
+        return replace(
+            self,
+            **{
+                name: getattr(self, name)[rows]
+                for name in ("meter", "channel", "day", "values", "quality", "flags", "version", "register")
+            },
+        )
+
+    @property
+    def keys(self) -> list[tuple[int, int, int]]:
+        """(day, meter, channel) of each block: its key in the store."""
+        return list(zip(self.day.tolist(), self.meter.tolist(), self.channel.tolist(), strict=True))
+
+
+def empty_blocks(interval_s: int, meter: Int64s, channel: Int64s, day: Int64s) -> Blocks:
+    """Blocks of which every interval is missing."""
+    shape = (len(day), DAY_S // interval_s)
+    return Blocks(
+        interval_s,
+        meter,
+        channel,
+        day,
+        np.zeros(shape, np.int64),
+        np.zeros(shape, np.uint8),
+        np.zeros(shape, np.uint8),
+        np.zeros(shape, np.uint8),
+        np.full(shape, NO_REGISTER, np.int64),
+    )
+
+
+def pack(
+    interval_s: int,
+    meter: Int64s,
+    channel: Int64s,
+    start_s: Int64s,
+    values: Int64s,
+    present: Bools,
+    flags: Bytes,
+    register: Int64s,
+) -> list[Blocks]:
+    """Loose reads, in the order they came, into day blocks of raw reads.
+
+    All arrays are (r,), one element a read; `present` is False for an interval the meter knows it missed. An
+    interval that came twice cannot be in one block twice, so the answer is a list: the first stack holds each
+    interval's first read, the second its second … Almost always there is one.
+    """
+    stacks: list[Blocks] = []
+    left = np.arange(len(start_s))
+    while len(left):
+        _, first = np.unique(np.stack([meter[left], channel[left], start_s[left]]), axis=1, return_index=True)
+        now = left[first]
+        keys, block = np.unique(
+            np.stack([meter[now], channel[now], start_s[now] // DAY_S]), axis=1, return_inverse=True
+        )
+        stack = empty_blocks(interval_s, keys[0], keys[1], keys[2])
+        at = block.reshape(-1), (start_s[now] % DAY_S) // interval_s
+        stack.values[at] = np.where(present[now], values[now], 0)
+        stack.quality[at] = np.where(present[now], Quality.RAW, Quality.MISSING)
+        stack.flags[at] = flags[now]
+        stack.register[at] = register[now]
+        stacks.append(stack)
+        left = np.delete(left, first)
+    return stacks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merged:
+    """What became of incoming blocks.
+
+    Parameters
+    ----------
+    blocks
+        the day blocks to store.
+    stored
+        intervals that had no value before (k, n).
+    replaced
+        intervals whose earlier version goes to the history (k, n).
+    duplicates
+        intervals that came again and changed nothing (k, n).
+    """
+
+    blocks: Blocks
+    stored: Bools
+    replaced: Bools
+    duplicates: Bools
+
+
+def contested(stored: Blocks, incoming: Blocks) -> Bools:
+    """Intervals for which the history must be asked before a merge (k, n).
+
+    Only where a value stands that already replaced another can what arrives be that other one, delivered again.
+    """
+    differs = (incoming.values != stored.values) | ~IS_MEASURED[stored.quality]
+    return incoming.present & stored.present & differs & (stored.version > 1)
+
+
+def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
+    """Incoming reads over what is stored (same keys, same order).
+
+    A read for an interval without value is stored. The same value again is a duplicate, unless what stands is an
+    estimate or an edit: an actual read replaces those whatever its value. Another value is a new version.
+
+    Parameters
+    ----------
+    redelivered
+        intervals whose incoming value was superseded before (k, n): they are duplicates.
+    """
+    arrives = incoming.present & ~redelivered
+    new = arrives & ~stored.present
+    standing = arrives & stored.present
+    replaced = standing & ((incoming.values != stored.values) | ~IS_MEASURED[stored.quality])
+    taken = new | replaced
+    return Merged(
+        blocks=replace(
+            stored,
+            values=np.where(taken, incoming.values, stored.values),
+            quality=np.where(taken, incoming.quality, stored.quality),
+            flags=np.where(taken, incoming.flags, stored.flags | incoming.flags),
+            version=_next_version(stored.version, taken),
+            register=np.where(incoming.register != NO_REGISTER, incoming.register, stored.register),
+        ),
+        stored=new,
+        replaced=replaced,
+        duplicates=incoming.present & ~taken,
+    )
+
+
+def supersede(stored: Blocks, values: Int64s, quality: Bytes) -> Merged:
+    """Validation's own versions: other values or no value become new versions, a better quality alone does not.
+
+    Parameters
+    ----------
+    values, quality
+        what should stand from now on (k, n).
+    """
+    changed = (values != stored.values) | (stored.present != (quality != Quality.MISSING))
+    return Merged(
+        blocks=replace(stored, values=values, quality=quality, version=_next_version(stored.version, changed)),
+        stored=changed & ~stored.present,
+        replaced=changed & stored.present,
+        duplicates=np.zeros_like(changed),
+    )
+
+
+def _next_version(version: Bytes, taken: Bools) -> Bytes:
+    # The 255th version of one hour stays number 255: the history tells them apart by time.
+    return np.where(taken & (version < 255), version + np.uint8(1), version).astype(np.uint8)

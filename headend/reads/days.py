@@ -1,0 +1,136 @@
+"""Days and months as people have them, cut from UTC.
+
+Inside, time is UTC seconds since 1970 and a day is a UTC day. Only bills, reports and pages need local days; those have
+23, 24 or 25 hours, and the zone is asked, never assumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.errors import InvalidInput
+
+DAY_S = 86_400
+EPOCH = date(1970, 1, 1)
+
+Int64s = NDArray[np.int64]
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The IANA time zone of that name; raises `InvalidInput`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput("timezone", repr(name), "an IANA time zone such as Europe/Berlin") from None
+
+
+def seconds(moment: datetime) -> int:
+    """Whole seconds since 1970 of an aware moment."""
+    return int(moment.timestamp())
+
+
+def moment(epoch_s: int) -> datetime:
+    """The aware UTC moment of `epoch_s` seconds since 1970."""
+    return datetime.fromtimestamp(int(epoch_s), tz=UTC)
+
+
+def day_number(day: date) -> int:
+    """Days since 1970-01-01."""
+    return (day - EPOCH).days
+
+
+def day_of(number: int) -> date:
+    """The date `number` days after 1970-01-01."""
+    return EPOCH + timedelta(days=int(number))
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """UTC moment at which the local day begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def hours_in_day(day: date, zone: ZoneInfo) -> float:
+    """Length of the local day: 23, 24 or 25 hours (23.5 and 24.5 where the zone shifts by half an hour)."""
+    return (midnight(day + timedelta(days=1), zone) - midnight(day, zone)).total_seconds() / 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Local days `first` up to and without `end`, in one zone: what a bill covers."""
+
+    first: date
+    end: date
+    zone: ZoneInfo
+
+    @classmethod
+    def month(cls, text: str, zone: ZoneInfo) -> Period:
+        """The calendar month `YYYY-MM`; raises `InvalidInput`."""
+        try:
+            first = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+        except ValueError:
+            raise InvalidInput("period", repr(text), "a month such as 2026-10") from None
+        return cls(first, (first.replace(day=28) + timedelta(days=4)).replace(day=1), zone)
+
+    @property
+    def days(self) -> int:
+        """Number of local days."""
+        return (self.end - self.first).days
+
+    @property
+    def start_utc(self) -> datetime:
+        """Moment the first day begins."""
+        return midnight(self.first, self.zone)
+
+    @property
+    def end_utc(self) -> datetime:
+        """Moment the last day ends."""
+        return midnight(self.end, self.zone)
+
+    def intervals(self, interval_s: int) -> int:
+        """How many intervals the period must have."""
+        return (seconds(self.end_utc) - seconds(self.start_utc)) // interval_s
+
+    def within(self, first: date, end: date | None) -> Period | None:
+        """The part of this period from `first` up to and without `end` (None: open); None where there is none."""
+        a, b = max(self.first, first), min(self.end, end or self.end)
+        return Period(a, b, self.zone) if a < b else None
+
+
+def previous_month(day: date) -> str:
+    """`YYYY-MM` of the month before that of `day`."""
+    return (day.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+
+
+@lru_cache(maxsize=64)
+def _utc_offsets(zone_key: str, first_hour: int, n_hours: int) -> Int64s:
+    """Seconds east of UTC, for each half hour (n_hours × 2,)."""
+    zone = ZoneInfo(zone_key)
+    return np.fromiter(
+        (
+            int(datetime.fromtimestamp(first_hour * 3600 + half * 1800, tz=zone).utcoffset().total_seconds())  # type: ignore[union-attr]
+            for half in range(n_hours * 2)
+        ),
+        dtype=np.int64,
+        count=n_hours * 2,
+    )
+
+
+def local_seconds(start_s: int, n: int, interval_s: int, zone: ZoneInfo) -> Int64s:
+    """Local wall clock of `n` intervals, as seconds since 1970-01-01 00:00 local (n,).
+
+    Parameters
+    ----------
+    start_s
+        begin of the first interval, UTC [s].
+    """
+    starts = start_s + interval_s * np.arange(n, dtype=np.int64)
+    first_hour = start_s // 3600
+    n_hours = int(starts[-1] // 3600 - first_hour + 1) if n else 0
+    offsets = _utc_offsets(zone.key, int(first_hour), n_hours)
+    return starts + offsets[(starts - first_hour * 3600) // 1800] if n else starts

@@ -1,0 +1,116 @@
+"""Load profiles: many channels side by side over one stretch of time, cut to the interval.
+
+Blocks are how reads are kept; a load profile is how they are used. Row r, column c is the interval that begins at
+`start_s + c × interval_s` of channel r.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.reads.blocks import NO_REGISTER, Blocks
+from headend.reads.days import DAY_S
+from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED, Quality
+
+Int64s = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadProfiles:
+    """`k` channels over `n` intervals.
+
+    Parameters
+    ----------
+    interval_s
+        length of an interval [s].
+    start_s
+        begin of the first interval, UTC [s since 1970].
+    meter, channel
+        registry key and OBIS code of each row (k,).
+    values
+        whole base units per interval (k, n); 0 where missing.
+    quality
+        `Quality` per interval (k, n).
+    register
+        cumulative register at the interval's end (k, n), `NO_REGISTER` where none came.
+    """
+
+    interval_s: int
+    start_s: int
+    meter: Int64s
+    channel: Int64s
+    values: Int64s
+    quality: Bytes
+    register: Int64s
+
+    def __len__(self) -> int:
+        return len(self.meter)
+
+    @property
+    def billable(self) -> NDArray[np.bool_]:
+        """Rows of which every interval may stand on a bill (k,)."""
+        return np.asarray(IS_BILLABLE[self.quality].all(axis=1))
+
+    @property
+    def estimated(self) -> Int64s:
+        """Estimated intervals per row (k,)."""
+        return IS_ESTIMATED[self.quality].sum(axis=1, dtype=np.int64)
+
+    @property
+    def missing(self) -> Int64s:
+        """Missing intervals per row (k,)."""
+        return (self.quality == Quality.MISSING).sum(axis=1, dtype=np.int64)
+
+    def row(self, meter: int, channel: int) -> int:
+        """Index of one channel's row; raises `KeyError`."""
+        found = np.flatnonzero((self.meter == meter) & (self.channel == channel))
+        if not len(found):
+            raise KeyError((meter, channel))
+        return int(found[0])
+
+
+def lay_out(blocks: Blocks, keys: list[tuple[int, int]], start_s: int, end_s: int) -> LoadProfiles:
+    """Blocks of whole UTC days, laid side by side and cut to [start_s, end_s).
+
+    Parameters
+    ----------
+    blocks
+        any number of day blocks of the wanted channels, one per channel and day at most.
+    keys
+        (meter, channel) of each row of the result; a row without blocks is all missing.
+    """
+    first_day, last_day = start_s // DAY_S, -(-end_s // DAY_S)
+    n_days, per_day = last_day - first_day, DAY_S // blocks.interval_s
+    shape = (len(keys), n_days, per_day)
+    values = np.zeros(shape, dtype=np.int64)
+    quality = np.zeros(shape, dtype=np.uint8)
+    register = np.full(shape, NO_REGISTER, dtype=np.int64)
+    row_of = {key: row for row, key in enumerate(keys)}
+    rows = np.fromiter(
+        (row_of.get(key, -1) for key in zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)),
+        dtype=np.int64,
+        count=len(blocks),
+    )
+    wanted = (rows >= 0) & (blocks.day >= first_day) & (blocks.day < last_day)
+    at = rows[wanted], blocks.day[wanted] - first_day
+    values[at], quality[at], register[at] = (
+        blocks.values[wanted],
+        blocks.quality[wanted],
+        blocks.register[wanted],
+    )
+    first = (start_s - first_day * DAY_S) // blocks.interval_s
+    cut = slice(first, first + (end_s - start_s) // blocks.interval_s)
+    flat = len(keys), n_days * per_day
+    return LoadProfiles(
+        blocks.interval_s,
+        start_s,
+        np.array([meter for meter, _ in keys], dtype=np.int64),
+        np.array([channel for _, channel in keys], dtype=np.int64),
+        values.reshape(flat)[:, cut],
+        quality.reshape(flat)[:, cut],
+        register.reshape(flat)[:, cut],
+    )
