@@ -18,7 +18,7 @@ class HeadendError(Exception):
     """The root: catching it catches what we foresaw, and nothing else."""
 
 
-class InvalidInput(HeadendError):
+class InvalidInput(HeadendError, ValueError):
     """Wrong input, in one line: where it stands, what was found, what was expected.
 
     Parameters

@@ -6,6 +6,7 @@ Blocks are how reads are kept; a load profile is how they are used. Row r, colum
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,43 +74,41 @@ class LoadProfiles:
         return int(found[0])
 
 
-def lay_out(blocks: Blocks, keys: list[tuple[int, int]], start_s: int, end_s: int) -> LoadProfiles:
+def lay_out(
+    stacks: Iterable[Blocks], keys: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int
+) -> LoadProfiles:
     """Blocks of whole UTC days, laid side by side and cut to [start_s, end_s).
 
     Parameters
     ----------
-    blocks
-        any number of day blocks of the wanted channels, one per channel and day at most.
+    stacks
+        day blocks with intervals of `interval_s`; those of other channels or days are passed over.
     keys
         (meter, channel) of each row of the result; a row without blocks is all missing.
     """
-    first_day, last_day = start_s // DAY_S, -(-end_s // DAY_S)
-    n_days, per_day = last_day - first_day, DAY_S // blocks.interval_s
-    shape = (len(keys), n_days, per_day)
+    first_day, end_day = start_s // DAY_S, -(-end_s // DAY_S)
+    shape = len(keys), end_day - first_day, DAY_S // interval_s
     values = np.zeros(shape, dtype=np.int64)
     quality = np.zeros(shape, dtype=np.uint8)
     register = np.full(shape, NO_REGISTER, dtype=np.int64)
     row_of = {key: row for row, key in enumerate(keys)}
-    rows = np.fromiter(
-        (row_of.get(key, -1) for key in zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)),
-        dtype=np.int64,
-        count=len(blocks),
-    )
-    wanted = (rows >= 0) & (blocks.day >= first_day) & (blocks.day < last_day)
-    at = rows[wanted], blocks.day[wanted] - first_day
-    values[at], quality[at], register[at] = (
-        blocks.values[wanted],
-        blocks.quality[wanted],
-        blocks.register[wanted],
-    )
-    first = (start_s - first_day * DAY_S) // blocks.interval_s
-    cut = slice(first, first + (end_s - start_s) // blocks.interval_s)
-    flat = len(keys), n_days * per_day
+    for blocks in stacks:
+        channels = zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)
+        rows = np.fromiter((row_of.get(key, -1) for key in channels), dtype=np.int64, count=len(blocks))
+        wanted = (rows >= 0) & (blocks.day >= first_day) & (blocks.day < end_day)
+        at = rows[wanted], blocks.day[wanted] - first_day
+        values[at] = blocks.values[wanted]
+        quality[at] = blocks.quality[wanted]
+        register[at] = blocks.register[wanted]
+    first = (start_s - first_day * DAY_S) // interval_s
+    cut = slice(first, first + (end_s - start_s) // interval_s)
+    meter, channel = np.array(keys, dtype=np.int64).reshape(-1, 2).T
+    flat = len(keys), shape[1] * shape[2]
     return LoadProfiles(
-        blocks.interval_s,
+        interval_s,
         start_s,
-        np.array([meter for meter, _ in keys], dtype=np.int64),
-        np.array([channel for _, channel in keys], dtype=np.int64),
+        meter,
+        channel,
         values.reshape(flat)[:, cut],
         quality.reshape(flat)[:, cut],
         register.reshape(flat)[:, cut],

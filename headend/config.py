@@ -1,0 +1,211 @@
+"""Settings: typed, read from TOML, every default in the shipped `config/headend.toml`.
+
+What a file leaves out comes from the shipped one, what the environment says (`HEADEND_SECTION__KEY`) goes before both.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from headend.errors import InvalidConfig, InvalidInput
+from headend.reads.days import zone_named
+
+T = TypeVar("T")
+
+Seconds = Annotated[int, Field(gt=0, le=10 * 365 * 86_400)]
+Count = Annotated[int, Field(gt=0, le=10_000_000)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+def _zone(name: str) -> str:
+    return zone_named(name).key
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SiteSettings(_Section):
+    """The utility itself."""
+
+    name: str
+    timezone: Annotated[str, AfterValidator(_zone)]
+    address: tuple[str, ...]
+    registry: str
+    tariffs: str
+    rules: str
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of pages and jobs."""
+        return ZoneInfo(self.timezone)
+
+
+class DataSettings(_Section):
+    """Where everything is kept."""
+
+    directory: Path
+    journal_url: str
+    site_url: str
+
+
+class MqttSettings(_Section):
+    """The broker and how to speak to it."""
+
+    embedded: bool
+    host: str
+    port: Port
+    protocol: Literal["3.1.1", "5"]
+    client_id: Annotated[str, Field(min_length=1)]
+    username: str
+    password: str
+    session_expiry_s: Seconds
+    keepalive_s: Seconds
+
+
+class CollectSettings(_Section):
+    """From the field to the journal."""
+
+    queue: Count
+    commit_messages: Count
+    acknowledge_every_ms: Annotated[int, Field(ge=0, le=60_000)]
+    max_message_bytes: Annotated[int, Field(ge=1_024, le=256 * 1024 * 1024)]
+
+
+class ProcessSettings(_Section):
+    """From the journal to the interval store."""
+
+    batch_messages: Count
+    poll_ms: Annotated[int, Field(gt=0, le=60_000)]
+    future_s: Seconds
+
+
+class JobSettings(_Section):
+    """What happens by itself."""
+
+    settle_every_s: Seconds
+    bill_every_s: Seconds
+    bill_on_day: Annotated[int, Field(ge=1, le=28)]
+
+
+class WebSettings(_Section):
+    """Pages and API."""
+
+    host: str
+    port: Port
+    session_hours: Annotated[int, Field(gt=0, le=24 * 30)]
+
+
+class LogSettings(_Section):
+    """What is said about it all."""
+
+    format: Literal["text", "json"]
+    level: Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """All settings of one head-end."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADEND_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    site: SiteSettings
+    data: DataSettings
+    mqtt: MqttSettings
+    collect: CollectSettings
+    process: ProcessSettings
+    jobs: JobSettings
+    web: WebSettings
+    log: LogSettings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the files."""
+        return env_settings, init_settings
+
+    @property
+    def journal_url(self) -> str:
+        """Where the journal is."""
+        return self.data.journal_url or f"sqlite:///{self.data.directory / 'journal.db'}"
+
+    @property
+    def site_url(self) -> str:
+        """Where the site database is."""
+        return self.data.site_url or f"sqlite:///{self.data.directory / 'site.db'}"
+
+
+def shipped(name: str) -> Path:
+    """A file or folder of the shipped configuration, from the wheel or from a checkout."""
+    package = Path(__file__).parent
+    inside = package / "_config"
+    return (inside if inside.is_dir() else package.parent / "config") / name
+
+
+def beside(config: Path | None, name: str) -> Path:
+    """A file or folder the settings name: beside the configuration file, else among the shipped ones."""
+    if config is not None and (config.parent / name).exists():
+        return config.parent / name
+    return shipped(name)
+
+
+def load_settings(path: Path | None = None, overrides: dict[str, dict[str, Any]] | None = None) -> Settings:
+    """Settings from the shipped file, then `path`, then `overrides`, then the environment.
+
+    Raises
+    ------
+    InvalidConfig
+        with file and key of the first thing that is wrong.
+    """
+    values = read_toml(shipped("headend.toml"))
+    for extra in (read_toml(path) if path else {}, overrides or {}):
+        for section, keys in extra.items():
+            if isinstance(keys, dict) and isinstance(values.get(section), dict):
+                values[section] = {**values[section], **keys}
+            else:
+                values[section] = keys
+    return checked(str(path or "headend.toml"), lambda: Settings(**values))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as it is; raises `InvalidConfig`."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidConfig(str(path), str(error), "a readable TOML file") from None
+
+
+def checked(where: str, build: Callable[[], T]) -> T:
+    """What `build` makes; pydantic's first complaint becomes one line with file and key."""
+    try:
+        return build()
+    except ValidationError as error:
+        complaint: Any = error.errors()[0]
+        key = ".".join(str(part) for part in complaint["loc"]) or "file"
+        cause = complaint.get("ctx", {}).get("error")
+        if isinstance(cause, InvalidInput):
+            raise InvalidConfig(f"{where}: {key}", cause.found, cause.expected) from None
+        found = "nothing" if complaint["type"] == "missing" else repr(complaint["input"])[:80]
+        expected = _IN_OUR_WORDS.get(complaint["type"]) or complaint["msg"].removeprefix("Value error, ")
+        raise InvalidConfig(f"{where}: {key}", found, expected.removeprefix("Input should be ")) from None
+
+
+_IN_OUR_WORDS = {"extra_forbidden": "a key that the shipped file has", "missing": "a value"}

@@ -1,0 +1,1 @@
+"""Who and what there is: accounts, usage points, meters, gateways, agreements, users."""

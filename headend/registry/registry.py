@@ -1,0 +1,214 @@
+"""The registry: what is enrolled, who has it, and what it is allowed to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, Row, select
+
+from headend.billing.agreements import Account, Agreement
+from headend.errors import NotFound
+from headend.reads.channels import Channel
+from headend.reads.days import seconds
+from headend.registry.site_file import SiteFile
+from headend.store import tables as t
+from headend.store.database import upsert
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledChannel:
+    """A channel the head-end expects reads from.
+
+    Parameters
+    ----------
+    meter, meter_name
+        registry key, and the name on the wire.
+    max_per_interval
+        what the connection can physically carry in one interval [base units].
+    register_digits
+        the cumulative register rolls over at 10 ** register_digits.
+    installed_s, removed_s
+        when it began and ended to measure [s since 1970]; None: still does.
+    """
+
+    meter: int
+    meter_name: str
+    channel: Channel
+    gateway: str | None
+    interval_s: int
+    max_per_interval: int
+    register_digits: int
+    usage_point: str
+    timezone: str
+    customer_class: str
+    installed_s: int
+    removed_s: int | None
+
+
+def enrol(tx: Connection, site: SiteFile) -> None:
+    """Add or change what the site file names."""
+    upsert(tx, t.gateway, [{"name": name, "messages": 0} for name in _unseen(tx, site.gateways)])
+    upsert(
+        tx,
+        t.usage_point,
+        [{"id": p.id, "timezone": p.timezone, "address": p.address} for p in site.usage_points],
+    )
+    known = {row.name: row.id for row in tx.execute(select(t.meter.c.name, t.meter.c.id))}
+    next_id = max(known.values(), default=0) + 1
+    for place, row in enumerate(row for row in site.meters if row.meter not in known):
+        known[row.meter] = next_id + place
+    upsert(
+        tx,
+        t.meter,
+        [{"id": known[m.meter], "name": m.meter, "commodity": m.commodity, "gateway": m.gateway} for m in site.meters],
+    )
+    upsert(
+        tx,
+        t.installation,
+        [
+            {
+                "meter_id": known[m.meter],
+                "installed_s": seconds(m.installed),
+                "usage_point_id": m.usage_point,
+                "removed_s": None,
+            }
+            for m in site.meters
+        ],
+    )
+    upsert(
+        tx,
+        t.meter_channel,
+        [
+            {
+                "meter_id": known[m.meter],
+                "channel": Channel.parse(c.channel).code,
+                "interval_s": c.interval_s,
+                "max_per_interval": c.max_per_interval,
+                "register_digits": c.register_digits,
+            }
+            for m in site.meters
+            for c in m.channels
+        ],
+    )
+    upsert(
+        tx,
+        t.account,
+        [{"id": a.id, "name": a.name, "customer_class": a.customer_class, "locale": a.locale} for a in site.accounts],
+    )
+    upsert(
+        tx,
+        t.service_agreement,
+        [
+            {
+                "id": f"{a.id}/{g.usage_point}/{g.commodity}/{g.valid_from}",
+                "account_id": a.id,
+                "usage_point_id": g.usage_point,
+                "commodity": g.commodity,
+                "tariff_id": g.tariff,
+                "valid_from": g.valid_from.isoformat(),
+                "valid_to": g.valid_to.isoformat() if g.valid_to else None,
+            }
+            for a in site.accounts
+            for g in a.agreements
+        ],
+    )
+
+
+def _unseen(tx: Connection, gateways: tuple[str, ...]) -> list[str]:
+    seen = set(tx.execute(select(t.gateway.c.name)).scalars())
+    return [name for name in gateways if name not in seen]
+
+
+def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[EnrolledChannel]:
+    """Every channel in service, or those of one meter; by meter name."""
+    holder = (
+        select(t.service_agreement.c.usage_point_id, t.account.c.customer_class)
+        .join(t.account, t.account.c.id == t.service_agreement.c.account_id)
+        .distinct()
+        .subquery()
+    )
+    query = (
+        select(
+            t.meter.c.id,
+            t.meter.c.name,
+            t.meter_channel.c.channel,
+            t.meter.c.gateway,
+            t.meter_channel.c.interval_s,
+            t.meter_channel.c.max_per_interval,
+            t.meter_channel.c.register_digits,
+            t.usage_point.c.id.label("usage_point"),
+            t.usage_point.c.timezone,
+            holder.c.customer_class,
+            t.installation.c.installed_s,
+            t.installation.c.removed_s,
+        )
+        .join(t.meter_channel, t.meter_channel.c.meter_id == t.meter.c.id)
+        .join(t.installation, t.installation.c.meter_id == t.meter.c.id)
+        .join(t.usage_point, t.usage_point.c.id == t.installation.c.usage_point_id)
+        .join(holder, holder.c.usage_point_id == t.usage_point.c.id, isouter=True)
+        .order_by(t.meter.c.name, t.meter_channel.c.channel)
+    )
+    if meter is not None:
+        query = query.where(t.meter.c.name == meter)
+    found = {}
+    for row in tx.execute(query):
+        found[row.id, row.channel] = EnrolledChannel(
+            row.id,
+            row.name,
+            Channel(row.channel),
+            row.gateway,
+            row.interval_s,
+            row.max_per_interval,
+            row.register_digits,
+            row.usage_point,
+            row.timezone,
+            row.customer_class or "residential",
+            row.installed_s,
+            row.removed_s,
+        )
+    return list(found.values())
+
+
+def channels_of(tx: Connection, meter: str) -> list[EnrolledChannel]:
+    """The channels of one meter by name; raises `NotFound`."""
+    found = enrolled_channels(tx, meter=meter)
+    if not found:
+        raise NotFound(f"no meter is called {meter!r}")
+    return found
+
+
+_AGREEMENTS = (
+    select(t.service_agreement, t.account, t.usage_point.c.address, t.usage_point.c.timezone)
+    .join(t.account, t.account.c.id == t.service_agreement.c.account_id)
+    .join(t.usage_point, t.usage_point.c.id == t.service_agreement.c.usage_point_id)
+    .order_by(t.service_agreement.c.account_id, t.service_agreement.c.id)
+)
+
+
+def agreements(tx: Connection, *, account: str | None = None) -> list[Agreement]:
+    """Every service agreement, or those of one account; by account."""
+    query = _AGREEMENTS if account is None else _AGREEMENTS.where(t.service_agreement.c.account_id == account)
+    return [_agreement(row) for row in tx.execute(query)]
+
+
+def _agreement(row: Row[tuple[object, ...]]) -> Agreement:
+    return Agreement(
+        row.id,
+        Account(row.account_id, row.name, row.customer_class, row.locale),
+        row.usage_point_id,
+        row.address,
+        row.timezone,
+        row.commodity,
+        row.tariff_id,
+        date.fromisoformat(row.valid_from),
+        date.fromisoformat(row.valid_to) if row.valid_to else None,
+    )
+
+
+def account_named(tx: Connection, account: str) -> Account:
+    """One account; raises `NotFound`."""
+    row = tx.execute(select(t.account).where(t.account.c.id == account)).first()
+    if row is None:
+        raise NotFound(f"no account is called {account!r}")
+    return Account(*row)

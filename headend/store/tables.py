@@ -1,0 +1,257 @@
+"""Every table, on one page. Changed only together with a migration under `migrations/`.
+
+Two databases, so that the collector's group commit never waits for anybody else's transaction: the *journal* holds
+what arrived, the *site* holds everything that is made of it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# SQLite counts rows up by itself only where the key is INTEGER.
+_BIG_KEY = BigInteger().with_variant(Integer, "sqlite")
+
+journal = MetaData(naming_convention=_NAMES)
+site = MetaData(naming_convention=_NAMES)
+
+# ---- journal -------------------------------------------------------------------------------------------------------
+
+entry = Table(
+    "entry",
+    journal,
+    Column("offset", _BIG_KEY, primary_key=True, autoincrement=False),
+    Column("received_us", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),  # of the message as it came; `payload` is cut when it was too large
+    Column("chain", LargeBinary, nullable=False),  # sha256 over the entry and the chain before it
+)
+
+gateway_sequence = Table(
+    "gateway_sequence",
+    journal,
+    Column("gateway", Text, primary_key=True),
+    Column("window", Text, nullable=False),  # JSON of SequenceWindow
+)
+
+# ---- site: registry ------------------------------------------------------------------------------------------------
+
+gateway = Table(
+    "gateway",
+    site,
+    Column("name", Text, primary_key=True),
+    Column("first_seen_s", BigInteger),
+    Column("last_seen_s", BigInteger),
+    Column("online", Boolean),
+    Column("clock_offset_s", Integer),
+    Column("messages", BigInteger, nullable=False, default=0),
+)
+
+account = Table(
+    "account",
+    site,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("customer_class", Text, nullable=False),
+    Column("locale", String(16), nullable=False),
+)
+
+usage_point = Table(
+    "usage_point",
+    site,
+    Column("id", Text, primary_key=True),
+    Column("timezone", Text, nullable=False),
+    Column("address", Text, nullable=False),
+)
+
+meter = Table(
+    "meter",
+    site,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("commodity", Text, nullable=False),
+    Column("gateway", Text),  # null: any gateway may report it
+)
+
+meter_channel = Table(
+    "meter_channel",
+    site,
+    Column("meter_id", ForeignKey("meter.id"), primary_key=True),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("max_per_interval", BigInteger, nullable=False),
+    Column("register_digits", SmallInteger, nullable=False),
+)
+
+installation = Table(
+    "installation",
+    site,
+    Column("meter_id", ForeignKey("meter.id"), primary_key=True),
+    Column("installed_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("usage_point_id", ForeignKey("usage_point.id"), nullable=False, index=True),
+    Column("removed_s", BigInteger),
+)
+
+service_agreement = Table(
+    "service_agreement",
+    site,
+    Column("id", Text, primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("usage_point_id", ForeignKey("usage_point.id"), nullable=False),
+    Column("commodity", Text, nullable=False),
+    Column("tariff_id", Text, nullable=False),
+    Column("valid_from", String(10), nullable=False),
+    Column("valid_to", String(10)),
+)
+
+user = Table(
+    "user_account",
+    site,
+    Column("login", Text, primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("account_id", ForeignKey("account.id")),
+    Column("password_hash", Text, nullable=False),
+)
+
+# ---- site: reads ---------------------------------------------------------------------------------------------------
+
+# The day comes first in the key: what arrives together lies together.
+day_block = Table(
+    "day_block",
+    site,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("meter", Integer, primary_key=True, autoincrement=False),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("settled", Boolean, nullable=False),
+    Column("present", SmallInteger, nullable=False),
+    Column("estimated", SmallInteger, nullable=False),
+    Column("reads", LargeBinary, nullable=False),  # int32 or int64, little-endian
+    Column("quality", LargeBinary, nullable=False),
+    Column("version", LargeBinary),  # null: 1 where there is a value
+    Column("flags", LargeBinary),  # null: all zero
+    Column("register", LargeBinary),  # null: none; else uint16 places, then int64 registers
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_day_block_open",
+    day_block.c.day,
+    sqlite_where=day_block.c.settled.is_(False),
+    postgresql_where=day_block.c.settled.is_(False),
+)
+
+interval_history = Table(
+    "interval_history",
+    site,
+    Column("meter", Integer, primary_key=True, autoincrement=False),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", SmallInteger, primary_key=True, autoincrement=False),
+    Column("superseded_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+    Column("quality", SmallInteger, nullable=False),
+    Column("superseded_by", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+finding = Table(
+    "finding",
+    site,
+    Column("meter", Integer, primary_key=True, autoincrement=False),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("rule", String(8), primary_key=True),
+    Column("severity", String(8), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("rule_set", Text, nullable=False),
+    Column("found_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+quarantine = Table(
+    "quarantine",
+    site,
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("block", Integer, primary_key=True, autoincrement=False),  # -1: the whole message
+    Column("received_us", BigInteger, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("excerpt", Text, nullable=False),
+    Column("released", Boolean, nullable=False),
+)
+
+# One row: how far the journal is processed and what became of it, advanced in the same transaction as the reads.
+checkpoint = Table(
+    "checkpoint",
+    site,
+    Column("name", String(16), primary_key=True),
+    Column("offset", BigInteger, nullable=False),
+    Column("reads_stored", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("replaced", BigInteger, nullable=False),
+)
+
+# ---- site: billing -------------------------------------------------------------------------------------------------
+
+bill_cycle = Table(
+    "bill_cycle",
+    site,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("period", String(7), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("agreements", Integer, nullable=False, default=0),
+    UniqueConstraint("name", "period"),
+)
+
+statement = Table(
+    "statement",
+    site,
+    Column("id", Text, primary_key=True),
+    Column("cycle_id", ForeignKey("bill_cycle.id"), nullable=False, index=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("period", String(7), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("total", String(24), nullable=False),
+    Column("document", LargeBinary, nullable=False),  # canonical JSON: the record
+    Column("sha256", String(64), nullable=False),
+    Column("previous_sha256", String(64)),
+    Column("issued_us", BigInteger),
+    UniqueConstraint("cycle_id", "account_id", "revision"),
+)
+
+bill_exception = Table(
+    "bill_exception",
+    site,
+    Column("cycle_id", ForeignKey("bill_cycle.id"), primary_key=True),
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("code", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+)
