@@ -107,7 +107,8 @@ class Link:
         if self._client is None:
             return
         if self._up:
-            self._client.publish(self._topic("status"), json.dumps({"online": False}), qos=1, retain=True)
+            # QoS 0: it must not queue behind reads that still wait for their PUBACK
+            self._client.publish(self._topic("status"), json.dumps({"online": False}), qos=0, retain=True)
         self._client.disconnect()
 
     @property

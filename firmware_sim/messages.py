@@ -134,16 +134,16 @@ def history(plan: FaultPlan, gateway: str, reported: list[Reported], begin: int,
                 yield _message([_block(channel, first, last) for channel in channels], lost=True)
         for message in _gathered(_block(channel, first, last) for channel in whole):
             number += 1
-            yield from _disturbed(plan, gateway, message, number) if day in days else (message,)
+            yield from _disturbed(plan, gateway, message, number, first) if day in days else (message,)
 
 
-def _disturbed(plan: FaultPlan, gateway: str, message: Message, number: int) -> Iterator[Message]:
+def _disturbed(plan: FaultPlan, gateway: str, message: Message, number: int, hour: int) -> Iterator[Message]:
     """The message with what the plan does to it, and what follows it."""
     blocks, planted = message.blocks, dict(message.planted)
     copies, garbage = 1, b""
     if strikes(plan, plan.unknown_meters, gateway, "unknown", number):
         planted["unknown_meters"] = 1
-        blocks = blocks[:-1] + b", " + _foreign(NOBODYS_METER, hour_of(datetime.now(UTC)) - 48) + b"]"
+        blocks = blocks[:-1] + b", " + _foreign(NOBODYS_METER, "1-0:1.8.0", hour) + b"]"
     if strikes(plan, plan.duplicates, gateway, "duplicate", number):
         planted["duplicates"] = 1
         copies = 2
@@ -152,13 +152,13 @@ def _disturbed(plan: FaultPlan, gateway: str, message: Message, number: int) -> 
         garbage = GARBAGE
     yield Message(blocks, message.reads, copies=copies, garbage=garbage, planted=planted)
     if strikes(plan, plan.future, gateway, "future", number):
-        ahead = hour_of(datetime.now(UTC)) + 30 * 24
-        meter = json.loads(blocks)[0]["meter"]
-        channel = json.loads(blocks)[0]["channel"]
-        yield Message(b"[" + _foreign(meter, ahead, channel) + b"]", 0, planted={"future": 1})
+        first = json.loads(blocks)[0]
+        next_month = hour_of(datetime.now(UTC)) + 30 * 24
+        block = _foreign(first["meter"], first["channel"], next_month)
+        yield Message(b"[" + block + b"]", 0, planted={"future": 1})
 
 
-def _foreign(meter: str, hour: int, channel: str = "1-0:1.8.0") -> bytes:
+def _foreign(meter: str, channel: str, hour: int) -> bytes:
     """A block of one value that no meter measured."""
     block = {"meter": meter, "channel": channel, "start": stamp(hour), "interval_s": INTERVAL_S, "values": [1]}
     return json.dumps(block).encode()
