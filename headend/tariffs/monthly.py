@@ -1,0 +1,203 @@
+"""What a load would cost, month by month: rates one customer's reads from a CSV, without any account.
+
+Months are those of the tariff's clock. A month that the load covers in part is rated for the local days it touches:
+they count for daily charges and allowances, and monthly ones get days ÷ days of the month.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.errors import InvalidInput
+from headend.tariffs.bill import RatedBatch, RatedBill
+from headend.tariffs.calendar import DAY_S, calendar_months, clock_zone, compile_calendar
+from headend.tariffs.money import plain
+from headend.tariffs.rate import columns_of
+from headend.tariffs.schema import Tariff
+
+Int64s = NDArray[np.int64]
+
+_READS = ("import_wh", "export_wh")
+# One register of a meter never moves by more in an interval; it keeps a year of sums in an int64.
+_LARGEST_READ = 10**12
+_CHARGES = {
+    "energy": ("energy", "export", "baseline_credit"),
+    "demand": (),
+    "fixed": ("standing",),
+    "minimum": (),
+    "tax": ("tax",),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Load:
+    """One customer's reads without gaps.
+
+    Parameters
+    ----------
+    start
+        begin of the first interval, UTC.
+    interval_s
+        length of an interval [s].
+    imported, exported
+        whole Wh per interval (n,); no column of export is None, no column of import is zeros.
+    """
+
+    start: datetime
+    interval_s: int
+    imported: Int64s
+    exported: Int64s | None
+
+
+def read_load(lines: Iterable[str], source: str) -> Load:
+    """A load from the lines of a CSV with `start` and `import_wh` and/or `export_wh`.
+
+    Parameters
+    ----------
+    lines
+        `start` is ISO 8601 with Z or an offset and begins its interval; reads are whole Wh.
+    source
+        the file's name, for messages.
+
+    Raises
+    ------
+    InvalidInput
+        names the line: a column, stamp or read that is none, a duplicate, a gap.
+    """
+    rows = csv.reader(lines)
+    names = _header(next(rows, []), f"{source}, line 1")
+    starts: list[datetime] = []
+    reads: list[list[int]] = []
+    interval = timedelta(0)
+    for row in rows:
+        if not row:
+            continue
+        where = f"{source}, line {rows.line_num}"
+        if len(row) != len(names):
+            raise InvalidInput(where, f"{len(row)} values", f"{len(names)}: {', '.join(names)}")
+        values = dict(zip(names, row, strict=True))
+        start = _stamp(values["start"], where)
+        if len(starts) == 1:
+            interval = _interval(start - starts[0], values["start"], where)
+        elif starts and start != starts[-1] + interval:
+            raise InvalidInput(where, values["start"], f"{(starts[-1] + interval).isoformat()}, the next interval")
+        starts.append(start)
+        reads.append([_read(values[name], name, where) for name in names if name != "start"])
+    if len(starts) < 2:
+        raise InvalidInput(source, f"{len(starts)} reads", "at least two, which tell the interval")
+    columns = dict(zip([name for name in names if name != "start"], np.array(reads, np.int64).T, strict=True))
+    return Load(
+        starts[0],
+        int(interval.total_seconds()),
+        columns.get("import_wh", np.zeros(len(starts), np.int64)),
+        columns.get("export_wh"),
+    )
+
+
+def _header(row: list[str], where: str) -> list[str]:
+    names = [name.removeprefix("\ufeff").strip() for name in row]
+    if "start" not in names or not set(names) & set(_READS) or len(set(names)) != len(names):
+        raise InvalidInput(where, ", ".join(names) or "nothing", "columns start, import_wh and/or export_wh")
+    unknown = [name for name in names if name not in ("start", *_READS)]
+    if unknown:
+        raise InvalidInput(where, f"an unknown column {unknown[0]!r}", "columns start, import_wh and/or export_wh")
+    return names
+
+
+def _stamp(text: str, where: str) -> datetime:
+    try:
+        start = datetime.fromisoformat(text.strip())
+    except ValueError:
+        start = None
+    if start is None or start.tzinfo is None:
+        raise InvalidInput(where, repr(text), "an ISO 8601 moment with Z or an offset")
+    return start.astimezone(UTC)
+
+
+def _interval(step: timedelta, text: str, where: str) -> timedelta:
+    seconds = step.total_seconds()
+    if seconds <= 0:
+        raise InvalidInput(where, text, "a later begin than on the line before")
+    if seconds != int(seconds) or DAY_S % int(seconds):
+        raise InvalidInput(where, f"an interval of {seconds:g} s", "an interval that divides a day")
+    return step
+
+
+def _read(text: str, name: str, where: str) -> int:
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit()) or int(digits) > _LARGEST_READ:
+        raise InvalidInput(f"{where}, {name}", repr(text), "whole Wh, 0 or more")
+    return int(digits)
+
+
+def rate_months(tariff: Tariff, load: Load, zone: ZoneInfo, *, rounded: bool = False) -> dict[str, Any]:
+    """What the load costs in each month.
+
+    Parameters
+    ----------
+    zone
+        the usage point's time zone.
+    rounded
+        amounts as they would be billed, each line rounded to the minor unit; else exact.
+
+    Returns
+    -------
+    dict
+        `{"currency", "timezone", "months": [{"month", "energy", "demand", "fixed", "minimum", "tax", "total"}]}`,
+        amounts as decimal strings.
+
+    Raises
+    ------
+    CannotRate
+        the tariff needs reads that the load does not have.
+    """
+    months = []
+    for part, first, last in _months(load, clock_zone(tariff, zone)):
+        start = load.start + part.start * timedelta(seconds=load.interval_s)
+        codes = compile_calendar(tariff, zone, start, part.stop - part.start, load.interval_s)
+        end = last + timedelta(days=1)
+        columns = columns_of(
+            tariff,
+            codes,
+            (end - first).days,
+            calendar_months(first, end),
+            load.imported[None, part],
+            None if load.exported is None else load.exported[None, part],
+        )
+        (bill,) = RatedBatch(tariff.currency, 1, tuple(columns)).bills()
+        months.append({"month": f"{first:%Y-%m}", **_charges(bill, rounded=rounded)})
+    return {"currency": tariff.currency, "timezone": zone.key, "months": months}
+
+
+def _months(load: Load, clock: ZoneInfo) -> Iterator[tuple[slice, date, date]]:
+    """Intervals of each month, and the first and last local day they touch."""
+    step = timedelta(seconds=load.interval_s)
+    n, begin = len(load.imported), 0
+    while begin < n:
+        first = (load.start + begin * step).astimezone(clock).date()
+        next_month = (first.replace(day=1) + timedelta(days=31)).replace(day=1)
+        month_end = datetime(next_month.year, next_month.month, 1, tzinfo=clock).astimezone(UTC)
+        end = min(n, -((load.start - month_end) // step))
+        yield slice(begin, end), first, (load.start + (end - 1) * step).astimezone(clock).date()
+        begin = end
+
+
+def _charges(bill: RatedBill, *, rounded: bool) -> dict[str, str]:
+    def text(amount: Decimal) -> str:
+        return format(amount, "f") if rounded else plain(amount)
+
+    zero = bill.total * 0
+    charges = {
+        name: sum(((line.amount if rounded else line.exact) for line in bill.lines if line.kind in kinds), zero)
+        for name, kinds in _CHARGES.items()
+    }
+    return {name: text(amount) for name, amount in {**charges, "total": sum(charges.values(), zero)}.items()}

@@ -1,0 +1,190 @@
+"""Bills and prices that utilities and regulators have printed, to the cent.
+
+"Printed" figures are the source's; "derived" ones are worked from its printed prices, half up to the cent.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from headend.tariffs import BillingWindow, rate_batch, rate_segments
+from headend.tariffs.rate import tier_limit
+
+from .make import BERLIN, baseline, codes, energy, period, reads_by_period, standing, tariff, tier
+
+TORONTO = ZoneInfo("America/Toronto")
+ONTARIO = {"currency": "CAD", "holidays": {"country": "CA", "subdivision": "ON"}}
+ONTARIO_PERIODS = [
+    period("winter_on", months=[11, 12, 1, 2, 3, 4], days=["weekday"], hours=["07:00-11:00", "17:00-19:00"]),
+    period("winter_mid", months=[11, 12, 1, 2, 3, 4], days=["weekday"], hours=["11:00-17:00"]),
+    period("summer_on", days=["weekday"], hours=["11:00-17:00"]),
+    period("summer_mid", days=["weekday"], hours=["07:00-11:00", "17:00-19:00"]),
+    period("off"),
+]
+
+
+def amounts(bill) -> list[str]:
+    return [str(line.amount) for line in bill.lines]
+
+
+def flat_reads(window: BillingWindow, kwh: int) -> np.ndarray:
+    n = window.intervals(3600)
+    reads = np.full((1, n), kwh * 1000 // n, dtype=np.int64)
+    reads[0, : kwh * 1000 % n] += 1
+    return reads
+
+
+def test_oakville_hydro_tiered_700_kwh() -> None:
+    """Oakville Hydro, "Understanding your bill", May to October 2022; printed."""
+    oakville = tariff(
+        energy(tier("0.098", "600"), tier("0.115"), tiers_per="month"),
+        standing("31.62", "month"),
+        energy(tier("0.0010"), label="Distribution volume"),
+        currency="CAD",
+    )
+    window = BillingWindow(date(2022, 6, 1), date(2022, 7, 1), TORONTO)
+    (bill,) = rate_batch(oakville, window, 3600, flat_reads(window, 700))
+    assert amounts(bill) == ["58.80", "11.50", "31.62", "0.70"]
+
+
+@pytest.mark.parametrize(
+    ("first", "off", "mid", "on", "total"),
+    [
+        (date(2024, 11, 1), "0.076", "0.122", "0.158", "69.33"),
+        (date(2025, 11, 1), "0.098", "0.157", "0.203", "89.26"),
+    ],
+)
+def test_ontario_time_of_use(first: date, off: str, mid: str, on: str, total: str) -> None:
+    """Ontario Energy Board, regulated price plan; 448 off, 126 mid and 126 on-peak kWh; derived."""
+    prices = {"winter_on": on, "winter_mid": mid, "summer_on": on, "summer_mid": mid, "off": off}
+    ontario = tariff(energy(tier(prices)), periods=ONTARIO_PERIODS, **ONTARIO)
+    window = BillingWindow(first, date(first.year, 12, 1), TORONTO)
+    reads = reads_by_period(ontario, window, {"winter_on": 126, "winter_mid": 126, "off": 448})
+    (bill,) = rate_batch(ontario, window, 3600, reads)
+    assert str(bill.total) == total
+
+
+def test_ontario_hours_of_a_weekday_a_weekend_day_and_a_holiday() -> None:
+    prices = dict.fromkeys((each["name"] for each in ONTARIO_PERIODS), "0.1")
+    ontario = tariff(energy(tier(prices)), periods=ONTARIO_PERIODS, **ONTARIO)
+    friday = codes(ontario, BillingWindow(date(2024, 11, 1), date(2024, 11, 2), TORONTO))
+    assert friday.tolist() == [4] * 7 + [0] * 4 + [1] * 6 + [0] * 2 + [4] * 5
+    july = codes(ontario, BillingWindow(date(2025, 7, 2), date(2025, 7, 3), TORONTO))
+    assert july.tolist() == [4] * 7 + [3] * 4 + [2] * 6 + [3] * 2 + [4] * 5
+    for off_day in (date(2024, 11, 2), date(2025, 7, 1), date(2025, 12, 25)):
+        assert set(codes(ontario, BillingWindow(off_day, date.fromordinal(off_day.toordinal() + 1), TORONTO))) == {4}
+
+
+@pytest.mark.parametrize(("lower", "upper", "total"), [("0.093", "0.110", "115.00"), ("0.120", "0.142", "148.40")])
+def test_ontario_tiered_1200_kwh_in_winter(lower: str, upper: str, total: str) -> None:
+    """Ontario Energy Board; derived."""
+    tiered = tariff(energy(tier(lower, "1000"), tier(upper), tiers_per="month"), currency="CAD")
+    window = BillingWindow(date(2024, 12, 1), date(2025, 1, 1), TORONTO)
+    (bill,) = rate_batch(tiered, window, 3600, flat_reads(window, 1200))
+    assert str(bill.total) == total
+
+
+def test_pge_e1_baseline_is_a_daily_allowance_times_billing_days() -> None:
+    """PG&E schedule E-1, region P, 2026-03-01: 600 kWh in 30 summer days; derived."""
+    e1 = tariff(
+        energy(tier("0.32561", "13.5"), tier("0.40702"), tiers_per="day"),
+        standing("0.79343", "day"),
+        currency="USD",
+    )
+    window = BillingWindow(date(2026, 6, 1), date(2026, 7, 1), ZoneInfo("America/Los_Angeles"))
+    (bill,) = rate_batch(e1, window, 3600, flat_reads(window, 600))
+    assert [str(line.quantity) for line in bill.lines] == ["405.000", "195.000", "30"]
+    assert amounts(bill) == ["131.87", "79.37", "23.80"]
+    assert str(bill.total) == "235.04"
+
+
+def test_pge_e_tou_c_baseline_belongs_to_total_use() -> None:
+    """PG&E schedule E-TOU-C, region P, 2026-06-01: 150 peak and 450 off-peak kWh in 30 summer days; derived."""
+    e_tou_c = tariff(
+        energy(tier({"peak": "0.5224", "off_peak": "0.3994"})),
+        baseline("0.0814", "13.5"),
+        standing("0.79343", "day"),
+        periods=[period("peak", hours=["16:00-21:00"]), period("off_peak")],
+        currency="USD",
+    )
+    window = BillingWindow(date(2026, 6, 1), date(2026, 7, 1), ZoneInfo("America/Los_Angeles"))
+    reads = reads_by_period(e_tou_c, window, {"peak": 150, "off_peak": 450})
+    (bill,) = rate_batch(e_tou_c, window, 3600, reads)
+    assert amounts(bill) == ["78.36", "179.73", "-32.97", "23.80"]
+    assert str(bill.total) == "248.92"
+    assert round(bill.exact_total, 2) == Decimal("248.93")
+
+
+@pytest.mark.parametrize(
+    ("day", "energy_total", "total"),
+    [(date(2026, 7, 15), "3.14", "23.14"), (date(2026, 7, 3), "2.13", "22.13")],
+)
+def test_srp_e26_one_kwh_in_every_hour(day: date, energy_total: str, total: str) -> None:
+    """SRP, filed ratebook, E-26: July peak 14 to 20 h, 4 July 2026 (a Saturday) observed on Friday; no DST; printed."""
+    e26 = tariff(
+        energy(tier({"peak": "0.2566", "off_peak": "0.0888"})),
+        standing("20.00", "month"),
+        periods=[period("peak", months=[7, 8], days=["weekday"], hours=["14:00-20:00"]), period("off_peak")],
+        currency="USD",
+        clock="America/Phoenix",
+        holidays={"country": "US", "observed": True},
+    )
+    window = BillingWindow(day, date.fromordinal(day.toordinal() + 1), ZoneInfo("America/Phoenix"), Fraction(1))
+    (bill,) = rate_batch(e26, window, 3600, np.full((1, 24), 1000))
+    assert str(sum(line.amount for line in bill.lines if line.kind == "energy")) == energy_total
+    assert str(bill.total) == total
+
+
+def test_uk_price_cap_250_kwh_in_31_days() -> None:
+    """Ofgem, October to December 2025, prices with VAT inside; derived."""
+    cap = tariff(energy(tier("0.2635")), standing("0.5368", "day"), currency="GBP")
+    window = BillingWindow(date(2025, 10, 1), date(2025, 11, 1), ZoneInfo("Europe/London"))
+    (bill,) = rate_batch(cap, window, 3600, flat_reads(window, 250))
+    assert amounts(bill) == ["65.88", "16.64"]
+    assert str(bill.total) == "82.52"
+
+
+def test_eww_time_of_use_in_some_quarters_only() -> None:
+    """EWW Anfried, network charge by §14a EnWG module 3, 2025; derived."""
+    quarters = [1, 2, 3, 10, 11, 12]
+    eww = tariff(
+        energy(tier({"low": "0.0345", "high": "0.1084", "standard": "0.0862"})),
+        periods=[
+            period("low", months=quarters, hours=["01:00-04:00"]),
+            period("high", months=quarters, hours=["17:00-19:00"]),
+            period("standard"),
+        ],
+    )
+    january = BillingWindow(date(2025, 1, 1), date(2025, 2, 1), BERLIN)
+    (bill,) = rate_batch(eww, january, 3600, reads_by_period(eww, january, {"low": 100, "standard": 200, "high": 50}))
+    assert sorted(amounts(bill)) == ["17.24", "3.45", "5.42"]
+    assert str(bill.total) == "26.11"
+    for quarter, periods in (((4, 1), {2}), ((7, 1), {2}), ((10, 1), {0, 1, 2})):
+        first = date(2025, *quarter)
+        assert set(codes(eww, BillingWindow(first, date.fromordinal(first.toordinal() + 1), BERLIN))) == periods
+
+
+def test_oracle_proration_of_blocks_in_a_long_cycle() -> None:
+    """Oracle Utilities documentation: 45 days for a month of 30, steps 100 and 300 kWh become 150 and 450; printed."""
+    assert tier_limit(Decimal(100), Fraction(45, 30)) == 150_000
+    assert tier_limit(Decimal(300), Fraction(45, 30)) == 450_000
+    steps = tariff(energy(tier("0.1", "100"), tier("0.2", "300"), tier("0.3"), tiers_per="month"))
+    newer = tariff(energy(tier("1", "100"), tier("2", "300"), tier("3"), tiers_per="month"))
+    april = BillingWindow(date(2025, 4, 1), date(2025, 4, 16), BERLIN, Fraction(15, 30))
+    may = BillingWindow(date(2025, 4, 16), date(2025, 5, 16), BERLIN, Fraction(30, 30))
+    reads = np.full((1, 45 * 24), 1000, dtype=np.int64)  # 360 kWh, then 720 kWh
+    (bill,) = rate_segments([(steps, april), (newer, may)], 3600, reads)
+    assert [(str(line.price), str(line.quantity)) for line in bill.lines] == [
+        ("0.1", "50.000"),
+        ("0.2", "100.000"),
+        ("0.3", "210.000"),
+        ("1", "100.000"),
+        ("2", "200.000"),
+        ("3", "420.000"),
+    ]
