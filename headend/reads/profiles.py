@@ -34,8 +34,8 @@ class LoadProfiles:
         registry key and OBIS code of each row (k,).
     values
         whole base units per interval (k, n); 0 where missing.
-    quality
-        `Quality` per interval (k, n).
+    quality, flags
+        `Quality` and device `Flag`s per interval (k, n).
     register
         cumulative register at the interval's end (k, n), `NO_REGISTER` where none came.
     """
@@ -46,6 +46,7 @@ class LoadProfiles:
     channel: Int64s
     values: Int64s
     quality: Bytes
+    flags: Bytes
     register: Int64s
 
     def __len__(self) -> int:
@@ -90,6 +91,7 @@ def lay_out(
     shape = len(keys), end_day - first_day, DAY_S // interval_s
     values = np.zeros(shape, dtype=np.int64)
     quality = np.zeros(shape, dtype=np.uint8)
+    flags = np.zeros(shape, dtype=np.uint8)
     register = np.full(shape, NO_REGISTER, dtype=np.int64)
     row_of = {key: row for row, key in enumerate(keys)}
     for blocks in stacks:
@@ -99,6 +101,7 @@ def lay_out(
         at = rows[wanted], blocks.day[wanted] - first_day
         values[at] = blocks.values[wanted]
         quality[at] = blocks.quality[wanted]
+        flags[at] = blocks.flags[wanted]
         register[at] = blocks.register[wanted]
     first = (start_s - first_day * DAY_S) // interval_s
     cut = slice(first, first + (end_s - start_s) // interval_s)
@@ -111,5 +114,6 @@ def lay_out(
         channel,
         values.reshape(flat)[:, cut],
         quality.reshape(flat)[:, cut],
+        flags.reshape(flat)[:, cut],
         register.reshape(flat)[:, cut],
     )

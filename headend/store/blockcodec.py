@@ -26,9 +26,9 @@ def rows_of(blocks: Blocks, *, settled: bool) -> list[dict[str, Any]]:
     small = [_INT32.min <= low and high <= _INT32.max for low, high in _ranges(blocks)]
     values32, values64 = blocks.values.astype("<i4").tobytes(), blocks.values.astype("<i8").tobytes()
     quality = blocks.quality.tobytes()
-    plain = np.equal(blocks.version, blocks.present).all(axis=1)
+    plain = np.logical_and.reduce(np.equal(blocks.version, blocks.present), axis=1).tolist()
     version = blocks.version.tobytes()
-    quiet = [not flagged for flagged in blocks.flags.any(axis=1).tolist()]
+    quiet = np.logical_and.reduce(np.equal(blocks.flags, 0), axis=1).tolist()
     flags = blocks.flags.tobytes()
     registers = _registers(blocks.register)
     present = blocks.present.sum(axis=1).tolist()

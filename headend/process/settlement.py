@@ -1,0 +1,168 @@
+"""Settlement of what is due: loads open days, lets validation decide, stores what should stand.
+
+A day is due some hours after its end. Days of which nothing came at all are due as well: the registry says who should
+have reported. Almost every channel is clean and needs no more than its open days and the register before them, so that
+is what is loaded first; only for the others are the weeks before them read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from headend.reads.blocks import supersede
+from headend.reads.days import DAY_S
+from headend.reads.profiles import LoadProfiles
+from headend.reads.quality import IS_ESTIMATED
+from headend.registry.registry import EnrolledChannel, enrolled_channels
+from headend.site import Site
+from headend.store import history
+from headend.vee import Settled, settle
+from headend.vee.daytypes import day_types
+
+# Channels settled in one transaction: enough for array operations to pay, few enough not to hold up intake.
+_CHANNELS_AT_ONCE = 250
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """One channel with its due days, oldest first."""
+
+    channel: EnrolledChannel
+    days: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.channel.meter, self.channel.channel.code
+
+
+@dataclass(slots=True)
+class SettlementCounts:
+    """What settlement did."""
+
+    channel_days: int = 0
+    estimated: int = 0
+
+
+def settle_due_days(site: Site) -> SettlementCounts:
+    """Validate and estimate every day that is due by the site's clock."""
+    counts = SettlementCounts()
+    due_s = site.clock().timestamp() - site.rules.settle_after_hours * 3600
+    end_day = int(due_s // DAY_S)
+    with site.database.read() as tx:
+        due = _due(tx, site, end_day)
+    for group in _alike(due):
+        for first in range(0, len(group), _CHANNELS_AT_ONCE):
+            with site.database.write() as tx:
+                _settle_group(tx, site, group[first : first + _CHANNELS_AT_ONCE], counts)
+    return counts
+
+
+def _due(tx: Connection, site: Site, end_day: int) -> list[_Due]:
+    """Channels with days before `end_day` that are open, or of which nothing came."""
+    channels = enrolled_channels(tx)
+    began = {(c.meter, c.channel.code): -(-c.installed_s // DAY_S) for c in channels}
+    first_seen: dict[tuple[int, int], int] = {}
+    there: dict[tuple[int, int], set[int]] = defaultdict(set)
+    open_days: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for day, meter, channel in site.store.open_days(tx, end_day):
+        open_days[meter, channel].add(day)
+    look_back = max(limits.look_back_days for limits in site.rules.limits.values())
+    for found in site.store.channel_days(tx, end_day - look_back, end_day):
+        key = found.meter, found.channel
+        there[key].add(found.day)
+        first_seen[key] = min(found.day, first_seen.get(key, found.day))
+    due = []
+    for c in channels:
+        key = c.meter, c.channel.code
+        last = end_day if c.removed_s is None else min(end_day, c.removed_s // DAY_S)
+        # A channel that has not reported for weeks is silent, not missing a day: the operator sees it, and nothing is
+        # known to estimate it from.
+        silent = set(range(max(began[key], first_seen.get(key, last)), last)) - there[key]
+        if days := silent | open_days[key]:
+            due.append(_Due(c, tuple(sorted(days))))
+    return due
+
+
+def _alike(due: Iterable[_Due]) -> list[list[_Due]]:
+    """Grouped by what validation of many channels at once has in common."""
+    groups: dict[tuple[int, str, str], list[_Due]] = defaultdict(list)
+    for d in due:
+        groups[d.channel.interval_s, d.channel.timezone, d.channel.customer_class].append(d)
+    return list(groups.values())
+
+
+def _settle_group(tx: Connection, site: Site, group: Sequence[_Due], counts: SettlementCounts) -> None:
+    end_day = max(d.days[-1] for d in group) + 1
+    quick = _validate(tx, site, group, min(d.days[0] for d in group) - 1, end_day)
+    _keep(tx, site, group, quick, end_day, quick[1].clean, counts)
+    slow = [d for d, clean in zip(group, quick[1].clean.tolist(), strict=True) if not clean]
+    if slow:
+        look_back = site.rules.of(slow[0].channel.customer_class).look_back_days
+        thorough = _validate(tx, site, slow, min(d.days[0] for d in slow) - look_back, end_day)
+        _keep(tx, site, slow, thorough, end_day, np.ones(len(slow), dtype=np.bool_), counts)
+
+
+def _validate(
+    tx: Connection, site: Site, group: Sequence[_Due], first_day: int, end_day: int
+) -> tuple[LoadProfiles, Settled]:
+    shared = group[0].channel
+    limits = site.rules.of(shared.customer_class)
+    per_day = DAY_S // shared.interval_s
+    profiles = site.store.profiles(tx, [d.key for d in group], first_day * DAY_S, end_day * DAY_S, shared.interval_s)
+    calendar = day_types(
+        profiles.start_s, profiles.values.shape[1], shared.interval_s, ZoneInfo(shared.timezone), site.rules.holidays
+    )
+    open_from = np.array(
+        [max((d.days[0] - first_day) * per_day, _column(d.channel.installed_s, profiles)) for d in group]
+    )
+    open_to = np.array([(d.days[-1] + 1 - first_day) * per_day for d in group])
+    digits = np.array([d.channel.register_digits for d in group])
+    maximum = np.array([int(d.channel.max_per_interval * limits.physical_factor) for d in group])
+    return profiles, settle(profiles, open_from, open_to, digits, maximum, limits, calendar)
+
+
+def _column(moment_s: int, profiles: LoadProfiles) -> int:
+    """The first column that begins at or after a moment."""
+    return -((profiles.start_s - moment_s) // profiles.interval_s)
+
+
+def _keep(
+    tx: Connection,
+    site: Site,
+    group: Sequence[_Due],
+    outcome: tuple[LoadProfiles, Settled],
+    end_day: int,
+    rows: NDArray[np.bool_],
+    counts: SettlementCounts,
+) -> None:
+    """Store the chosen rows' outcome: every day from the first that changed or was due."""
+    if not rows.any():
+        return
+    profiles, settled = outcome
+    per_day = DAY_S // profiles.interval_s
+    first_day = profiles.start_s // DAY_S
+    shape = len(group), end_day - first_day, per_day
+    differs = (settled.values != profiles.values) | (settled.quality != profiles.quality)
+    touched = differs.reshape(shape).any(axis=2)
+    for place, d in enumerate(group):
+        touched[place, np.array(d.days) - first_day] = True
+    touched[~rows] = False
+    row, day = np.nonzero(touched)
+    wanted = zip((day + first_day).tolist(), profiles.meter[row].tolist(), profiles.channel[row].tolist(), strict=True)
+    stood = site.store.load(tx, list(wanted), profiles.interval_s)
+    values, quality = settled.values.reshape(shape)[row, day], settled.quality.reshape(shape)[row, day]
+    merged = supersede(stood, values, quality)
+    history.keep(tx, stood, merged.replaced, by=f"rules {site.rules.version}", now=site.clock())
+    site.store.save(tx, merged.blocks, settled=True)
+    kept = {d.key for d, keep in zip(group, rows.tolist(), strict=True) if keep}
+    findings = (f for f in settled.findings if (f.meter, f.channel) in kept)
+    history.keep_findings(tx, findings, site.rules.version, site.clock())
+    counts.channel_days += len(row)
+    counts.estimated += int((IS_ESTIMATED[quality] & (merged.stored | merged.replaced)).sum())

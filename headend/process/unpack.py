@@ -1,0 +1,184 @@
+"""Journal entries unpacked: loose reads in arrays, and what cannot be used, with the reason.
+
+Everything a message claims is checked here against the registry and the clock, block by block: one bad block does not
+hold back the good ones of its message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.collect.wire import Topic, WireBlock, read_reads, read_status
+from headend.errors import InvalidMessage
+from headend.reads.blocks import NO_REGISTER, Blocks, pack
+from headend.registry.registry import EnrolledChannel
+from headend.store.journal import Entry
+
+#: Quarantine's block number for "the whole message".
+WHOLE_MESSAGE = -1
+_EXCERPT_CHARACTERS = 300
+
+Enrolled = Mapping[tuple[str, str], EnrolledChannel]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message, or one block of it, that cannot be used."""
+
+    entry: Entry
+    block: int
+    reason: str
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the message, for people."""
+        return self.entry.payload[:_EXCERPT_CHARACTERS].decode("utf-8", "replace").replace("\x00", "�")
+
+
+@dataclass(slots=True)
+class GatewayNews:
+    """What a batch of messages says about one gateway itself."""
+
+    last_seen_s: int = 0
+    messages: int = 0
+    clock_offset_s: int | None = None
+    online: bool | None = None
+
+
+@dataclass(slots=True)
+class _Runs:
+    """Runs of reads with one interval length, not yet arrays."""
+
+    meter: list[int] = field(default_factory=list)
+    channel: list[int] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    register: list[int] = field(default_factory=list)
+    values: list[list[int | None]] = field(default_factory=list)
+    flags: list[list[int] | None] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """A batch of journal entries, taken apart.
+
+    Parameters
+    ----------
+    stacks
+        raw day blocks, in an order in which they can be merged one after the other.
+    """
+
+    stacks: list[Blocks] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    gateways: dict[str, GatewayNews] = field(default_factory=dict)
+
+
+def unpack(entries: Sequence[Entry], enrolled: Enrolled, *, max_bytes: int, future_s: int) -> Unpacked:
+    """Take a batch of journal entries apart.
+
+    Parameters
+    ----------
+    enrolled
+        channels by (meter name, OBIS code).
+    max_bytes
+        larger messages are refused.
+    future_s
+        how far after its arrival a read may end.
+    """
+    result, runs = Unpacked(), dict[int, _Runs]()
+    for entry in entries:
+        try:
+            _unpack_entry(entry, enrolled, max_bytes, future_s, result, runs)
+        except InvalidMessage as error:
+            result.rejected.append(Rejected(entry, WHOLE_MESSAGE, str(error)))
+    for interval_s, loose in runs.items():
+        result.stacks += _blocks(interval_s, loose)
+    return result
+
+
+def _unpack_entry(
+    entry: Entry, enrolled: Enrolled, max_bytes: int, future_s: int, result: Unpacked, runs: dict[int, _Runs]
+) -> None:
+    topic = Topic.parse(entry.topic)
+    news = result.gateways.setdefault(topic.gateway, GatewayNews())
+    news.last_seen_s = max(news.last_seen_s, entry.received_us // 1_000_000)
+    news.messages += 1
+    if entry.size > max_bytes:
+        raise InvalidMessage("message", f"{entry.size} bytes", f"at most {max_bytes}")
+    if topic.kind == "status":
+        news.online = read_status(entry.payload).online
+    if topic.kind != "reads":
+        return
+    message = read_reads(entry.payload)
+    received_s = entry.received_us // 1_000_000
+    news.clock_offset_s = int(message.sent_at.timestamp()) - received_s
+    for place, block in enumerate(message.blocks):
+        try:
+            channel = _claimed_channel(block, entry.gateway, enrolled, received_s + future_s)
+        except InvalidMessage as error:
+            result.rejected.append(Rejected(entry, place, f"blocks.{place}.{error}"))
+            continue
+        loose = runs.setdefault(block.interval_s, _Runs())
+        loose.meter.append(channel.meter)
+        loose.channel.append(channel.channel.code)
+        loose.first.append(int(block.start.timestamp()))
+        loose.register.append(NO_REGISTER if block.register_ is None else block.register_)
+        loose.values.append(block.values)
+        loose.flags.append(block.quality)
+
+
+def _claimed_channel(block: WireBlock, gateway: str, enrolled: Enrolled, latest_s: int) -> EnrolledChannel:
+    """The channel a block speaks of, if it may say what it says."""
+    channel = enrolled.get((block.meter, block.channel))
+    if channel is None:
+        known = sorted(obis for meter, obis in enrolled if meter == block.meter)
+        if known:
+            raise InvalidMessage("channel", block.channel, f"one that {block.meter} has: {', '.join(known)}")
+        raise InvalidMessage("meter", f"unknown meter {block.meter!r}", "a meter of the registry")
+    if channel.gateway not in {None, gateway}:
+        raise InvalidMessage("meter", f"{block.meter} from gateway {gateway}", f"it from {channel.gateway}")
+    if block.interval_s != channel.interval_s:
+        raise InvalidMessage("interval_s", str(block.interval_s), f"{channel.interval_s} for {block.meter}")
+    start_s = block.start.timestamp()
+    if start_s % block.interval_s:
+        raise InvalidMessage("start", block.start.isoformat(), f"a multiple of {block.interval_s} s")
+    if start_s < channel.installed_s:
+        raise InvalidMessage("start", block.start.isoformat(), f"no time before {block.meter} was installed")
+    if start_s + block.interval_s * len(block.values) > latest_s:
+        raise InvalidMessage("start", f"{block.start.isoformat()}, in the future", "intervals that have ended")
+    if block.quality is not None and len(block.quality) != len(block.values):
+        raise InvalidMessage("quality", f"{len(block.quality)} flags", f"one for each of {len(block.values)} values")
+    return channel
+
+
+def _blocks(interval_s: int, loose: _Runs) -> list[Blocks]:
+    """Runs flattened to reads, and packed into day blocks."""
+    counts = np.fromiter(map(len, loose.values), dtype=np.int64, count=len(loose.values))
+    ends = counts.cumsum()
+    run = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(int(ends[-1])) - np.repeat(ends - counts, counts)
+    present: NDArray[np.bool_] = np.ones(len(run), dtype=np.bool_)
+    values = list(chain.from_iterable(loose.values))
+    if None in values:
+        present = np.fromiter((value is not None for value in values), dtype=np.bool_, count=len(values))
+        values = [value or 0 for value in values]
+    flags = np.zeros(len(run), dtype=np.uint8)
+    for i, given in enumerate(loose.flags):
+        if given and any(given):
+            flags[ends[i] - counts[i] : ends[i]] = given
+    register = np.full(len(run), NO_REGISTER, dtype=np.int64)
+    register[ends - 1] = loose.register
+    return pack(
+        interval_s,
+        np.array(loose.meter)[run],
+        np.array(loose.channel)[run],
+        np.array(loose.first)[run] + place * interval_s,
+        np.array(values, dtype=np.int64),
+        present,
+        flags,
+        register,
+    )

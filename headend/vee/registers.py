@@ -1,0 +1,74 @@
+"""Registers settle it: what a cumulative register says about the intervals between two of its reads.
+
+A *window* is the stretch between two register reads of a channel: the intervals after the first, up to and with the
+second. The register's advance over a window is known to the unit whatever happened to its intervals, so it tells a
+wrong interval from a right one, and gives an estimate its true total.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.reads.blocks import NO_REGISTER
+from headend.vee.ruleset import Limits
+
+Int64s = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """`w` windows of many channels.
+
+    Parameters
+    ----------
+    row
+        which channel (w,).
+    first, last
+        columns of the window's first and last interval, both included (w,).
+    advance
+        the register's advance [base units] (w,); -1 where the registers contradict each other (reset, exchange).
+    total
+        sum of the interval values as they stand (w,).
+    """
+
+    row: Int64s
+    first: Int64s
+    last: Int64s
+    advance: Int64s
+    total: Int64s
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def windows(values: Int64s, register: Int64s, digits: Int64s, maximum: Int64s) -> Windows:
+    """Windows between consecutive register reads of each row.
+
+    Parameters
+    ----------
+    values, register
+        interval values, and registers at their ends (k, n).
+    digits
+        the register rolls over at 10 ** digits (k,).
+    maximum
+        highest possible value of one interval (k,): how far a register can have advanced.
+    """
+    row, column = np.nonzero(register != NO_REGISTER)
+    same = np.flatnonzero(row[1:] == row[:-1])
+    row, first, last = row[same], column[same] + 1, column[same + 1]
+    running = np.concatenate([np.zeros((len(values), 1), np.int64), values.cumsum(axis=1)], axis=1)
+    total = running[row, last + 1] - running[row, first]
+    advance = register[row, last] - register[row, first - 1]
+    possible = maximum[row] * (last - first + 1)
+    rolled = advance + 10 ** digits[row]
+    advance = np.where((advance < 0) & (rolled <= possible), rolled, advance)
+    return Windows(row, first, last, np.where((advance < 0) | (advance > possible), -1, advance), total)
+
+
+def sums_agree(total: Int64s, advance: Int64s, limits: Limits) -> NDArray[np.bool_]:
+    """V8, the sum check: |Σ intervals − advance| within the larger of both tolerances (w,)."""
+    tolerance = np.maximum(limits.sum_resolution, advance * (limits.sum_percent / 100))
+    return np.less_equal(np.abs(total - advance), tolerance)
