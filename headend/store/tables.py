@@ -225,10 +225,11 @@ bill_cycle = Table(
     Column("opened_us", BigInteger, nullable=False),
     Column("changed_us", BigInteger, nullable=False),
     Column("changed_by", Text, nullable=False),
-    Column("agreements", Integer, nullable=False, default=0),
+    Column("totals", Text, nullable=False),  # JSON of ControlTotals
     UniqueConstraint("name", "period"),
 )
 
+# A trigger keeps issued statements from any change.
 statement = Table(
     "statement",
     site,

@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("opened_us", sa.BigInteger(), nullable=False),
         sa.Column("changed_us", sa.BigInteger(), nullable=False),
         sa.Column("changed_by", sa.Text(), nullable=False),
-        sa.Column("agreements", sa.Integer(), nullable=False),
+        sa.Column("totals", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bill_cycle")),
         sa.UniqueConstraint("name", "period", name=op.f("uq_bill_cycle_name_period")),
     )
@@ -210,3 +210,20 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_user_account_account_id")),
         sa.PrimaryKeyConstraint("login", name=op.f("pk_user_account")),
     )
+    for statement in _ISSUED_IS_FINAL[op.get_bind().dialect.name]:
+        op.execute(statement)
+
+
+_ISSUED_IS_FINAL = {
+    "sqlite": [
+        f"""CREATE TRIGGER statement_issued_{what.lower()} BEFORE {what} ON statement WHEN OLD.state = 'issued'
+        BEGIN SELECT RAISE(ABORT, 'an issued statement does not change'); END"""
+        for what in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        """CREATE FUNCTION statement_issued() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'an issued statement does not change'; END $$""",
+        """CREATE TRIGGER statement_issued BEFORE UPDATE OR DELETE ON statement FOR EACH ROW
+        WHEN (OLD.state = 'issued') EXECUTE FUNCTION statement_issued()""",
+    ],
+}

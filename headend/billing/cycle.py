@@ -1,0 +1,161 @@
+"""A bill cycle: one period's statements on their way from open to issued, and the totals that must tie out.
+
+A cycle only goes forward, and each step is one clerk's decision with a name on it. Rating may be done again as long as
+nobody has approved; from then on the cycle is what was approved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from headend.billing.statement import Statement
+from headend.errors import BillingConflict
+
+Step = Literal["rate", "approve", "issue"]
+
+
+class CycleState(StrEnum):
+    """How far a cycle is."""
+
+    OPEN = "open"
+    RATED = "rated"
+    APPROVED = "approved"
+    ISSUED = "issued"
+
+
+_STEPS: dict[Step, tuple[tuple[CycleState, ...], CycleState]] = {
+    "rate": ((CycleState.OPEN, CycleState.RATED), CycleState.RATED),
+    "approve": ((CycleState.RATED,), CycleState.APPROVED),
+    "issue": ((CycleState.APPROVED,), CycleState.ISSUED),
+}
+
+
+class ExceptionCode(StrEnum):
+    """Why an account got no statement."""
+
+    INCOMPLETE_READS = "incomplete_reads"
+    NO_METER = "no_meter"
+    NO_TARIFF = "no_tariff"
+    CANNOT_RATE = "cannot_rate"
+    OVERLAPPING_AGREEMENTS = "overlapping_agreements"
+    CURRENCIES = "currencies"
+
+
+@dataclass(frozen=True, slots=True)
+class BillException:
+    """One account that is not billed, and why."""
+
+    account: str
+    code: ExceptionCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTotals:
+    """What must tie out before anybody approves.
+
+    Parameters
+    ----------
+    agreements, accounts
+        in force in the period; accounts = billed + excepted + billed_elsewhere.
+    billed_elsewhere
+        accounts that another cycle bills for the same period.
+    energy
+        billed use by commodity [Wh, dm³ or litre].
+    money
+        sum of all lines by currency.
+    """
+
+    agreements: int = 0
+    accounts: int = 0
+    billed: int = 0
+    excepted: int = 0
+    billed_elsewhere: int = 0
+    energy: dict[str, int] = field(default_factory=dict)
+    money: dict[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BillCycle:
+    """One cycle of one period (`YYYY-MM`)."""
+
+    name: str
+    period: str
+    state: CycleState
+    opened_at: datetime
+    changed_at: datetime
+    changed_by: str
+    totals: ControlTotals
+
+    @property
+    def id(self) -> str:
+        """The period and the name."""
+        return f"{self.period}/{self.name}"
+
+
+def open_cycle(name: str, period: str, now: datetime, clerk: str) -> BillCycle:
+    """A cycle in which nothing is rated yet."""
+    return BillCycle(name, period, CycleState.OPEN, now, now, clerk, ControlTotals())
+
+
+def check_step(cycle: BillCycle, step: Step) -> None:
+    """Raise `BillingConflict` unless the cycle may take this step now."""
+    allowed, _ = _STEPS[step]
+    if cycle.state not in allowed:
+        wanted = " or ".join(allowed)
+        raise BillingConflict(f"cycle {cycle.id} is {cycle.state}: cannot {step} it, only what is {wanted}")
+
+
+def advance(cycle: BillCycle, step: Step, now: datetime, clerk: str, totals: ControlTotals | None = None) -> BillCycle:
+    """The cycle after a step; raises `BillingConflict` where the step is not allowed."""
+    check_step(cycle, step)
+    return replace(cycle, state=_STEPS[step][1], changed_at=now, changed_by=clerk, totals=totals or cycle.totals)
+
+
+def control_totals(
+    agreements: int,
+    accounts: int,
+    billed_elsewhere: int,
+    statements: Iterable[Statement],
+    exceptions: Iterable[BillException],
+) -> ControlTotals:
+    """Totals of a rated cycle, counted from the documents themselves; raises `BillingConflict` where they do not tie.
+
+    Parameters
+    ----------
+    agreements, accounts
+        counted from the registry, independently of what was rated.
+    """
+    energy: dict[str, int] = {}
+    money: dict[str, Decimal] = {}
+    billed = 0
+    for statement in statements:
+        billed += 1
+        lines = Decimal(0)
+        for segment in statement.segments:
+            energy[segment.commodity] = energy.get(segment.commodity, 0) + int(segment.usage.scaleb(3))
+            lines += sum((line.amount for line in segment.lines), Decimal(0))
+        if lines != statement.totals.gross:
+            raise BillingConflict(
+                f"statement {statement.id}: lines sum to {lines}, total says {statement.totals.gross}"
+            )
+        currency = statement.totals.currency
+        money[currency] = money.get(currency, Decimal(0)) + lines
+    totals = ControlTotals(agreements, accounts, billed, sum(1 for _ in exceptions), billed_elsewhere, energy, money)
+    tie_out(totals)
+    return totals
+
+
+def tie_out(totals: ControlTotals) -> None:
+    """Raise `BillingConflict` unless every account is billed here, billed elsewhere, or excepted by name."""
+    known = totals.billed + totals.excepted + totals.billed_elsewhere
+    if totals.accounts != known:
+        raise BillingConflict(
+            f"{totals.accounts} accounts, but {totals.billed} billed + {totals.excepted} excepted"
+            f" + {totals.billed_elsewhere} billed elsewhere"
+        )

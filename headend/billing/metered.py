@@ -1,0 +1,150 @@
+"""What was metered at usage points: the rows of many meters made into one row a usage point.
+
+Almost every usage point has one meter all month, and then its row is the meter's. Where a meter was exchanged, or two
+hang side by side, a meter counts from its installation to its removal, and an interval in which none hung is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.billing.ports import MeterChannel
+from headend.billing.statement import MeterReads, Obtained, RegisterRead
+from headend.reads import NO_REGISTER, LoadProfiles, Quality
+from headend.reads.days import moment
+from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED
+
+Int64s = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+#: Base units (Wh, dm³, litre) in a billed unit are 10 ** 3.
+UNIT_SCALE = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Metered:
+    """Use at `m` usage points over the same `n` intervals.
+
+    Parameters
+    ----------
+    values, quality
+        base units and `Quality` per interval (m, n).
+    """
+
+    values: Int64s
+    quality: Bytes
+
+    def take(self, rows: Sequence[int]) -> Metered:
+        """The chosen usage points."""
+        return Metered(self.values[rows], self.quality[rows])
+
+
+def at_usage_points(
+    profiles: LoadProfiles, meters: Sequence[Sequence[tuple[int, MeterChannel]]], columns: slice
+) -> Metered:
+    """One row a usage point.
+
+    Parameters
+    ----------
+    meters
+        for each usage point its (row of `profiles`, channel) pairs, at least one.
+    columns
+        the intervals wanted.
+    """
+    first = [pairs[0][0] for pairs in meters]
+    values, quality = profiles.values[first, columns], profiles.quality[first, columns]
+    begin_s = profiles.start_s + columns.start * profiles.interval_s
+    end_s = profiles.start_s + columns.stop * profiles.interval_s
+    for place, pairs in enumerate(meters):
+        if len(pairs) > 1 or not _hung_throughout(pairs[0][1], begin_s, end_s):
+            values[place], quality[place] = _combined(profiles, pairs, columns)
+    return Metered(values, quality)
+
+
+def _hung_throughout(meter: MeterChannel, begin_s: int, end_s: int) -> bool:
+    return meter.installed_s <= begin_s and (meter.removed_s is None or meter.removed_s >= end_s)
+
+
+def _combined(
+    profiles: LoadProfiles, pairs: Sequence[tuple[int, MeterChannel]], columns: slice
+) -> tuple[Int64s, Bytes]:
+    starts = profiles.start_s + profiles.interval_s * np.arange(columns.start, columns.stop, dtype=np.int64)
+    values = np.zeros(len(starts), dtype=np.int64)
+    # The worst quality speaks for the interval; worse is: not billable, then estimated, then the rest.
+    quality = np.full(len(starts), Quality.MISSING, dtype=np.uint8)
+    worst = np.full(len(starts), -1)
+    for row, meter in pairs:
+        hung = (starts >= meter.installed_s) & (starts < (meter.removed_s or np.iinfo(np.int64).max))
+        its_quality = profiles.quality[row, columns]
+        badness = np.where(hung, np.where(IS_BILLABLE[its_quality], IS_ESTIMATED[its_quality], 2), -1)
+        values += np.where(hung, profiles.values[row, columns], 0)
+        quality = np.where(badness > worst, its_quality, quality)
+        worst = np.maximum(worst, badness)
+    return values, quality.astype(np.uint8)
+
+
+def reads_digest(profiles: LoadProfiles, meters: Sequence[tuple[int, MeterChannel]], columns: slice) -> str:
+    """SHA-256 over what was billed, hexadecimal.
+
+    For each meter channel, in order: `meter|channel|begin of the first interval [s since 1970]|interval [s]|count`
+    and a line feed, in UTF-8; the values as little-endian int64; the quality codes, a byte each.
+    """
+    digest = hashlib.sha256()
+    begin_s = profiles.start_s + columns.start * profiles.interval_s
+    count = columns.stop - columns.start
+    for row, meter in meters:
+        digest.update(f"{meter.meter_name}|{meter.channel.obis}|{begin_s}|{profiles.interval_s}|{count}\n".encode())
+        digest.update(profiles.values[row, columns].astype("<i8").tobytes())
+        digest.update(profiles.quality[row, columns].tobytes())
+    return digest.hexdigest()
+
+
+def meter_reads(profiles: LoadProfiles, row: int, meter: MeterChannel, columns: slice) -> MeterReads:
+    """One meter over the period, with its register at both ends.
+
+    A register is seldom sent for the very end of a local month, so it is carried there over the interval reads from
+    the nearest one sent within the period.
+    """
+    begin_s = profiles.start_s + columns.start * profiles.interval_s
+    end_s = profiles.start_s + columns.stop * profiles.interval_s
+    columns = slice(
+        columns.start + max(0, -(-(meter.installed_s - begin_s) // profiles.interval_s)),
+        columns.stop - max(0, -(-(end_s - (meter.removed_s or end_s)) // profiles.interval_s)),
+    )
+    values = profiles.values[row, columns]
+    register = profiles.register[row, columns]
+    # The register at the period's begin is the one at the end of the interval before it, where that was fetched.
+    before = int(profiles.register[row, columns.start - 1]) if columns.start else NO_REGISTER
+    known = np.flatnonzero(register != NO_REGISTER)
+    estimated = IS_ESTIMATED[profiles.quality[row, columns]]
+    opening = closing = None
+    opens, closes = (moment(profiles.start_s + edge * profiles.interval_s) for edge in (columns.start, columns.stop))
+    modulus = 10**meter.register_digits
+    if before != NO_REGISTER:
+        opening = _register(opens, before, "read")
+    elif len(known):
+        used = slice(0, int(known[0]) + 1)
+        at = (int(register[known[0]]) - int(values[used].sum())) % modulus
+        opening = _register(opens, at, "estimated" if estimated[used].any() else "calculated")
+    if len(known):
+        rest = slice(int(known[-1]) + 1, None)
+        at = (int(register[known[-1]]) + int(values[rest].sum())) % modulus
+        how: Obtained = "estimated" if estimated[rest].any() else "calculated"
+        closing = _register(closes, at, how if len(values[rest]) else "read")
+    return MeterReads(meter.meter_name, meter.channel.obis, opening, closing, units(values.sum()))
+
+
+def _register(at: datetime, value: int, obtained: Obtained) -> RegisterRead:
+    return RegisterRead(at, units(value), obtained)
+
+
+def units(base_units: int | np.int64) -> Decimal:
+    """Wh as kWh, dm³ and litre as m³, exact."""
+    return Decimal(int(base_units)).scaleb(-UNIT_SCALE)

@@ -1,0 +1,133 @@
+"""What billing needs from outside: records to read, a ledger to keep, and an office that opens both.
+
+Everything here is a shape. Who has a database fills it in; rules and rating see nothing else of the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from headend.billing.agreements import Agreement
+from headend.billing.cycle import BillCycle, BillException
+from headend.billing.statement import Statement, Utility
+from headend.reads import Channel, LoadProfiles
+from headend.tariffs import TariffBook
+
+
+class MeterChannel(Protocol):
+    """A channel of a meter, and where and when the meter hung; times in seconds since 1970, None: it still does."""
+
+    @property
+    def meter(self) -> int: ...
+    @property
+    def meter_name(self) -> str: ...
+    @property
+    def channel(self) -> Channel: ...
+    @property
+    def interval_s(self) -> int: ...
+    @property
+    def register_digits(self) -> int: ...
+    @property
+    def usage_point(self) -> str: ...
+    @property
+    def installed_s(self) -> int: ...
+    @property
+    def removed_s(self) -> int | None: ...
+
+
+class Records(Protocol):
+    """Registry and reads, as one transaction sees them."""
+
+    def agreements(self, account: str | None = None) -> Sequence[Agreement]:
+        """Every service agreement, or those of one account."""
+
+    def channels(self) -> Sequence[MeterChannel]:
+        """Every enrolled channel."""
+
+    def profiles(self, channels: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int) -> LoadProfiles:
+        """Reads of (meter, channel) over [start_s, end_s), in the order asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A statement in the ledger.
+
+    Parameters
+    ----------
+    state
+        draft or issued.
+    document
+        canonical JSON; `sha256` is its hash.
+    """
+
+    id: str
+    cycle: str
+    account: str
+    state: str
+    document: bytes
+    sha256: str
+
+
+class Ledger(Protocol):
+    """Cycles, statements and exceptions, as one transaction sees them."""
+
+    def cycle(self, name: str, period: str) -> BillCycle | None:
+        """The cycle, if it was ever opened."""
+
+    def keep_cycle(self, cycle: BillCycle) -> None:
+        """Add the cycle or put its newer state in place."""
+
+    def billed_elsewhere(self, cycle: BillCycle) -> set[str]:
+        """Accounts that another cycle of the same period has a statement for."""
+
+    def replace_drafts(
+        self, cycle: BillCycle, drafts: Iterable[Statement], exceptions: Iterable[BillException]
+    ) -> None:
+        """Put new drafts and exceptions in the place of the cycle's old ones."""
+
+    def counts(self, cycle: BillCycle) -> tuple[int, int]:
+        """Statements and exceptions the cycle has."""
+
+    def statements(self, cycle: BillCycle) -> Iterator[Kept]:
+        """The cycle's statements, by account."""
+
+    def chain_heads(self, cycle: BillCycle) -> dict[str, str]:
+        """Hash of the last issued statement of each of the cycle's accounts that has one."""
+
+    def issue(self, cycle: BillCycle, statements: Iterable[Statement]) -> None:
+        """Put issued statements in the place of their drafts, for good."""
+
+
+class Transactions(Protocol):
+    """A database: consistent views, and transactions that commit at their end."""
+
+    def read(self) -> AbstractContextManager[Any]:
+        """A view that holds up no writer."""
+
+    def write(self) -> AbstractContextManager[Any]:
+        """A transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What a bill run works with.
+
+    Parameters
+    ----------
+    due_days
+        days from issue until the money is due.
+    records, ledger
+        open them on a transaction of `database`.
+    """
+
+    utility: Utility
+    due_days: int
+    tariffs: TariffBook
+    clock: Callable[[], datetime]
+    database: Transactions
+    records: Callable[[Any], Records]
+    ledger: Callable[[Any], Ledger]

@@ -1,0 +1,254 @@
+"""A statement: what one account owes for one cycle, as a document whose bytes are the record.
+
+The canonical JSON is the statement; HTML and PDF are pictures of it. Keys are sorted, decimals are text, nothing
+depends on the machine, so equal statements have equal bytes and one hash. Each issued statement names the hash of the
+account's statement before it: nobody can take one out of the chain, or change one, unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import PlainSerializer, TypeAdapter
+
+#: Format of the document; a reader that knows it can read every statement that carries it.
+FORMAT = "headend-statement/1"
+
+#: A number as text, without exponent; trailing zeros are kept, because 12.30 is a sum of money.
+Number = Annotated[Decimal, PlainSerializer(lambda number: format(number, "f"), return_type=str, when_used="json")]
+
+Obtained = Literal["read", "calculated", "estimated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Utility:
+    """Who sends the bill."""
+
+    name: str
+    address: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who gets the bill, and in which language and number format."""
+
+    account: str
+    name: str
+    address: str
+    customer_class: str
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterRead:
+    """What a meter's register showed at a moment.
+
+    Parameters
+    ----------
+    value
+        register [kWh or m³].
+    obtained
+        read: the meter sent it for this very moment; calculated: from the nearest register it sent and the interval
+        reads between; estimated: the same, where one of those is an estimate.
+    """
+
+    at: datetime
+    value: Number
+    obtained: Obtained
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReads:
+    """One meter channel over the period: opening and closing register where known, and what the intervals sum to."""
+
+    meter: str
+    channel: str
+    opening: RegisterRead | None
+    closing: RegisterRead | None
+    quantity: Number
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodUse:
+    """Use in one TOU period."""
+
+    name: str
+    label: str
+    quantity: Number
+
+
+@dataclass(frozen=True, slots=True)
+class TierUse:
+    """Use in one tier, counted from 1."""
+
+    tier: int
+    quantity: Number
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One line of the bill: quantity × price, rounded once, is the amount; negative for a credit.
+
+    Parameters
+    ----------
+    kind
+        energy, export, baseline_credit, standing or tax.
+    unit
+        of the quantity: kWh, m³, day, month; the currency for a tax, whose price is 0.19 for 19 %.
+    period, tier
+        TOU period and tier (counted from 1) where the price belongs to one.
+    """
+
+    kind: str
+    label: str
+    quantity: Number
+    unit: str
+    price: Number
+    amount: Number
+    period: str | None
+    tier: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayUse:
+    """Use on one local day; `estimated` where an interval of it is an estimate."""
+
+    day: date
+    quantity: Number
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Use in the month before, at the same place under the same agreement."""
+
+    first: date
+    last: date
+    days: int
+    quantity: Number
+
+
+@dataclass(frozen=True, slots=True)
+class TariffVersion:
+    """Which prices: the tariff, and the hash of everything it says."""
+
+    id: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What one agreement used and costs, under one tariff version.
+
+    Parameters
+    ----------
+    first, last
+        local days of `timezone`, both included.
+    usage, export
+        taken from and fed into the network [unit].
+    intervals, estimated_intervals
+        reads the bill rests on, and how many of them are estimates.
+    reads_sha256
+        digest of all values and quality codes billed.
+    """
+
+    agreement: str
+    usage_point: str
+    address: str
+    commodity: str
+    unit: str
+    timezone: str
+    first: date
+    last: date
+    days: int
+    tariff: TariffVersion
+    meters: tuple[MeterReads, ...]
+    usage: Number
+    export: Number | None
+    usage_by_period: tuple[PeriodUse, ...]
+    usage_by_tier: tuple[TierUse, ...]
+    lines: tuple[StatementLine, ...]
+    intervals: int
+    estimated_intervals: int
+    daily: tuple[DayUse, ...]
+    reads_sha256: str
+    previous: Comparison | None
+    currency: str
+    net: Number
+    tax: Number
+    gross: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is due: gross = net + tax = sum of all lines."""
+
+    currency: str
+    net: Number
+    tax: Number
+    gross: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One account's statement of one cycle.
+
+    Parameters
+    ----------
+    first, last
+        first and last local day, both included.
+    issued_at, issued_on, due_on, previous_sha256
+        moment and local day of issue, day the money is due, and the hash of the account's statement before; None in a
+        draft, and `previous_sha256` also in an account's first statement.
+    """
+
+    id: str
+    utility: Utility
+    customer: Customer
+    cycle: str
+    period: str
+    revision: int
+    timezone: str
+    first: date
+    last: date
+    days: int
+    segments: tuple[Segment, ...]
+    totals: Totals
+    issued_at: datetime | None = None
+    issued_on: date | None = None
+    due_on: date | None = None
+    previous_sha256: str | None = None
+    format: str = FORMAT
+
+
+_DOCUMENT = TypeAdapter(Statement)
+
+
+def canonical_json(statement: Statement) -> bytes:
+    """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
+    plain = _DOCUMENT.dump_python(statement, mode="json")
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def parse_statement(document: bytes) -> Statement:
+    """The statement these bytes are; `canonical_json` of it gives the same bytes."""
+    return _DOCUMENT.validate_json(document)
+
+
+def sha256(document: bytes) -> str:
+    """Hash of a document, hexadecimal."""
+    return hashlib.sha256(document).hexdigest()
+
+
+def totals_of(segments: tuple[Segment, ...]) -> Totals:
+    """Totals of segments in one currency; raises `ValueError` where there are several or none."""
+    (currency,) = {segment.currency for segment in segments}
+    net = sum((segment.net for segment in segments), Decimal(0))
+    tax = sum((segment.tax for segment in segments), Decimal(0))
+    return Totals(currency, net, tax, net + tax)

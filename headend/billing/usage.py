@@ -1,0 +1,123 @@
+"""What a statement tells of use: by local day, TOU period and tier. Sums over a whole group's rows at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.billing.metered import Int64s, Metered, units
+from headend.billing.statement import DayUse, PeriodUse, StatementLine, TierUse
+from headend.reads import Quality
+from headend.reads.days import midnight, seconds
+from headend.reads.quality import IS_ESTIMATED
+from headend.tariffs import BillingWindow, Line, RatedBill, Tariff, compile_calendar
+from headend.tariffs.money import plain
+from headend.tariffs.schema import Energy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UseTables:
+    """Sums of `m` usage points over one window.
+
+    Parameters
+    ----------
+    total, present, estimated
+        use [base units], intervals with a value, and those of them that are estimates (m,).
+    reached
+        number of intervals up to and including the last with a value (m,).
+    daily, daily_estimated
+        the same by local day (m, days).
+    periods
+        use by TOU period [base units] (periods, m).
+    """
+
+    total: Int64s
+    present: Int64s
+    estimated: Int64s
+    reached: Int64s
+    days: tuple[date, ...]
+    daily: Int64s
+    daily_estimated: Int64s
+    periods: Int64s
+
+    @classmethod
+    def of(cls, tariff: Tariff, window: BillingWindow, interval_s: int, used: Metered) -> UseTables:
+        """Sum up what was used."""
+        n = used.values.shape[1]
+        estimated = IS_ESTIMATED[used.quality]
+        begins = day_begins(window.first, window.end, window.zone, interval_s)
+        codes = compile_calendar(tariff, window.zone, window.start_utc, n, interval_s)
+        present = used.quality != Quality.MISSING
+        return cls(
+            total=used.values.sum(axis=1),
+            present=present.sum(axis=1, dtype=np.int64),
+            estimated=estimated.sum(axis=1, dtype=np.int64),
+            reached=np.where(present.any(axis=1), n - np.argmax(present[:, ::-1], axis=1), 0),
+            days=tuple(window.first + timedelta(days=day) for day in range(window.days)),
+            daily=np.add.reduceat(used.values, begins, axis=1),
+            daily_estimated=np.add.reduceat(estimated.astype(np.int64), begins, axis=1),
+            periods=np.stack([used.values[:, codes == i].sum(axis=1) for i in range(len(tariff.periods))]),
+        )
+
+    def by_day(self, row: int) -> tuple[DayUse, ...]:
+        """One usage point's use by local day."""
+        estimated = self.daily_estimated[row].tolist()
+        return tuple(
+            [
+                DayUse(day, units(value), count > 0)
+                for day, value, count in zip(self.days, self.daily[row].tolist(), estimated, strict=True)
+            ]
+        )
+
+    def by_period(self, tariff: Tariff, row: int) -> tuple[PeriodUse, ...]:
+        """One usage point's use by TOU period; nothing where the tariff has but one."""
+        if len(tariff.periods) == 1:
+            return ()
+        return tuple(
+            PeriodUse(period.name, period.label, units(value))
+            for period, value in zip(tariff.periods, self.periods[:, row].tolist(), strict=True)
+        )
+
+
+@lru_cache(maxsize=256)
+def day_begins(first: date, end: date, zone: ZoneInfo, interval_s: int) -> NDArray[np.int64]:
+    """Number of the interval with which each local day begins (days,), counted from the first day's first.
+
+    A day that begins within an interval takes the interval that holds its midnight.
+    """
+    start = seconds(midnight(first, zone))
+    days = (first + timedelta(days=day) for day in range((end - first).days))
+    return np.array([(seconds(midnight(day, zone)) - start) // interval_s for day in days], dtype=np.int64)
+
+
+def use_by_tier(tariff: Tariff, bill: RatedBill) -> tuple[TierUse, ...]:
+    """Use by tier, as the tariff's first tiered price for use counted it; nothing where there is none."""
+    for component in tariff.components:
+        if isinstance(component, Energy) and component.measures == "import" and len(component.tiers) > 1:
+            use = [Decimal(0)] * len(component.tiers)
+            for line in bill.lines:
+                if line.kind == "energy" and line.tier is not None and line.label.startswith(f"{component.label}, "):
+                    use[line.tier - 1] += line.quantity
+            return tuple(TierUse(tier + 1, quantity) for tier, quantity in enumerate(use))
+    return ()
+
+
+def statement_line(line: Line) -> StatementLine:
+    """A rated line as it stands on the statement."""
+    charge = line.charge
+    return StatementLine(
+        charge.kind,
+        charge.label,
+        Decimal(plain(line.quantity)),
+        charge.unit,
+        charge.price,
+        line.amount,
+        charge.period,
+        charge.tier,
+    )

@@ -1,0 +1,54 @@
+"""The clerk's office of a site: billing's ports filled in with the registry, the interval store and the SQL ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from headend.billing.agreements import Agreement
+from headend.billing.ports import Office
+from headend.billing.statement import Utility
+from headend.reads import LoadProfiles
+from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels
+from headend.site import Site
+from headend.store.intervals import IntervalStore
+from headend.store.ledger import SqlLedger
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRecords:
+    """Registry and reads within one transaction; see `headend.billing.ports.Records`."""
+
+    tx: Connection
+    store: IntervalStore
+
+    def agreements(self, account: str | None = None) -> Sequence[Agreement]:
+        """Every service agreement, or those of one account."""
+        return agreements(self.tx, account=account)
+
+    def channels(self) -> Sequence[EnrolledChannel]:
+        """Every enrolled channel."""
+        return enrolled_channels(self.tx)
+
+    def profiles(self, channels: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int) -> LoadProfiles:
+        """Reads of (meter, channel) over [start_s, end_s), in the order asked for."""
+        return self.store.profiles(self.tx, channels, start_s, end_s, interval_s)
+
+
+def office_of(site: Site) -> Office:
+    """The office of an open site."""
+    return Office(
+        utility=Utility(site.settings.site.name, site.settings.site.address),
+        due_days=DUE_DAYS,
+        tariffs=site.tariffs,
+        clock=site.clock,
+        database=site.database,
+        records=lambda tx: SiteRecords(tx, site.store),
+        ledger=SqlLedger,
+    )
+
+
+#: Days from issue until the money is due.
+DUE_DAYS = 14
