@@ -1,0 +1,145 @@
+"""The composition root: opens the parts, wires them, starts and stops them. Only the command line imports it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import structlog
+from aiohttp import web
+
+from headend.collect.broker import EmbeddedBroker
+from headend.collect.mqtt import MqttCollector
+from headend.config import beside, load_settings
+from headend.errors import InvalidConfig
+from headend.jobs import Jobs
+from headend.logs import configure_logs
+from headend.process.processor import Processor
+from headend.registry.registry import enrol
+from headend.registry.site_file import read_site_file
+from headend.site import Clock, Site
+from headend.store.database import Database
+from headend.store.journal import Journal
+from headend.store.sql import SqlIntervalStore
+from headend.tariffs import load_book
+from headend.vee import load_rule_set
+from headend.web import make_app
+
+log = structlog.get_logger(__name__)
+
+Role = Literal["all", "collect", "process", "api", "jobs"]
+
+
+class Part(Protocol):
+    """A long-running part: one owner, one way to start, one way to stop."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def utc_now() -> datetime:
+    """The real time."""
+    return datetime.now(UTC)
+
+
+def open_site(
+    config: Path | None = None, overrides: Mapping[str, dict[str, Any]] | None = None, clock: Clock = utc_now
+) -> Site:
+    """Open everything a head-end consists of, and enrol what its site file names.
+
+    Parameters
+    ----------
+    config
+        settings that differ from the shipped ones.
+    overrides
+        settings by section that go before those.
+
+    Raises
+    ------
+    InvalidConfig, InvalidTariff
+        with file and key of the first thing that is wrong.
+    """
+    settings = load_settings(config, dict(overrides or {}))
+    configure_logs(settings.log)
+    tariffs = load_book(beside(config, settings.site.tariffs))
+    rules = load_rule_set(beside(config, settings.site.rules))
+    enrolled = read_site_file(beside(config, settings.site.registry)) if settings.site.registry else None
+    database = Database(settings.site_url, "site")
+    if enrolled is not None:
+        with database.write() as tx:
+            enrol(tx, enrolled)
+    journal = Journal(Database(settings.journal_url, "journal"))
+    return Site(settings, clock, database, journal, SqlIntervalStore(), tariffs, rules)
+
+
+def parts_of(site: Site, role: Role) -> list[Part]:
+    """The background parts of a role, in the order they are started; stop them the other way round."""
+    parts: list[Part] = []
+    mqtt = site.settings.mqtt
+    if role in {"all", "collect"}:
+        if mqtt.embedded:
+            parts.append(EmbeddedBroker(mqtt.host, mqtt.port))
+        parts.append(MqttCollector(mqtt, site.settings.collect, site.journal, site.clock))
+    if role in {"all", "process"}:
+        parts.append(Processor(site))
+    if role in {"all", "jobs"}:
+        parts.append(Jobs(site))
+    return parts
+
+
+class HeadEnd:
+    """A head-end that runs: background parts, and pages and API if the role has them.
+
+    Use it as an asynchronous context; it is up inside, and everything is stopped on the way out.
+    """
+
+    def __init__(self, site: Site, role: Role = "all") -> None:
+        self._site, self._role = site, role
+        self._running: list[Part] = []
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> HeadEnd:
+        try:
+            for part in parts_of(self._site, self._role):
+                await asyncio.to_thread(part.start)
+                self._running.append(part)
+            if self._role in {"all", "api"}:
+                await self._serve_pages()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        for part in reversed(self._running):
+            await asyncio.to_thread(part.stop)
+        self._running.clear()
+
+    async def _serve_pages(self) -> None:
+        settings = self._site.settings.web
+        self._runner = web.AppRunner(make_app(self._site), access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, settings.host, settings.port).start()
+        except OSError as error:
+            raise InvalidConfig("web.port", f"{settings.port} ({error.strerror})", "a port that is free") from None
+        log.info("pages and API", url=f"http://{settings.host}:{settings.port}")
+
+
+async def serve(site: Site, role: Role) -> None:
+    """Run until SIGINT or SIGTERM."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stopping.set)
+    async with HeadEnd(site, role):
+        log.info("head-end is up", role=role)
+        await stopping.wait()
+        log.info("stopping")

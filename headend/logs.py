@@ -1,0 +1,35 @@
+"""Structured logs: one event a line, for people or for machines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from headend.config import LogSettings
+
+
+def configure_logs(settings: LogSettings) -> None:
+    """Send our events, and warnings of the libraries, to standard error."""
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    end: list[structlog.typing.Processor]
+    if settings.format == "json":
+        end = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        end = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    structlog.configure(
+        processors=[*shared, *end],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(name)s %(message)s", force=True)
+    # The broker tells every disconnect as an error, with traceback.
+    for chatty in ("amqtt", "transitions"):
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
