@@ -175,13 +175,14 @@ class Column:
     def lines(self, n: int, digits: int) -> list[Line | None]:
         """The line of each customer; None where its quantity is zero."""
         quantities, decimal = self.quantity.tolist(), EXACT.multiply
-        made = map(
-            Line,
+        fields = zip(
             repeat(self.charge),
             map(decimal, quantities, repeat(unit_of_scale(self.quantity_scale))),
             map(decimal, self.exact.tolist(), repeat(unit_of_scale(self.scale))),
             map(decimal, self.amount.tolist(), repeat(unit_of_scale(digits))),
         )
+        # What `Line(*fields)` does, without a Python call for each line.
+        made = map(tuple.__new__, repeat(Line), fields)
         lines = [line if quantity else None for quantity, line in zip(quantities, made, strict=True)]
         return lines if len(lines) == n else lines * n
 
