@@ -7,6 +7,7 @@ import selectors
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -92,6 +93,7 @@ class Fleet:
         self._patience = patience
         self._report = report
         self._stopped = False
+        self._live_since: float | None = None
         self._selector = selectors.DefaultSelector()
         meters = sorted(shipment.meters, key=lambda spec: spec.gateway)
         behind = {name: list(specs) for name, specs in groupby(meters, lambda spec: spec.gateway)}
@@ -102,6 +104,7 @@ class Fleet:
                 plan,
                 self.tally,
                 truth,
+                clock=self._now,
                 window=patience.window,
                 resend_after=patience.resend_after,
                 epoch=epoch,
@@ -148,6 +151,14 @@ class Fleet:
             "planted": dict(sorted(tally.planted.items())),
         }
 
+    def _now(self) -> datetime:
+        """The gateways' clock: the real one, or with a live phase the simulated one, which waits for the history."""
+        schedule = self._schedule
+        if schedule.end == schedule.live_from:
+            return datetime.now(UTC)
+        ran = 0.0 if self._live_since is None else time.monotonic() - self._live_since
+        return datetime.fromtimestamp(schedule.live_from * HOUR_S, UTC) + timedelta(seconds=ran * schedule.speed)
+
     def _drain(self) -> None:
         """Turn until every message is acknowledged."""
         while not self._stopped and any(link.gateway.waiting for link in self._links):
@@ -155,7 +166,8 @@ class Fleet:
 
     def _live(self) -> None:
         """Measure each hour once the simulated clock has passed its end."""
-        schedule, began = self._schedule, time.monotonic()
+        schedule = self._schedule
+        began = self._live_since = time.monotonic()
         hour = schedule.live_from
         self._report({"event": "live", "sim_time": stamp(hour), "speed": schedule.speed})
         while not self._stopped and (schedule.end is None or hour < schedule.end):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from firmware_sim.buffer import SendBuffer
@@ -60,6 +61,7 @@ class Gateway:
         tally: Tally,
         truth: TruthFile,
         *,
+        clock: Callable[[], datetime],
         window: int,
         resend_after: float,
         epoch: str | None = None,
@@ -69,6 +71,7 @@ class Gateway:
         self._plan = plan
         self._tally = tally
         self._truth = truth
+        self._clock = clock
         self._epoch = epoch
         self._buffer: SendBuffer[Message] = SendBuffer(window, resend_after)
         self._fill = 2 * window
@@ -106,7 +109,7 @@ class Gateway:
         self._refill()
         for due in self._buffer.due(now):
             message = due.item
-            payload = envelope(message.blocks, due.seq, self._buffer.oldest, self._epoch)
+            payload = envelope(message.blocks, due.seq, self._clock(), self._buffer.oldest, self._epoch)
             if due.again:
                 self._tally.resent += 1
                 yield payload

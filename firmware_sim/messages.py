@@ -49,10 +49,10 @@ class Message:
     planted: dict[str, int] = field(default_factory=dict)
 
 
-def envelope(blocks: bytes, seq: int, oldest: int, epoch: str | None) -> bytes:
-    """The whole message, stamped with the gateway's clock."""
-    sent_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-    head = {"seq": seq, "sent_at": sent_at, "oldest": oldest} | ({"epoch": epoch} if epoch else {})
+def envelope(blocks: bytes, seq: int, sent_at: datetime, oldest: int, epoch: str | None) -> bytes:
+    """The whole message, stamped with the gateway's clock [UTC]."""
+    told = sent_at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    head = {"seq": seq, "sent_at": told, "oldest": oldest} | ({"epoch": epoch} if epoch else {})
     return json.dumps(head)[:-1].encode() + b', "blocks": ' + blocks + b"}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,12 @@ from firmware_sim.meter import ORIGIN, Measured, Meter
 from firmware_sim.truth import TruthFile
 
 SPECS = make_shipment(1, 6, 1).meters
+
+
+def noon() -> datetime:
+    return datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
 HARSH = FaultPlan(seed=5, missing=0.05, missing_runs=0.2, negative=0.2, spikes=0.3, lost=0.2)
 
 
@@ -110,7 +117,9 @@ def _hour(block: dict) -> int:
 def test_messages_are_disturbed_as_planned():
     plan = FaultPlan(duplicates=1, unknown_meters=1, garbage=1, future=1)
     tally = Tally()
-    gateway = Gateway("GW-1", [Meter(SPECS[0], 1, "UTC")], plan, tally, TruthFile(None), window=8, resend_after=30)
+    gateway = Gateway(
+        "GW-1", [Meter(SPECS[0], 1, "UTC")], plan, tally, TruthFile(None), clock=noon, window=8, resend_after=30
+    )
     gateway.measure_history(ORIGIN, ORIGIN + 6 * 24)  # days 0 … 5: only 1 and 2 may be disturbed
     payloads = list(gateway.due(0.0))
     assert dict(tally.planted) == {
@@ -123,6 +132,7 @@ def test_messages_are_disturbed_as_planned():
     messages = [json.loads(payload) for payload in payloads if payload not in garbage]
     assert [message["seq"] for message in messages] == [1, 2, 2, 3, 4, 4, 5, 6, 7, 8]
     assert {message["oldest"] for message in messages} == {1}
+    assert {message["sent_at"] for message in messages} == {"2026-11-01T12:00:00.000Z"}
     assert [block["meter"] for block in messages[1]["blocks"]] == ["E-20001", "X-00000"]
     assert messages[3]["blocks"][0]["start"] > messages[3]["sent_at"]
 
@@ -130,7 +140,15 @@ def test_messages_are_disturbed_as_planned():
 def test_ack_of_another_epoch_or_no_ack_at_all_covers_nothing():
     tally = Tally()
     gateway = Gateway(
-        "GW-1", [Meter(SPECS[0], 1, "UTC")], FaultPlan(), tally, TruthFile(None), window=8, resend_after=30, epoch="b"
+        "GW-1",
+        [Meter(SPECS[0], 1, "UTC")],
+        FaultPlan(),
+        tally,
+        TruthFile(None),
+        clock=noon,
+        window=8,
+        resend_after=30,
+        epoch="b",
     )
     gateway.measure_history(ORIGIN, ORIGIN + 48)
     assert [json.loads(payload)["epoch"] for payload in gateway.due(0.0)] == ["b", "b"]
