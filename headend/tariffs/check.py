@@ -21,6 +21,23 @@ from pydantic import ValidationError
 from headend.tariffs.calendar import period_table
 from headend.tariffs.schema import HOLIDAY, UNIT_OF, BaselineCredit, Energy, Tariff, Tax, line_kind
 
+_COMPONENT_KINDS = ("energy", "baseline_credit", "standing", "tax")
+# pydantic's kinds of error, in the words of someone who writes a tariff; its own message stands for the rest.
+_EXPECTED = {
+    "bool_type": "true or false",
+    "date_from_datetime_parsing": "a date such as 2025-01-01",
+    "date_from_datetime_inexact": "a date such as 2025-01-01",
+    "decimal_max_places": "fewer decimals (10 at most; 6 for a percentage)",
+    "dict_type": "a table",
+    "int_type": "a whole number",
+    "model_type": "a table",
+    "string_pattern_mismatch": "small letters, digits, - and _, such as off_peak",
+    "string_too_short": "text",
+    "string_type": "text",
+    "too_short": "at least one",
+    "tuple_type": "a list",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -59,25 +76,27 @@ def examine_text(text: str, name: str, *, is_json: bool) -> tuple[Tariff | None,
     try:
         tariff = Tariff.model_validate(data)
     except ValidationError as error:
-        return None, [_finding(name, fault) for fault in error.errors(include_url=False)]
+        return None, [_finding(name, fault) for fault in error.errors(include_url=False) if _is_own(fault)]
     found = [Finding(f"{name}: {fault.where}", fault.found, fault.expected) for fault in faults(tariff)]
     return (None, found) if found else (tariff, [])
 
 
+def _is_own(fault: Any) -> bool:
+    # A list of which every item is wrong is reported a second time, as too short.
+    return fault["type"] != "too_short" or not fault["input"]
+
+
 def _finding(name: str, fault: Any) -> Finding:
-    key = _key(fault["loc"])
-    match fault["type"]:
-        case "missing":
-            return Finding(f"{name}: {key}", "nothing", "a value")
-        case "extra_forbidden":
-            return Finding(f"{name}: {key}", "an unknown key", "a key of the tariff format")
-        case "union_tag_invalid" | "union_tag_not_found":
-            kinds = fault["ctx"].get("expected_tags", "'energy', 'baseline_credit', 'standing', 'tax'")
-            found = repr(fault["ctx"]["tag"]) if "tag" in fault["ctx"] else "nothing"
-            return Finding(f"{name}: {key}.kind", found, f"one of {kinds}")
-        case _:
-            expected = fault["msg"].removeprefix("Input should be ")
-            return Finding(f"{name}: {key}", _shown(fault["input"]), expected[0].lower() + expected[1:])
+    key, kind = _key(fault["loc"]), fault["type"]
+    where = f"{name}: {key}" if key else name
+    if kind == "missing":
+        return Finding(where, "nothing", "a value")
+    if kind == "extra_forbidden":
+        return Finding(where, "an unknown key", "a key of the tariff format")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        found = repr(fault["ctx"]["tag"]) if "tag" in fault["ctx"] else "nothing"
+        return Finding(f"{where}.kind", found, ", ".join(_COMPONENT_KINDS))
+    return Finding(where, _shown(fault["input"]), _EXPECTED.get(kind) or fault["msg"].removeprefix("Input should be "))
 
 
 def _key(loc: tuple[str | int, ...]) -> str:

@@ -33,6 +33,8 @@ def load_book(folder: Path | str) -> TariffBook:
     InvalidTariff
         a file cannot be used, or two files are the same tariff from the same day on.
     """
+    if not Path(folder).is_dir():
+        raise InvalidTariff(str(folder), "no folder", "a folder of tariff files")
     paths = sorted(path for path in Path(folder).iterdir() if path.suffix in {".toml", ".json"})
     seen: dict[tuple[str, date], Path] = {}
     tariffs = []

@@ -47,6 +47,7 @@ DAYS: dict[str, tuple[int, ...]] = {
     "holiday": (HOLIDAY,),
     **{name: (index,) for index, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))},
 }
+_DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 _HOURS = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
 
 
@@ -56,6 +57,9 @@ def _wrong(expected: str) -> PydanticCustomError:
 
 
 def _number(value: object) -> object:
+    # Text is taken too: JSON has no exact number of its own, and many programs write decimals as text.
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
         raise _wrong("a number")
     return Decimal(value)
@@ -208,7 +212,7 @@ class Tariff(_Part):
     currency: Annotated[str, AfterValidator(_currency)]
     clock: Annotated[str, AfterValidator(_clock)] = "local"
     holidays: Holidays | None = None
-    periods: tuple[Period, ...] = Field((Period(name="all", label="All hours"),), min_length=1)
+    periods: tuple[Period, ...] = Field((Period(name="all", label="All hours"),), min_length=1, max_length=100)
     components: tuple[Component, ...] = Field(min_length=1)
 
     @cached_property
