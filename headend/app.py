@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import structlog
 from aiohttp import web
@@ -31,7 +31,10 @@ from headend.web import make_app
 
 log = structlog.get_logger(__name__)
 
-Role = Literal["all", "collect", "process", "api", "jobs"]
+Role = Literal["collect", "process", "api", "jobs"]
+
+#: What a head-end does; one process can do all of it, or several share it.
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Part(Protocol):
@@ -77,17 +80,17 @@ def open_site(
     return Site(settings, clock, database, journal, SqlIntervalStore(), tariffs, rules)
 
 
-def parts_of(site: Site, role: Role) -> list[Part]:
-    """The background parts of a role, in the order they are started; stop them the other way round."""
+def parts_of(site: Site, roles: Collection[Role]) -> list[Part]:
+    """The background parts of these roles, in the order they are started; stop them the other way round."""
     parts: list[Part] = []
     mqtt = site.settings.mqtt
-    if role in {"all", "collect"}:
+    if "collect" in roles:
         if mqtt.embedded:
             parts.append(EmbeddedBroker(mqtt.host, mqtt.port))
         parts.append(MqttCollector(mqtt, site.settings.collect, site.journal, site.clock))
-    if role in {"all", "process"}:
+    if "process" in roles:
         parts.append(Processor(site))
-    if role in {"all", "jobs"}:
+    if "jobs" in roles:
         parts.append(Jobs(site))
     return parts
 
@@ -98,17 +101,17 @@ class HeadEnd:
     Use it as an asynchronous context; it is up inside, and everything is stopped on the way out.
     """
 
-    def __init__(self, site: Site, role: Role = "all") -> None:
-        self._site, self._role = site, role
+    def __init__(self, site: Site, roles: Collection[Role] = ROLES) -> None:
+        self._site, self._roles = site, roles
         self._running: list[Part] = []
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> HeadEnd:
         try:
-            for part in parts_of(self._site, self._role):
+            for part in parts_of(self._site, self._roles):
                 await asyncio.to_thread(part.start)
                 self._running.append(part)
-            if self._role in {"all", "api"}:
+            if "api" in self._roles:
                 await self._serve_pages()
         except BaseException:
             await self.__aexit__()
@@ -133,13 +136,13 @@ class HeadEnd:
         log.info("pages and API", url=f"http://{settings.host}:{settings.port}")
 
 
-async def serve(site: Site, role: Role) -> None:
+async def serve(site: Site, roles: Collection[Role]) -> None:
     """Run until SIGINT or SIGTERM."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stopping.set)
-    async with HeadEnd(site, role):
-        log.info("head-end is up", role=role)
+    async with HeadEnd(site, roles):
+        log.info("head-end is up", roles=",".join(roles))
         await stopping.wait()
         log.info("stopping")

@@ -1,0 +1,48 @@
+"""The `headend` command: its parts, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+from click.exceptions import ClickException, Exit
+
+from headend.cli import bill, demo, journal, quarantine, serve, statement, tariff, user
+from headend.errors import HeadendError, InvalidInput, NotFound
+
+app = typer.Typer(
+    help="A smart utility-meter head-end: collects reads, validates and estimates them, bills them to the cent.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.add_typer(tariff.app, name="tariff")
+app.add_typer(bill.app, name="bill")
+app.add_typer(statement.app, name="statement")
+app.add_typer(user.app, name="user")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(journal.app, name="journal")
+app.add_typer(journal.database, name="db")
+
+
+def main() -> None:
+    """Entry point of `headend` and `python -m headend`."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except Exit as ended:
+        sys.exit(ended.exit_code)
+    except ClickException as error:
+        _fail(2, error.format_message())
+    except (InvalidInput, NotFound) as error:
+        _fail(2, str(error))
+    except HeadendError as error:
+        _fail(1, str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+
+
+def _fail(code: int, line: str) -> NoReturn:
+    print(f"headend: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,47 @@
+"""`headend quarantine`: messages that could not be used."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+
+from headend.cli.serve import Config
+
+app = typer.Typer(help="Messages that could not be used, and why.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_messages(config: Config = None, limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
+    """The newest messages in quarantine, with their reasons."""
+    from headend.app import open_site
+    from headend.reads.days import moment
+    from headend.store.tables import quarantine
+
+    site = open_site(config)
+    query = select(quarantine).order_by(quarantine.c.offset.desc(), quarantine.c.block).limit(limit)
+    table = Table("journal", "received (UTC)", "gateway", "reason")
+    with site.database.read() as tx:
+        for row in tx.execute(query):
+            received = f"{moment(row.received_us // 1_000_000):%Y-%m-%d %H:%M:%S}"
+            table.add_row(str(row.offset), received, row.gateway, row.reason)
+    Console().print(table)
+
+
+@app.command()
+def retry(config: Config = None) -> None:
+    """Process everything in quarantine again, say after meters were enrolled; exit 1 if something stays there."""
+    from headend.app import open_site
+    from headend.process import Intake
+    from headend.store.tables import quarantine
+
+    site = open_site(config)
+    with site.database.read() as tx:
+        offsets = sorted(set(tx.execute(select(quarantine.c.offset)).scalars()))
+    left = Intake(site).retry(offsets) if offsets else 0
+    typer.echo(f"{len(offsets)} messages tried again, {left} entries stay in quarantine")
+    if left:
+        raise typer.Exit(1)

@@ -1,0 +1,91 @@
+"""The demo's field: the simulator as a process of its own, which knows nothing of us but the wire."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from headend.errors import HeadendError
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A fleet, and the history it is to play.
+
+    Parameters
+    ----------
+    start, end
+        the history, UTC.
+    live_speed
+        simulated seconds in a second once the history is told; None: it ends there.
+    """
+
+    gateways: int
+    meters: int
+    seed: int
+    timezone: str
+    start: datetime
+    end: datetime
+    faults: Path
+    truth: Path
+    live_speed: float | None
+
+    def shipment(self) -> dict[str, Any]:
+        """The manufacturer's file for this fleet."""
+        command = [*_SIMULATOR, "inventory", *self._fleet]
+        shipment: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        return shipment
+
+    def play(self, mqtt_port: int) -> FieldProcess:
+        """Start to play it against the broker on this machine."""
+        command = [*_SIMULATOR, "fleet", *self._fleet, "--mqtt", f"mqtt://127.0.0.1:{mqtt_port}", "--progress"]
+        command += ["--from", self.start.isoformat(), "--timezone", self.timezone]
+        command += ["--faults", str(self.faults), "--truth", str(self.truth)]
+        if self.live_speed is None:
+            command += ["--to", self.end.isoformat()]
+        else:
+            command += ["--live-from", self.end.isoformat(), "--speed", str(self.live_speed)]
+        return FieldProcess(command)
+
+    @property
+    def _fleet(self) -> list[str]:
+        return ["--gateways", str(self.gateways), "--meters", str(self.meters), "--seed", str(self.seed)]
+
+
+_SIMULATOR = [sys.executable, "-m", "firmware_sim"]
+
+
+class FieldProcess:
+    """The simulator, running."""
+
+    def __init__(self, command: list[str]) -> None:
+        # Its own session: Ctrl-C is ours to hear, we stop it when we are done with it.
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (lives as long as the process)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self._said, text=True, start_new_session=True
+        )
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What it says, as it says it; raises `HeadendError` if it ends in failure."""
+        for line in self._process.stdout or ():
+            yield json.loads(line)
+        if self._process.wait():
+            self._said.seek(0)
+            raise HeadendError(f"the simulated field gave up: {self._said.read().strip()}")
+
+    def stop(self) -> None:
+        """End it, if it has not ended by itself."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._said.close()

@@ -1,0 +1,364 @@
+"""The demo from beginning to end: history in, days settled, last month billed, everything compared with the truth.
+
+The head-end runs on the field's clock. During the history that clock stands at the history's end, when all its days are
+due; then, if the demo goes on, it runs ahead with the field.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sqlalchemy import func, select
+
+from headend.app import HeadEnd, Role, open_site
+from headend.billing.cycle import BillCycle
+from headend.billing.run import approve, issue, rate_cycle
+from headend.config import shipped
+from headend.demo.field import Field, FieldProcess
+from headend.demo.reconcile import Reconciliation, reconcile
+from headend.demo.times import DemoClock, Times, times
+from headend.demo.village import DemoPlan, load_plan, village
+from headend.documents import write_statement
+from headend.errors import HeadendError
+from headend.jobs import MONTHLY
+from headend.office import office_of
+from headend.process.intake import IntakeCounts, checkpoint, totals
+from headend.process.settlement import settle_due_days
+from headend.reads.days import zone_named
+from headend.registry.registry import enrol
+from headend.registry.users import add_user, readable_password
+from headend.site import Site
+from headend.store.tables import quarantine
+from headend.vee import load_rule_set
+
+_MADE_BY_A_DEMO = ("journal.db", "site.db", "truth.csv", "summary.json", "statements", "session.key")
+_CATCH_UP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `summary.json` says."""
+
+    reads_sent: int
+    counts: IntakeCounts
+    quarantined: int
+    reconciliation: Reconciliation
+    cycle: BillCycle
+    seconds: float
+
+    @property
+    def reconciled(self) -> bool:
+        """True if truth and store are the same to the Wh, with nothing missing."""
+        return self.reconciliation.difference == 0 and self.reconciliation.missing == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures, under the names that outsiders rely on."""
+        return {
+            "reads_sent": self.reads_sent,
+            "reads_stored": self.counts.stored,
+            "intervals_measured": self.reconciliation.measured,
+            "intervals_estimated": self.reconciliation.estimated,
+            "intervals_missing": self.reconciliation.missing,
+            "quarantined": self.quarantined,
+            "duplicates_dropped": self.counts.duplicates,
+            "difference_wh": self.reconciliation.difference,
+            "period": self.cycle.period,
+            "accounts": self.cycle.totals.accounts,
+            "statements": self.cycle.totals.billed,
+            "exceptions": self.cycle.totals.excepted,
+            "money_billed": {
+                currency: str(amount) for currency, amount in sorted((self.cycle.totals.money or {}).items())
+            },
+            "seconds": round(self.seconds, 1),
+        }
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run of the demo.
+
+    Parameters
+    ----------
+    folder
+        for databases, truth, statements and summary; what an earlier demo left there is removed.
+    live
+        True: pages and live reads follow until somebody stops it.
+    meters, days, port
+        None: the plan's number of meters, the two past months, the shipped settings' port.
+    """
+
+    folder: Path
+    live: bool
+    console: Console
+    meters: int | None = None
+    days: int | None = None
+    port: int | None = None
+    speed: float | None = None
+    _began: float = field(default_factory=time.monotonic)
+
+    async def run(self) -> bool:
+        """Play it; False if truth and store differ."""
+        plan = load_plan(shipped("demo/demo.toml"))
+        rules = load_rule_set(shipped("vee.toml"))
+        zone = zone_named(plan.timezone)
+        today = datetime.now(zone).date()
+        played = times(today, self.days, zone, timedelta(hours=rules.settle_after_hours))
+        clock = DemoClock(played.end)
+        self._clear()
+        meters = self.meters or plan.meters
+        outside = Field(
+            gateways=-(-meters // plan.meters_per_gateway),
+            meters=meters,
+            seed=plan.seed,
+            timezone=plan.timezone,
+            start=played.start,
+            end=played.end,
+            faults=shipped("demo/faults.toml"),
+            truth=self.folder / "truth.csv",
+            live_speed=(self.speed or plan.live_speed) if self.live else None,
+        )
+        site = self._open(plan, clock)
+        shipment = await asyncio.to_thread(outside.shipment)
+        logins = self._enrol(site, plan, shipment, played)
+        roles: tuple[Role, ...] = ("collect", "process", "api") if self.live else ("collect", "process")
+        async with HeadEnd(site, roles):
+            process = outside.play(site.settings.mqtt.port)
+            try:
+                return await self._play(site, process, outside, played, clock, logins)
+            finally:
+                await asyncio.to_thread(process.stop)
+
+    async def _play(
+        self,
+        site: Site,
+        process: FieldProcess,
+        outside: Field,
+        played: Times,
+        clock: DemoClock,
+        logins: list[tuple[str, str, str]],
+    ) -> bool:
+        with self._progress() as progress:
+            told = await asyncio.to_thread(self._hear_history, site, process, outside, progress)
+            with _step(progress, "validating and estimating"):
+                counts = await asyncio.to_thread(settle_due_days, site)
+            with _step(progress, f"billing {played.period}: rate, approve, issue"):
+                cycle = await asyncio.to_thread(_bill, site, played.period)
+            await asyncio.to_thread(self._write_statements, site, cycle, progress)
+        self.console.print(
+            f"{counts.channel_days:,} meter-channel-days validated;"
+            f" {counts.estimated:,} intervals were missing or wrong, and are estimated and marked."
+        )
+        if not self.live:
+            return await asyncio.to_thread(self._sum_up, site, told, played, cycle)
+        self._welcome(site, cycle, logins)
+        clock.run(outside.live_speed or 1.0)
+        async with HeadEnd(site, ("jobs",)):
+            await _until_stopped(process)
+        self.console.print("Stopped.")
+        return True
+
+    # -- before --
+
+    def _clear(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.iterdir():
+            if path.name.removesuffix("-wal").removesuffix("-shm") in _MADE_BY_A_DEMO:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _open(self, plan: DemoPlan, clock: DemoClock) -> Site:
+        overrides: dict[str, dict[str, Any]] = {
+            "site": {"registry": "", "timezone": plan.timezone},
+            "data": {"directory": self.folder},
+            "mqtt": {"embedded": True, "host": "127.0.0.1", "port": _free_port(), "protocol": "3.1.1"},
+            "jobs": {"settle_every_s": 5, "bill_every_s": 10},
+            "log": {"level": "warning"},
+        }
+        if self.port is not None:
+            overrides["web"] = {"port": self.port}
+        return open_site(None, overrides, clock)
+
+    def _enrol(self, site: Site, plan: DemoPlan, shipment: dict[str, Any], played: Times) -> list[tuple[str, str, str]]:
+        """Registry and users; (login, password, who it is) of each."""
+        registry = village(plan, shipment, played.start, played.billed_from)
+        kind_of = {meter["premise"]: meter["kind"] for meter in shipment["meters"]}
+        customers: dict[str, tuple[str, str]] = {}
+        for account in registry.accounts:
+            customers.setdefault(kind_of[account.agreements[0].usage_point], (account.id, account.name))
+        logins = [("operator", readable_password(), "watches meters"), ("clerk", readable_password(), "runs the month")]
+        with site.database.write() as tx:
+            enrol(tx, registry)
+            for login, password, _ in logins:
+                add_user(tx, login, login, password)
+            for kind, (account_id, name) in customers.items():
+                login, password = f"customer-{account_id.lower()}", readable_password()
+                logins.append((login, password, f"{name}, {kind.replace('_', ' ')}"))
+                add_user(tx, login, "customer", password, account_id)
+        self.console.print(
+            f"{len(registry.gateways)} gateways, {len(registry.meters)} meters, {len(registry.accounts)} accounts."
+            f" History {played.start:%Y-%m-%d %H:%M}Z to {played.end:%Y-%m-%d %H:%M}Z; all of it in {self.folder}"
+        )
+        return logins
+
+    # -- the history --
+
+    def _hear_history(self, site: Site, process: FieldProcess, outside: Field, progress: Progress) -> dict[str, Any]:
+        """Follow the field until its history is told, acknowledged and in the store; its last word on it."""
+        hours = int((outside.end - outside.start).total_seconds()) // 3600
+        with site.database.read() as tx:
+            channels = len(office_of(site).records(tx).channels())
+        sent = progress.add_task("gateways publish over MQTT", total=channels * hours)
+        stored = progress.add_task("journal, validation, interval store", total=channels * hours)
+        watcher = _StoreWatcher(site, progress, stored)
+        try:
+            told: dict[str, Any] = {}
+            for event in process.events():
+                told.update(event)
+                progress.update(sent, completed=event.get("reads_sent", told.get("reads_sent", 0)))
+                if event["event"] == "live":
+                    break
+            progress.update(sent, completed=channels * hours)
+            watcher.wait_until_caught_up()
+            progress.update(stored, completed=channels * hours)
+        finally:
+            watcher.stop()
+        return told
+
+    def _progress(self) -> Progress:
+        return Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            console=self.console,
+        )
+
+    # -- after --
+
+    def _write_statements(self, site: Site, cycle: BillCycle, progress: Progress) -> None:
+        folder = self.folder / "statements"
+        folder.mkdir(exist_ok=True)
+        office = office_of(site)
+        with site.database.read() as tx:
+            kept = list(office.ledger(tx).statements(cycle))
+        task = progress.add_task("statements as JSON, HTML and PDF", total=len(kept))
+        for statement in kept:
+            write_statement(statement.document, folder)
+            progress.advance(task)
+
+    def _sum_up(self, site: Site, told: dict[str, Any], played: Times, cycle: BillCycle) -> bool:
+        with site.database.read() as tx:
+            counts = totals(tx)
+            quarantined = tx.execute(select(func.count()).select_from(quarantine)).scalar_one()
+        outcome = Outcome(
+            reads_sent=told["reads_sent"],
+            counts=counts,
+            quarantined=quarantined,
+            reconciliation=reconcile(site, self.folder / "truth.csv", played.start, played.end),
+            cycle=cycle,
+            seconds=time.monotonic() - self._began,
+        )
+        summary = outcome.as_json()
+        (self.folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        table = Table("figure", "value", title="What came of it", title_justify="left")
+        for name, value in summary.items():
+            table.add_row(name.replace("_", " "), json.dumps(value, ensure_ascii=False))
+        self.console.print(table)
+        if not outcome.reconciled:
+            self.console.print("[bold red]Truth and store differ.[/]")
+        return outcome.reconciled
+
+    def _welcome(self, site: Site, cycle: BillCycle, logins: list[tuple[str, str, str]]) -> None:
+        table = Table("login", "password", "who", title="Log in", title_justify="left")
+        for row in logins:
+            table.add_row(*row)
+        self.console.print(table)
+        web, mqtt = site.settings.web, site.settings.mqtt
+        self.console.print(
+            f"{cycle.totals.billed} statements for {cycle.period} are issued; JSON, HTML and PDF in"
+            f" {self.folder / 'statements'}.\n"
+            f"Live reads follow on mqtt://{mqtt.host}:{mqtt.port}, faster than life.\n"
+            f"[bold]Open http://{web.host}:{web.port}[/] — Ctrl-C stops everything."
+        )
+
+
+class _StoreWatcher:
+    """Shows how far the store is, while somebody else is being listened to."""
+
+    def __init__(self, site: Site, progress: Progress, task: TaskID) -> None:
+        self._site, self._progress, self._task = site, progress, task
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def wait_until_caught_up(self) -> None:
+        """Return when everything in the journal is in the store."""
+        while self._behind():
+            time.sleep(_CATCH_UP_S)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _behind(self) -> bool:
+        with self._site.database.read() as tx:
+            return checkpoint(tx) < self._site.journal.newest_offset()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.3):
+            with self._site.database.read() as tx:
+                self._progress.update(self._task, completed=totals(tx).stored)
+
+
+def _bill(site: Site, period: str) -> BillCycle:
+    """The clerk's cycle, without the clerk."""
+    office = office_of(site)
+    rate_cycle(office, period, MONTHLY, "demo")
+    approve(office, period, MONTHLY, "demo")
+    return issue(office, period, MONTHLY, "demo")
+
+
+@contextmanager
+def _step(progress: Progress, what: str) -> Iterator[None]:
+    task = progress.add_task(what, total=None)
+    yield
+    progress.update(task, total=1, completed=1)
+
+
+async def _until_stopped(process: FieldProcess) -> None:
+    """Until SIGINT or SIGTERM, or until the field gives up."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stopping.set)
+    listening = asyncio.create_task(asyncio.to_thread(lambda: list(process.events())))
+    waiting = asyncio.create_task(stopping.wait())
+    done, _ = await asyncio.wait({listening, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if listening in done:
+        raise listening.exception() or HeadendError("the simulated field ended")
+    await asyncio.to_thread(process.stop)
+    await listening
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,64 @@
+"""The demo's time: which months are played, and the clock the head-end goes by meanwhile."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from headend.reads.days import DAY_S, Period, midnight, previous_month
+
+
+class DemoClock:
+    """The field's time: standing still, then running ahead."""
+
+    def __init__(self, start: datetime) -> None:
+        self._start, self._since, self._speed = start, 0.0, 0.0
+
+    def __call__(self) -> datetime:
+        """Now, in the demo's world (UTC)."""
+        if not self._speed:
+            return self._start
+        return self._start + timedelta(seconds=(time.monotonic() - self._since) * self._speed)
+
+    def run(self, speed: float) -> None:
+        """Let it run, `speed` simulated seconds in a second."""
+        self._since, self._speed = time.monotonic(), speed
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What the demo plays, and what of it is billed.
+
+    Parameters
+    ----------
+    start, end
+        the history (UTC): begins at a local midnight, ends when the last billed day is due for settlement.
+    billed_from
+        first local day of all agreements.
+    period
+        the billed month, YYYY-MM.
+    """
+
+    start: datetime
+    end: datetime
+    billed_from: date
+    period: str
+
+
+def times(today: date, days: int | None, zone: ZoneInfo, settle_after: timedelta) -> Times:
+    """The months before `today`'s.
+
+    Parameters
+    ----------
+    days
+        length of the history in local days, ending with last month; None: the two months.
+    """
+    period = previous_month(today)
+    month = Period.month(period, zone)
+    before = Period.month(previous_month(month.first), zone)
+    first = before.first if days is None else month.end - timedelta(days=days)
+    last_utc_midnight = -(-int(month.end_utc.timestamp()) // DAY_S) * DAY_S
+    end = datetime.fromtimestamp(last_utc_midnight, tz=UTC) + settle_after
+    return Times(midnight(first, zone), end, max(first, month.first), period)

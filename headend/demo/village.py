@@ -1,0 +1,139 @@
+"""The demo's registry: the manufacturer's shipment file turned into usage points, accounts and agreements."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from headend.config import checked, read_toml
+from headend.reads.days import zone_named
+from headend.registry.site_file import SiteFile
+
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Commercial(_Table):
+    """Which kinds of load are businesses, and what they are called."""
+
+    kinds: Names
+    names: Names
+
+
+class People(_Table):
+    """Names for everybody else."""
+
+    first: Names
+    last: Names
+    streets: Names
+    locales: Names
+
+
+class DemoPlan(_Table):
+    """The shipped `demo/demo.toml`."""
+
+    timezone: Annotated[str, AfterValidator(lambda name: zone_named(name).key)]
+    meters: Annotated[int, Field(gt=0)]
+    meters_per_gateway: Annotated[int, Field(gt=0)]
+    seed: int
+    live_speed: Annotated[float, Field(gt=0)]
+    tariffs: dict[str, Names]
+    commercial: Commercial
+    people: People
+
+
+def load_plan(path: Path) -> DemoPlan:
+    """The demo's plan; raises `InvalidConfig`."""
+    return checked(str(path), lambda: DemoPlan.model_validate(read_toml(path)))
+
+
+def village(plan: DemoPlan, shipment: dict[str, Any], installed: datetime, billed_from: date) -> SiteFile:
+    """The registry of the demo's utility.
+
+    Parameters
+    ----------
+    shipment
+        the manufacturer's file: gateways and meters with premises and channels.
+    installed
+        when all meters began to measure.
+    billed_from
+        first day of every agreement.
+    """
+    homes: dict[str, list[dict[str, Any]]] = {}
+    for meter in shipment["meters"]:
+        homes.setdefault(meter["premise"], []).append(meter)
+    turns: dict[str, int] = {}
+
+    def next_tariff(kind: str) -> str:
+        turn = turns[kind] = turns.get(kind, -1) + 1
+        return plan.tariffs[kind][turn % len(plan.tariffs[kind])]
+
+    accounts = []
+    for place, (premise, meters) in enumerate(homes.items()):
+        kind = next(meter["kind"] for meter in meters if meter["commodity"] == "electricity")
+        commercial = kind in plan.commercial.kinds
+        agreements = [
+            {
+                "usage_point": premise,
+                "commodity": commodity,
+                "tariff": next_tariff(kind if commodity == "electricity" else commodity),
+                "valid_from": billed_from,
+            }
+            for commodity in sorted({meter["commodity"] for meter in meters})
+        ]
+        accounts.append(
+            {
+                "id": f"A-{premise.removeprefix('P-')}",
+                "name": _business(plan, turns) if commercial else _person(plan, place),
+                "customer_class": "commercial" if commercial else "residential",
+                "locale": plan.people.locales[place % len(plan.people.locales)],
+                "agreements": agreements,
+            }
+        )
+    return SiteFile.model_validate(
+        {
+            "gateways": shipment["gateways"],
+            "usage_points": [
+                {"id": premise, "address": _address(plan, place), "timezone": plan.timezone}
+                for place, premise in enumerate(homes)
+            ],
+            "meters": [_meter(meter, installed) for meter in shipment["meters"]],
+            "accounts": accounts,
+        }
+    )
+
+
+def _meter(meter: dict[str, Any], installed: datetime) -> dict[str, Any]:
+    wanted = ("channel", "interval_s", "max_per_interval", "register_digits")
+    return {
+        "meter": meter["meter"],
+        "commodity": meter["commodity"],
+        "usage_point": meter["premise"],
+        "gateway": meter["gateway"],
+        "installed": installed,
+        "channels": [{key: channel[key] for key in wanted} for channel in meter["channels"]],
+    }
+
+
+def _business(plan: DemoPlan, turns: dict[str, int]) -> str:
+    turn = turns["business"] = turns.get("business", -1) + 1
+    names = plan.commercial.names
+    again = turn // len(names)
+    return names[turn % len(names)] + (f" {again + 1}" if again else "")
+
+
+def _person(plan: DemoPlan, place: int) -> str:
+    first, last = plan.people.first, plan.people.last
+    # Steps without a common divisor meet every pair before one comes again.
+    return f"{first[place * 7 % len(first)]} {last[(place * 3 + place // len(first)) % len(last)]}"
+
+
+def _address(plan: DemoPlan, place: int) -> str:
+    streets = plan.people.streets
+    return f"{streets[place % len(streets)]} {place // len(streets) + 1}, 12345 Musterstadt"

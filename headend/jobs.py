@@ -1,0 +1,89 @@
+"""What happens by itself: days are settled when they are due, and last month's cycle is rated when its day has come.
+
+The jobs look at the site's clock each time they run, so that nothing is lost by being late and nothing is done twice by
+being early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from headend.billing.run import rate_cycle
+from headend.errors import BillingConflict, HeadendError
+from headend.office import office_of
+from headend.process.intake import checkpoint
+from headend.process.settlement import settle_due_days
+from headend.reads.days import previous_month
+from headend.site import Site
+
+log = structlog.get_logger(__name__)
+
+#: The cycle everybody is in.
+MONTHLY = "monthly"
+
+
+class Jobs:
+    """The scheduler, from `start` to `stop`: one job at a time."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        # Cron and stored jobs are not needed: each job asks the clock what is due.
+        self._scheduler = BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(1)})
+        settings = site.settings.jobs
+        for job, every_s in ((self.settle, settings.settle_every_s), (self.bill, settings.bill_every_s)):
+            self._scheduler.add_job(_guarded(job), "interval", seconds=every_s, coalesce=True, misfire_grace_time=None)
+
+    def start(self) -> None:
+        """Begin; the first run comes after one interval."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Finish the job at hand."""
+        self._scheduler.shutdown(wait=True)
+
+    def settle(self) -> None:
+        """Close the days that are due, unless the journal holds reads for them that are not in the store yet."""
+        site = self._site
+        with site.database.read() as tx:
+            behind = site.journal.newest_offset() - checkpoint(tx)
+        if behind > site.settings.process.batch_messages:
+            log.info("settlement waits for intake", messages_behind=behind)
+            return
+        counts = settle_due_days(site)
+        if counts.channel_days:
+            log.info("days settled", channel_days=counts.channel_days, intervals_estimated=counts.estimated)
+
+    def bill(self) -> None:
+        """Rate last month once its day has come; a clerk reviews, approves and issues."""
+        site = self._site
+        today = site.clock().astimezone(site.settings.site.zone).date()
+        if today.day < site.settings.jobs.bill_on_day:
+            return
+        office, period = office_of(site), previous_month(today)
+        with site.database.read() as tx:
+            if office.ledger(tx).cycle(MONTHLY, period) is not None:
+                return
+        try:
+            cycle = rate_cycle(office, period, MONTHLY, "scheduler")
+        except BillingConflict as conflict:
+            log.warning("cycle not rated", period=period, because=str(conflict))
+            return
+        log.info("cycle rated", period=period, billed=cycle.totals.billed, excepted=cycle.totals.excepted)
+
+
+def _guarded(job: Callable[[], None]) -> Callable[[], None]:
+    """A job that failed says so and is tried again next time."""
+
+    def run() -> None:
+        try:
+            job()
+        except (HeadendError, SQLAlchemyError) as error:
+            log.exception("job failed", job=job.__name__, error=str(error))
+
+    return run
