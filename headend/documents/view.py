@@ -1,0 +1,296 @@
+"""What a statement says, in the customer's language and number format: the one view that HTML and PDF draw.
+
+Everything is text that stands as it is on paper, or a share between 0 and 1 for something drawn. A template only lays
+out; it knows no number, no date and no word of any language.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Literal
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_interval, format_skeleton
+from babel.numbers import format_currency, format_decimal, format_percent
+from babel.units import format_unit
+
+from headend.billing.statement import MeterReads, RegisterRead, Segment, Statement, StatementLine, Utility
+from headend.documents.texts import texts_of
+from headend.reads.days import zone_named
+
+_FED_IN = "1-0:2.8.0"
+#: Reads are whole Wh, dm³ or litre, so three places show a quantity in full.
+_THREE_PLACES = "#,##0.000"
+
+View = dict[str, Any]
+
+
+def statement_view(statement: Statement) -> View:
+    """The view of a statement, ready to draw (also as JSON)."""
+    return _Writer(statement.customer.locale, statement.totals.currency).statement(statement)
+
+
+class _Writer:
+    """Writes in one language and one currency."""
+
+    def __init__(self, locale: str, currency: str) -> None:
+        try:
+            self.locale = Locale.parse(locale)
+        except (UnknownLocaleError, ValueError):
+            self.locale = Locale("en", "GB")
+        self.currency = currency
+        self.texts = texts_of(self.locale.language)
+
+    def text(self, key: str, **values: object) -> str:
+        return self.texts[key].format(**values)
+
+    def money(self, amount: Decimal) -> str:
+        return format_currency(amount, self.currency, locale=self.locale)
+
+    def number(self, number: Decimal, pattern: str = "#,##0.###") -> str:
+        return format_decimal(number, pattern, locale=self.locale)
+
+    def percent(self, share: Fraction) -> str:
+        # The smallest share that is not zero must not look like none.
+        per_mille = max(Decimal(round(share * 1000)), Decimal(1 if share else 0)) / 1000
+        return format_percent(per_mille, "#,##0.#%", locale=self.locale)
+
+    def quantity(self, number: Decimal, unit: str) -> str:
+        if unit in ("day", "month"):
+            return format_unit(number, f"duration-{unit}", "long", "#,##0.###", locale=self.locale)
+        return f"{self.number(number, _THREE_PLACES)}\u00a0{unit}"
+
+    def per_day(self, quantity: Decimal, days: int, unit: str) -> str:
+        return f"{self.number(quantity / days, '#,##0.0#')}\u00a0{unit}"
+
+    def day(self, day: date, length: Literal["long", "medium", "short"] = "long") -> str:
+        return format_date(day, length, locale=self.locale)
+
+    def days(self, first: date, last: date) -> str:
+        return format_interval(first, last, "yMMMd", locale=self.locale)
+
+    def statement(self, s: Statement) -> View:
+        language = self.locale.language
+        facts = [(self.text("statement_no"), s.id), (self.text("account_no"), s.customer.account)]
+        if s.issued_on is not None:
+            facts.append((self.text("issued"), self.day(s.issued_on)))
+        facts.append((self.text("period"), f"{self.days(s.first, s.last)} ({self.text('days', days=s.days)})"))
+        return {
+            "language": language if language in ("de", "en") else "en",
+            "title": self.text("title", month=format_skeleton("yMMMM", s.first, locale=self.locale)),
+            "draft": self.text("draft") if s.issued_on is None else None,
+            "utility": {"name": s.utility.name, "address": list(s.utility.address)},
+            "customer": {"name": s.customer.name, "address": _lines(s.customer.address)},
+            "id": s.id,
+            "facts": facts,
+            "due": self._due(s),
+            "summary": self._summary(s),
+            "segments": [self._segment(segment) for segment in s.segments],
+            "notes": self._notes(s),
+            "small_print": self._small_print(s),
+            "page": self.text("page"),
+        }
+
+    def _due(self, s: Statement) -> View:
+        owed = s.totals.gross
+        if owed < 0:
+            return {"label": self.text("credit"), "amount": self.money(-owed), "note": self.text("credit_note")}
+        note = self.text("not_due")
+        if s.due_on is not None:
+            note = self.text("pay_by", date=self.day(s.due_on), id=s.id)
+        return {"label": self.text("amount_due"), "amount": self.money(owed), "note": note}
+
+    def _summary(self, s: Statement) -> View:
+        totals = s.totals
+        return {
+            "title": self.text("summary"),
+            "head": [self.text(key) for key in ("service", "tariff", "use", "net", "tax", "total")],
+            "rows": [
+                [
+                    self.text(each.commodity),
+                    each.tariff.name,
+                    self.quantity(each.usage, each.unit),
+                    *(self.money(amount) for amount in (each.net, each.tax, each.gross)),
+                ]
+                for each in s.segments
+            ],
+            "total": [self.text("total"), *(self.money(amount) for amount in (totals.net, totals.tax, totals.gross))],
+        }
+
+    def _segment(self, s: Segment) -> View:
+        return {
+            "title": self.text(s.commodity),
+            "tariff": s.tariff.name,
+            "place": s.address,
+            "days": f"{self.days(s.first, s.last)} ({self.text('days', days=s.days)})",
+            "meters": {
+                "title": self.text("meter_reads"),
+                "head": [self.text(key) for key in ("meter", "opening", "closing", "use")],
+                "rows": [self._meter(meter, s) for meter in s.meters],
+            },
+            "lines": {
+                "title": self.text("charges"),
+                "head": [self.text(key) for key in ("item", "quantity", "price", "amount")],
+                "rows": [self._line(line) for line in s.lines],
+                "total": [self.text("total"), self.money(s.gross)],
+            },
+            "periods": self._shares(
+                self.text("use_by_period"), [(p.label, p.quantity) for p in s.usage_by_period], s.unit
+            ),
+            "tiers": self._shares(
+                self.text("use_by_tier"),
+                [(self.text("tier", tier=tier.tier), tier.quantity) for tier in s.usage_by_tier],
+                s.unit,
+            ),
+            "chart": self._chart(s),
+            "estimates": self._estimates(s),
+            "comparison": self._comparison(s),
+        }
+
+    def _meter(self, meter: MeterReads, s: Segment) -> View:
+        return {
+            "meter": meter.meter,
+            "note": self.text("fed_in") if meter.channel == _FED_IN else "",
+            "registers": [self._register(read, s) for read in (meter.opening, meter.closing)],
+            "quantity": self.quantity(meter.quantity, s.unit),
+        }
+
+    def _register(self, read: RegisterRead | None, s: Segment) -> View:
+        if read is None:
+            return {"value": self.text("not_known"), "note": ""}
+        local: datetime = read.at.astimezone(zone_named(s.timezone))
+        at = f"{self.day(local.date(), 'medium')} {local:%H:%M}"
+        return {"value": self.number(read.value, _THREE_PLACES), "note": f"{at}, {self.text(read.obtained)}"}
+
+    def _line(self, line: StatementLine) -> list[str]:
+        if line.kind == "tax":
+            return [
+                line.label,
+                self.money(line.quantity),
+                format_percent(line.price, "#,##0.###%", locale=self.locale),
+                self.money(line.amount),
+            ]
+        unit = self.texts.get(f"per_{line.unit}", line.unit)
+        price = format_currency(
+            line.price, self.currency, locale=self.locale, currency_digits=False, decimal_quantization=False
+        )
+        return [line.label, self.quantity(line.quantity, line.unit), f"{price}/{unit}", self.money(line.amount)]
+
+    def _shares(self, title: str, parts: list[tuple[str, Decimal]], unit: str) -> View | None:
+        whole = sum((quantity for _, quantity in parts), Decimal(0))
+        if not parts or not whole:
+            return None
+        return {
+            "title": title,
+            "rows": [
+                {
+                    "label": label,
+                    "quantity": self.quantity(quantity, unit),
+                    "share": round(float(quantity / whole), 4),
+                    "percent": self.percent(Fraction(quantity) / Fraction(whole)),
+                }
+                for label, quantity in parts
+            ],
+        }
+
+    def _chart(self, s: Segment) -> View:
+        top = _round_above(max((use.quantity for use in s.daily), default=Decimal(0)))
+        bars = []
+        for use in s.daily:
+            label = self.text(
+                "daily_label", day=self.day(use.day, "medium"), quantity=self.quantity(use.quantity, s.unit)
+            )
+            bars.append(
+                {
+                    "day": str(use.day.day),
+                    "height": round(float(use.quantity / top), 4),
+                    "estimated": use.estimated,
+                    "label": f"{label} ({self.text('estimated_day')})" if use.estimated else label,
+                }
+            )
+        ticks = [(step / 4, self.number(top * step / 4)) for step in range(5)]
+        return {"title": self.text("daily_use", unit=s.unit), "bars": bars, "ticks": ticks}
+
+    def _estimates(self, s: Segment) -> str:
+        if not s.estimated_intervals:
+            return self.text("all_actual", total=self.number(Decimal(s.intervals)))
+        return self.text(
+            "estimated_note",
+            count=self.number(Decimal(s.estimated_intervals)),
+            total=self.number(Decimal(s.intervals)),
+            share=self.percent(Fraction(s.estimated_intervals, s.intervals)),
+        )
+
+    def _comparison(self, s: Segment) -> View | None:
+        if s.previous is None:
+            return None
+        now = Fraction(s.usage) / s.days
+        before = Fraction(s.previous.quantity) / s.previous.days
+        if now == before or not before:
+            change = self.text("same") if now == before else ""
+        else:
+            change = self.text("more" if now > before else "less", share=self.percent(abs(now / before - 1)))
+        largest = max(now, before) or Fraction(1)
+        return {
+            "title": self.text("comparison"),
+            "change": change,
+            "now": {
+                "text": self.text("comparison_now", per_day=self.per_day(s.usage, s.days, s.unit), days=s.days),
+                "share": round(float(now / largest), 4),
+            },
+            "before": {
+                "text": self.text(
+                    "comparison_before",
+                    per_day=self.per_day(s.previous.quantity, s.previous.days, s.unit),
+                    first=self.day(s.previous.first, "short"),
+                    last=self.day(s.previous.last, "short"),
+                ),
+                "share": round(float(before / largest), 4),
+            },
+        }
+
+    def _notes(self, s: Statement) -> list[tuple[str, str]]:
+        complain = self.text("complain_text", utility=s.utility.name, address=", ".join(_without(s.utility)), id=s.id)
+        return [(self.text("check"), self.text("check_text")), (self.text("complain"), complain)]
+
+    def _small_print(self, s: Statement) -> list[str]:
+        said = []
+        for each in s.segments:
+            tariff = each.tariff
+            said.append(
+                self.text(
+                    "small_tariff",
+                    service=self.text(each.commodity),
+                    name=tariff.name,
+                    id=tariff.id,
+                    version=tariff.sha256[:12],
+                    point=each.usage_point,
+                )
+                + " "
+                + self.text("small_reads", digest=each.reads_sha256)
+            )
+        if s.previous_sha256 is not None:
+            said.append(self.text("small_previous", digest=s.previous_sha256))
+        return said
+
+
+def _lines(address: str) -> list[str]:
+    return [line.strip() for line in address.replace("\n", ",").split(",") if line.strip()]
+
+
+def _without(utility: Utility) -> list[str]:
+    return [line for line in utility.address if line != utility.name]
+
+
+#: Tops of a scale with four even steps.
+_TOPS = tuple(map(Decimal, ("1", "1.2", "1.6", "2", "2.4", "2.8", "3.2", "4", "5", "6", "8", "10")))
+
+
+def _round_above(number: Decimal) -> Decimal:
+    """The smallest round number not below `number` that four even steps lead up to."""
+    if number <= 0:
+        return Decimal(1)
+    power = Decimal(1).scaleb(number.adjusted())
+    return next(top * power for top in _TOPS if top * power >= number)
