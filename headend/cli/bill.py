@@ -1,0 +1,142 @@
+"""`headend bill`: the clerk's month."""
+
+from __future__ import annotations
+
+import getpass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from headend.cli.serve import Config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headend.billing.cycle import BillCycle
+    from headend.billing.ports import Office
+    from headend.store.ledger import SqlLedger
+
+app = typer.Typer(help="The clerk's month: rate a cycle, review it, approve it, issue it.", no_args_is_help=True)
+
+Period = Annotated[str, typer.Option("--period", metavar="YYYY-MM", help="The month that is billed.")]
+Cycle = Annotated[str, typer.Option("--cycle", help="Name of the cycle.")]
+Clerk = Annotated[
+    str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
+]
+
+MONTHLY = "monthly"
+
+
+@app.command()
+def run(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+    """Rate every account with an agreement in the period; again as often as you like until it is approved."""
+    from headend.billing.run import rate_cycle
+
+    _say(rate_cycle(_office(config, period), period, cycle, by))
+
+
+@app.command()
+def approve(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+    """Approve what is rated: from then on nothing in the cycle changes."""
+    from headend.billing.run import approve as approve_cycle
+
+    _say(approve_cycle(_office(config, period), period, cycle, by))
+
+
+@app.command()
+def issue(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+    """Issue what is approved: statements are dated, due and final."""
+    from headend.billing.run import issue as issue_cycle
+
+    _say(issue_cycle(_office(config, period), period, cycle, by))
+
+
+@app.command()
+def review(
+    period: Annotated[str | None, typer.Option("--period", metavar="YYYY-MM", help="Without it: all cycles.")] = None,
+    cycle: Cycle = MONTHLY,
+    config: Config = None,
+) -> None:
+    """All cycles, or one cycle's totals, statements and exceptions; exit 1 if its totals do not tie out."""
+    from headend.billing.cycle import tie_out
+    from headend.errors import NotFound
+    from headend.store.ledger import SqlLedger
+
+    office = _office(config, period)
+    with office.database.read() as tx:
+        ledger = SqlLedger(tx)
+        if period is None:
+            Console().print(_cycles(ledger.cycles()))
+            return
+        found = ledger.cycle(cycle, period)
+        if found is None:
+            raise NotFound(f"no cycle {cycle!r} was ever rated for {period}")
+        _show(ledger, found)
+    tie_out(found.totals)
+
+
+def _office(config: Path | None, period: str | None) -> Office:
+    from headend.app import open_site
+    from headend.office import office_of
+    from headend.reads.days import Period as Days
+
+    site = open_site(config)
+    if period is not None:
+        Days.month(period, site.settings.site.zone)
+    return office_of(site)
+
+
+def _say(cycle: BillCycle) -> None:
+    totals = cycle.totals
+    elsewhere = f", {totals.billed_elsewhere} billed in another cycle" if totals.billed_elsewhere else ""
+    typer.echo(
+        f"cycle {cycle.id} is {cycle.state}: {totals.accounts} accounts = {totals.billed} billed"
+        f" + {totals.excepted} excepted{elsewhere}; {_money(totals.money) or 'no money'}"
+    )
+
+
+def _money(money: dict[str, Decimal]) -> str:
+    return ", ".join(f"{amount:,} {currency}" for currency, amount in sorted(money.items()))
+
+
+def _cycles(cycles: list[BillCycle]) -> Table:
+    table = Table("period", "cycle", "state", "accounts", "billed", "excepted", "money", "changed (UTC)", "by")
+    for cycle in cycles:
+        totals = cycle.totals
+        table.add_row(
+            cycle.period,
+            cycle.name,
+            cycle.state,
+            *(str(count) for count in (totals.accounts, totals.billed, totals.excepted)),
+            _money(totals.money),
+            f"{cycle.changed_at:%Y-%m-%d %H:%M}",
+            cycle.changed_by,
+        )
+    return table
+
+
+def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
+    from headend.billing.metered import units
+    from headend.billing.statement import parse_statement
+    from headend.tariffs.schema import UNIT_OF
+
+    console = Console()
+    console.print(_cycles([cycle]))
+    for commodity, energy in sorted(cycle.totals.energy.items()):
+        console.print(f"{commodity}: {units(energy):,} {UNIT_OF[commodity]} billed")
+    statements = Table("statement", "account", "customer", "net", "tax", "gross", "estimated", "state")
+    for kept in ledger.statements(cycle):
+        made = parse_statement(kept.document)
+        totals = made.totals
+        estimated = sum(segment.estimated_intervals for segment in made.segments)
+        money = (f"{amount:,} {totals.currency}" for amount in (totals.net, totals.tax, totals.gross))
+        statements.add_row(kept.id, kept.account, made.customer.name, *money, str(estimated), kept.state)
+    console.print(statements)
+    exceptions = Table("not billed", "why", "detail")
+    for each in ledger.exceptions(cycle):
+        exceptions.add_row(each.account, each.code, each.detail)
+    if exceptions.row_count:
+        console.print(exceptions)
