@@ -1,71 +1,15 @@
-"""A real broker, and a small head-end that keeps what it gets and acknowledges it, as docs/wire-format.md says."""
+"""A small head-end that keeps what it gets and acknowledges it, as docs/wire-format.md says."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Mosquitto:
-    """A broker on a port of its own that can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
-        self.start()
-
-    def start(self) -> None:
-        command = [MOSQUITTO, "-c", str(self._config)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        await_port(self.port)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-def await_port(port: int) -> None:
-    until = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < until, "the broker does not come up"
-            time.sleep(0.02)
-        else:
-            return
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    if MOSQUITTO is None:
-        if os.environ.get("CI"):
-            pytest.fail("mosquitto is not installed; CI must have it")
-        pytest.skip("mosquitto is not installed")
-    broker = Mosquitto(tmp_path)
-    yield broker
-    broker.kill()
 
 
 class TinyHeadEnd:
