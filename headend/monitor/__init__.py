@@ -1,0 +1,1 @@
+"""How the fleet is doing: completeness, silence, gateways, what is in quarantine."""

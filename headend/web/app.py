@@ -1,0 +1,69 @@
+"""The web application of one site: routes, session, and the headers every answer carries."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import aiohttp_session
+from aiohttp import web
+from aiohttp_session.cookie_storage import EncryptedCookieStorage
+from cryptography.fernet import Fernet
+
+from headend.site import Site
+from headend.web import api, assets, clerk, customer, login, machines, operator
+from headend.web.access import GATE, SITE, Gate, declare, guard
+from headend.web.problems import present_errors
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def make_app(site: Site) -> web.Application:
+    """Pages, API and probes for an open site."""
+    app = web.Application()
+    app[SITE], app[GATE] = site, Gate(site)
+    app.on_response_prepare.append(_add_headers)
+    storage = EncryptedCookieStorage(
+        Fernet(_session_key(site.settings.data.directory)),
+        cookie_name="headend_session",
+        max_age=site.settings.web.session_hours * 3600,
+        httponly=True,
+        samesite="Lax",
+    )
+    aiohttp_session.setup(app, storage)
+    app.middlewares.extend((present_errors, guard))
+    for part in (login, assets, machines, operator, clerk, customer, api):
+        declare(app, part.PAGES)
+    operator.prepare(app)
+    clerk.prepare(app)
+    return app
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    # What is behind a login is nobody else's: not for caches, not for the back button after logging out.
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+def _session_key(directory: Path) -> bytes:
+    """The key sessions are sealed with; made at the first start, readable by its owner only."""
+    path = directory / "session.key"
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(made, "wb") as file:
+        file.write(Fernet.generate_key())
+    return path.read_bytes()

@@ -1,0 +1,207 @@
+"""Charts as Vega-Lite specifications: the data is in them, drawing is the browser's.
+
+Time runs in UTC so that a day of 25 hours is 25 hours wide; the axis is labelled with local days and hours, which are
+worked out here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from headend.reads.days import Period, midnight, moment, seconds
+from headend.reads.quality import Quality
+from headend.web.readings import DailyUse, Readings
+from headend.web.words import unit_of
+
+Spec = dict[str, Any]
+
+_COLOURS = {
+    "Measured": "#1f6f8b",
+    "Estimated": "#e39a2d",
+    "Edited": "#7a5ca8",
+    "Questionable": "#b3402f",
+    "Missing": "#f3d3cd",
+}
+_KIND = {Quality.MISSING: "Missing", Quality.QUESTIONABLE: "Questionable", Quality.EDITED: "Edited"}
+_COLOUR = {
+    "field": "kind",
+    "type": "nominal",
+    "scale": {"domain": list(_COLOURS), "range": list(_COLOURS.values())},
+    "legend": {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square"},
+}
+_CONFIG = {
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {"labelColor": "#48535c", "titleColor": "#48535c", "gridColor": "#e6eaed", "domainColor": "#b9c2c9"},
+    "legend": {"labelColor": "#48535c"},
+}
+
+
+def load_chart(reads: Readings, zone: ZoneInfo) -> Spec:
+    """Bars by interval, coloured by quality; bands where nothing came.
+
+    Parameters
+    ----------
+    zone
+        of the labels.
+    """
+    unit = unit_of(reads.channel).shown
+    ticks = _ticks(reads.start_s, reads.end_s, zone)
+    time = {
+        "field": "start",
+        "type": "temporal",
+        "scale": {"type": "utc", "domain": [reads.start_s * 1000, reads.end_s * 1000]},
+        "axis": {
+            "title": None,
+            "values": [int(epoch_s) * 1000 for epoch_s in ticks],
+            "labelExpr": f"({_js_object(ticks)})[toString(toNumber(datum.value))]",
+            "labelOverlap": "parity",
+            "grid": False,
+        },
+    }
+    what = [
+        {"field": "at", "type": "nominal", "title": "Interval"},
+        {"field": "quality", "type": "nominal", "title": "Quality"},
+    ]
+    figure = {"field": "use", "type": "quantitative", "title": unit}
+    return _chart(
+        unit,
+        _points(reads, zone),
+        [
+            {
+                "transform": [{"filter": "datum.kind === 'Missing'"}],
+                "mark": {"type": "rect"},
+                "encoding": {"x": time, "x2": {"field": "end"}, "color": _COLOUR, "tooltip": what},
+            },
+            {
+                "transform": [{"filter": "datum.kind !== 'Missing'"}],
+                "mark": {"type": "rect"},
+                "encoding": {
+                    "x": time,
+                    "x2": {"field": "end"},
+                    "y": {**figure, "scale": {"zero": True}, "axis": {"tickCount": 4}},
+                    "y2": {"datum": 0},
+                    "color": _COLOUR,
+                    "tooltip": [*what, {**figure, "format": ",.3f"}],
+                },
+            },
+        ],
+    )
+
+
+def daily_chart(use: DailyUse, unit: str) -> Spec:
+    """A bar a local day, estimated use on top of measured; days with holes marked."""
+    values: list[Spec] = []
+    for day, measured, estimated, missing in zip(
+        use.days, use.measured.tolist(), use.estimated.tolist(), use.missing.tolist(), strict=True
+    ):
+        at = {"day": day.isoformat(), "at": f"{day:%A, %-d %B %Y}"}
+        values.append({**at, "kind": "Measured", "use": measured / 1000, "order": 0})
+        if estimated:
+            values.append({**at, "kind": "Estimated", "use": estimated / 1000, "order": 1})
+        if missing:
+            values.append({**at, "kind": "Missing", "missing": missing})
+    days = {
+        "field": "day",
+        "type": "ordinal",
+        "axis": {
+            "title": None,
+            "labelAngle": 0,
+            "labelExpr": "toString(toNumber(slice(datum.label, 8)))",
+            "labelOverlap": "parity",
+        },
+    }
+    figure = {"field": "use", "type": "quantitative", "title": unit}
+    which = {"field": "at", "type": "nominal", "title": "Day"}
+    return _chart(
+        unit,
+        values,
+        [
+            {
+                "transform": [{"filter": "datum.kind === 'Missing'"}],
+                "mark": {"type": "rect"},
+                "encoding": {
+                    "x": days,
+                    "color": _COLOUR,
+                    "tooltip": [which, {"field": "missing", "type": "quantitative", "title": "Missing intervals"}],
+                },
+            },
+            {
+                "transform": [{"filter": "datum.kind !== 'Missing'"}],
+                "mark": {"type": "bar"},
+                "encoding": {
+                    "x": days,
+                    "y": {**figure, "axis": {"tickCount": 4}},
+                    "order": {"field": "order"},
+                    "color": _COLOUR,
+                    "tooltip": [which, {"field": "kind", "title": "Reads"}, {**figure, "format": ",.3f"}],
+                },
+            },
+        ],
+    )
+
+
+def _chart(title: str, values: list[Spec], layers: list[Spec]) -> Spec:
+    return {
+        "width": "container",
+        "height": 220,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "usermeta": {"unit": title},
+        "data": {"values": values},
+        "layer": layers,
+        "config": _CONFIG,
+    }
+
+
+def _points(reads: Readings, zone: ZoneInfo) -> list[Spec]:
+    """One row an interval; missing ones that follow each other are one."""
+    points: list[Spec] = []
+    length = reads.interval_s
+    for start, value, code in zip(reads.starts_s.tolist(), reads.values.tolist(), reads.quality.tolist(), strict=True):
+        quality = Quality(code)
+        kind = _KIND.get(quality, "Estimated" if quality > Quality.EDITED else "Measured")
+        end_ms = (start + length) * 1000
+        if kind == "Missing" and points and points[-1]["kind"] == kind and points[-1]["end"] == start * 1000:
+            points[-1]["end"] = end_ms
+            continue
+        at = moment(start).astimezone(zone)
+        point = {"start": start * 1000, "end": end_ms, "kind": kind, "quality": quality.label}
+        point["at"] = f"{at:%a %-d %b %Y %H:%M %Z}"
+        if kind != "Missing":
+            point["use"] = value / 1000
+        points.append(point)
+    return points
+
+
+def _ticks(start_s: int, end_s: int, zone: ZoneInfo) -> dict[int, str]:
+    """Where the axis has a mark, and what it says: hours for up to two days, else local midnights."""
+    first = moment(start_s).astimezone(zone)
+    ticks: dict[int, str] = {}
+    if end_s - start_s <= 2 * 86_400:
+        at = -(-start_s // 3_600) * 3_600
+        while at <= end_s:
+            local = moment(at).astimezone(zone)
+            if local.hour % 3 == 0 and local.minute == 0:
+                ticks[at] = f"{local:%-d %b}" if local.hour == 0 else f"{local:%H:%M}"
+            at += 3_600
+        return ticks
+    day = first.date()
+    wording = "%a %-d %b" if end_s - start_s <= 14 * 86_400 else "%-d %b"
+    while (at := seconds(midnight(day, zone))) <= end_s:
+        if at >= start_s:
+            ticks[at] = datetime.combine(day, datetime.min.time(), zone).strftime(wording)
+        day += timedelta(days=1)
+    return ticks
+
+
+def _js_object(ticks: dict[int, str]) -> str:
+    return "{" + ",".join(f"'{epoch_s * 1000}':'{label}'" for epoch_s, label in ticks.items()) + "}"
+
+
+def elapsed(period: Period, now_s: int) -> tuple[int, int]:
+    """The part of a period that is over [s since 1970]."""
+    start, end = seconds(period.start_utc), seconds(period.end_utc)
+    return start, max(start, min(end, now_s))

@@ -1,0 +1,85 @@
+"""Probes and metrics for the machines that watch this one; figures of the site only, nothing of any customer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from headend.monitor.health import Fleet, journal_lag
+from headend.site import Site
+from headend.web.access import ANYBODY, SITE, Page
+from headend.web.fleetview import CAMERA
+
+_READY_WITHIN_S: Final = 5.0
+
+
+async def alive(_request: web.Request) -> web.Response:
+    """The process answers."""
+    return web.json_response({"status": "ok"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """The databases answer; how far processing is behind."""
+    try:
+        lag = await asyncio.wait_for(asyncio.to_thread(_lag, request.app[SITE]), _READY_WITHIN_S)
+    except (SQLAlchemyError, TimeoutError):
+        return web.json_response({"status": "database does not answer"}, status=503)
+    return web.json_response({"status": "ok", "journal_lag": lag})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus text format, out of the tables as they are now."""
+    registry = CollectorRegistry()
+    registry.register(_FleetFigures(await request.app[CAMERA].picture()))
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_1_0_0})
+
+
+def _lag(site: Site) -> int:
+    with site.database.read() as tx:
+        return journal_lag(tx, site.journal)
+
+
+class _FleetFigures(Collector):
+    """One picture of the fleet as metrics."""
+
+    def __init__(self, seen: Fleet) -> None:
+        self._seen = seen
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric there is."""
+        totals = self._seen.totals
+        for name, help_text, value in (
+            ("headend_meters", "Meters in service.", totals.meters),
+            ("headend_meters_silent", "Meters not heard for 24 hours.", totals.silent),
+            ("headend_gateways", "Gateways.", totals.gateways),
+            ("headend_gateways_online", "Gateways that say they are online.", totals.gateways_online),
+            ("headend_journal_lag_messages", "Durable messages not yet processed.", totals.journal_lag),
+            ("headend_quarantined", "Messages and blocks in quarantine.", totals.quarantined),
+            ("headend_reads_expected", "Intervals due in the last 30 days.", totals.completeness.expected),
+            ("headend_reads_present", "Intervals present of those.", totals.completeness.present),
+            ("headend_reads_estimated", "Present intervals that are estimates.", totals.completeness.estimated),
+        ):
+            yield GaugeMetricFamily(name, help_text, value=value)
+        if (share := totals.completeness.read_success) is not None:
+            yield GaugeMetricFamily("headend_read_success_ratio", "Measured reads ÷ reads due, 30 days.", value=share)
+        for name, help_text, value in (
+            ("headend_reads_stored", "Reads stored since the beginning.", totals.reads_stored),
+            ("headend_reads_duplicate", "Reads that came again.", totals.duplicates),
+            ("headend_reads_replaced", "Reads that replaced an earlier version.", totals.replaced),
+        ):
+            yield CounterMetricFamily(name, help_text, value=value)
+
+
+PAGES = (
+    Page("GET", "/healthz", alive, ANYBODY),
+    Page("GET", "/readyz", ready, ANYBODY),
+    Page("GET", "/metrics", metrics, ANYBODY),
+)

@@ -1,0 +1,88 @@
+"""What goes wrong, told in the asker's form: problem+json (RFC 9457) under /api, a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from aiohttp import web
+from multidict import CIMultiDict
+from pydantic import ValidationError
+
+from headend.errors import BillingConflict, CannotRate, HeadendError, InvalidInput, NotFound
+from headend.web.access import is_api
+from headend.web.render import render
+
+_log = structlog.get_logger(__name__)
+
+_STATUS_OF: tuple[tuple[type[HeadendError], int], ...] = (
+    (NotFound, 404),
+    (InvalidInput, 422),
+    (BillingConflict, 409),
+    (CannotRate, 409),
+)
+_OUR_FAULT = "Something went wrong on our side. It has been written to the log."
+# An answer's own headers that still belong to it in another form.
+_KEPT_HEADERS = ("WWW-Authenticate", "Retry-After", "Allow")
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> web.Response:
+    """A problem document.
+
+    Parameters
+    ----------
+    more
+        further members, such as `errors`.
+    """
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    return web.json_response(body, status=status, headers=headers, content_type="application/problem+json")
+
+
+async def invalid_request(error: ValidationError, context: str) -> web.StreamResponse:
+    """What pydantic refused in a path, query, header or body, as a problem with one entry a field."""
+    errors = [
+        {"in": context, "name": ".".join(map(str, one["loc"])), "detail": one["msg"]}
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    first = errors[0]
+    return problem(422, f"{first['name']}: {first['detail']}", errors=errors)
+
+
+@web.middleware
+async def present_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn every error into an answer; what nobody foresaw is logged and told without its insides."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
+        said = error.text if error.text and not error.text.startswith(f"{error.status}: ") else ""
+        return await _answer(request, error.status, said or _IN_WORDS.get(error.status, error.reason), kept)
+    except HeadendError as error:
+        status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
+        if status == 500:
+            _log.exception("request failed", method=request.method, path=request.path)
+        return await _answer(request, status, str(error) if status < 500 else _OUR_FAULT, {})
+    except Exception:
+        _log.exception("request failed", method=request.method, path=request.path)
+        return await _answer(request, 500, _OUR_FAULT, {})
+
+
+async def _answer(request: web.Request, status: int, detail: str, headers: dict[str, str]) -> web.StreamResponse:
+    if is_api(request):
+        return problem(status, detail, headers)
+    page = await render(request, "error.html", status=status, detail=detail, title=HTTPStatus(status).phrase)
+    page.headers.update(CIMultiDict(headers))
+    return page
+
+
+_IN_WORDS = {
+    404: "There is nothing here by that name.",
+    405: "This cannot be done here.",
+    413: "That is too large.",
+}

@@ -1,0 +1,77 @@
+"""Pages out of templates: one environment, one way to render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp_session import get_session
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from yarl import URL
+
+from headend.web import words
+from headend.web.access import SITE, csrf_token, user_of
+from headend.web.assets import asset_url
+
+_environment = Environment(
+    loader=PackageLoader("headend.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(
+    percent=words.percent,
+    count=words.count,
+    quantity=words.quantity,
+    money=words.money,
+    bar=words.bar,
+    month=words.month,
+    quality_tag=words.quality_tag,
+)
+_environment.globals.update(asset=asset_url, rules=words.RULES, unit_of=words.unit_of)
+
+
+async def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
+    """A page; every template knows the site, who is asking, the CSRF token, and the notice left by the step before."""
+    session = await get_session(request)
+    site = request.app[SITE]
+    now, zone = site.clock(), site.settings.site.zone
+    text = _environment.get_template(template).render(
+        site_name=site.settings.site.name,
+        user=user_of(request),
+        path=request.path,
+        csrf=csrf_token(session),
+        notice=session.pop("notice", None) if "notice" in session else None,
+        now=now,
+        zone=zone,
+        local=lambda epoch_s: words.local_time(epoch_s, zone),
+        ago=lambda epoch_s: words.ago(epoch_s, now),
+        link=_link_to(request.path),
+        **context,
+    )
+    return web.Response(text=text, status=status, content_type="text/html")
+
+
+def page_number(request: web.Request) -> int:
+    """The page of a long table that is asked for, counted from 1."""
+    text = request.query.get("page", "1")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 7 else 1
+
+
+def _link_to(path: str) -> Callable[..., str]:
+    """A function that makes links to this page with another query."""
+
+    def link(query: dict[str, object] | None = None, /, **more: object) -> str:
+        given = {**(query or {}), **more}
+        return str(URL(path).with_query({name: str(value) for name, value in given.items() if value is not None}))
+
+    return link
+
+
+async def see_other(request: web.Request, location: str, notice: str, *, good: bool = True) -> web.HTTPSeeOther:
+    """A redirect after a POST, with a notice for the page that follows."""
+    session = await get_session(request)
+    session["notice"] = {"text": notice, "good": good}
+    return web.HTTPSeeOther(location)

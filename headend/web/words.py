@@ -1,0 +1,118 @@
+"""How figures and codes are said to people: units, shares, times, rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from babel.numbers import format_currency, format_decimal
+
+from headend.reads.channels import Channel
+from headend.reads.days import moment
+from headend.reads.quality import IS_ESTIMATED, Quality
+
+_LOCALE = "en_GB"
+_REACTIVE_C = (3, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a channel counts in, and what people are shown.
+
+    Parameters
+    ----------
+    base
+        unit of the stored whole numbers.
+    shown
+        the larger unit: 1,000 base units.
+    """
+
+    base: str
+    shown: str
+
+
+def unit_of(channel: Channel) -> Unit:
+    """The units of a channel, by its OBIS medium and quantity."""
+    if channel.commodity == "gas":
+        return Unit("dm³", "m³")
+    if channel.commodity == "water":
+        return Unit("litre", "m³")
+    if channel.commodity == "electricity" and channel.code.to_bytes(5, "big")[2] in _REACTIVE_C:
+        return Unit("var·h", "kvarh")
+    return Unit("Wh", "kWh")
+
+
+#: What each rule says, for people; the finding's own detail has the numbers.
+RULES = {
+    "V4": "No read came",
+    "V5": "Negative where only forward is possible",
+    "V6": "More than the connection can carry",
+    "V7": "Register went back or jumped",
+    "V8": "Intervals do not add up to the register",
+    "V9": "Spike",
+    "V12": "Test mode",
+    "E1": "Estimated from the register",
+    "E2": "Estimated along a straight line",
+    "E3": "Estimated from like days",
+    "E4": "Estimated from average use",
+}
+
+
+def percent(share: float | None) -> str:
+    """A share as per cent; never 100 % while something is missing."""
+    if share is None:
+        return "–"
+    return f"{int(share * 1000) / 10:.1f} %" if share < 1 else "100 %"
+
+
+def count(number: float) -> str:
+    """A number with thousands separators."""
+    return str(format_decimal(number, locale=_LOCALE))
+
+
+def quantity(base_units: int) -> str:
+    """Base units as thousands, all three decimals."""
+    return str(format_decimal(Decimal(base_units) / 1000, format="#,##0.000", locale=_LOCALE))
+
+
+def money(amount: Decimal | str, currency: str) -> str:
+    """An amount with its currency."""
+    return str(format_currency(Decimal(amount), currency, locale=_LOCALE))
+
+
+def local_time(epoch_s: int | None, zone: ZoneInfo) -> str:
+    """A moment as local wall clock, to the minute; a dash for none."""
+    return "–" if epoch_s is None else moment(epoch_s).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+
+
+def ago(epoch_s: int | None, now: datetime) -> str:
+    """How long ago, in the largest unit that fits."""
+    if epoch_s is None:
+        return "never"
+    passed = int(now.timestamp()) - epoch_s
+    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if passed >= size:
+            number = passed // size
+            return f"{number} {name}{'s' if number > 1 else ''} ago"
+    return "now"
+
+
+def month(period: str) -> str:
+    """`2026-10` as October 2026."""
+    return datetime.strptime(period, "%Y-%m").strftime("%B %Y")  # noqa: DTZ007 -- a month has no zone
+
+
+def quality_tag(quality: Quality) -> str:
+    """Style of a quality code's label."""
+    if quality in {Quality.MISSING, Quality.QUESTIONABLE}:
+        return "bad"
+    if IS_ESTIMATED[quality]:
+        return "warn"
+    return "info" if quality == Quality.EDITED else ""
+
+
+def bar(share: float | None) -> int:
+    """Length of a completeness bar, 0 to 100."""
+    return 0 if share is None else int(max(0.0, min(1.0, share)) * 100)
