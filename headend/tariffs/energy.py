@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Int64s = NDArray[np.int64]
 
+#: No meter counts more in an interval [base units]; sums over a year of minutes stay far below 2^63.
+LARGEST_READ = 10**12
+
 
 def energy_by_tier(wh: Int64s, codes: NDArray[np.uint8], n_periods: int, limits: Sequence[int]) -> list[list[Int64s]]:
     """Energy of each tier and TOU period.
@@ -33,7 +36,7 @@ def energy_by_tier(wh: Int64s, codes: NDArray[np.uint8], n_periods: int, limits:
         `[tier][period]`, each (n_customers,); sums over all of it give the sum of `wh`.
     """
     begins = np.flatnonzero(np.diff(codes, prepend=codes[0] ^ 1))
-    runs = np.add.reduceat(wh, begins, axis=1)
+    runs = np.add.reduceat(wh, begins, axis=1, dtype=np.int64)
     of_period = [np.flatnonzero(codes[begins] == period) for period in range(n_periods)]
     if not limits:
         return [_by_period(runs, of_period)]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from headend.errors import InvalidInput
 from headend.tariffs.bill import RatedBatch, RatedBill
 from headend.tariffs.calendar import DAY_S, calendar_months, clock_zone, compile_calendar
+from headend.tariffs.energy import LARGEST_READ
 from headend.tariffs.money import plain
 from headend.tariffs.rate import columns_of
 from headend.tariffs.schema import Tariff
@@ -27,8 +28,6 @@ from headend.tariffs.schema import Tariff
 Int64s = NDArray[np.int64]
 
 _READS = ("import_wh", "export_wh")
-# One register of a meter never moves by more in an interval; it keeps a year of sums in an int64.
-_LARGEST_READ = 10**12
 _CHARGES = {
     "energy": ("energy", "export", "baseline_credit"),
     "demand": (),
@@ -134,7 +133,7 @@ def _interval(step: timedelta, text: str, where: str) -> timedelta:
 
 def _read(text: str, name: str, where: str) -> int:
     digits = text.strip()
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > _LARGEST_READ:
+    if not (digits.isascii() and digits.isdigit()) or int(digits) > LARGEST_READ:
         raise InvalidInput(f"{where}, {name}", repr(text), "whole Wh, 0 or more")
     return int(digits)
 

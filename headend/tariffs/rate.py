@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from headend.errors import CannotRate
 from headend.tariffs.bill import Charge, Column, RatedBatch
 from headend.tariffs.calendar import BillingWindow, compile_calendar
-from headend.tariffs.energy import energy_by_tier
+from headend.tariffs.energy import LARGEST_READ, energy_by_tier
 from headend.tariffs.money import (
     EXACT,
     Integers,
@@ -57,6 +57,8 @@ def rate_batch(
 ) -> RatedBatch:
     """Rate many customers on one tariff version over the same window.
 
+    Batches of some hundred customers are fastest: their reads stay in the processor's cache.
+
     Parameters
     ----------
     interval_s
@@ -70,7 +72,8 @@ def rate_batch(
     Raises
     ------
     CannotRate
-        the reads do not cover the window, are negative or no whole numbers, or the tariff needs exported energy.
+        the reads do not cover the window, are negative, absurdly large or no whole numbers, or the tariff needs
+        exported energy.
     """
     return rate_segments([(tariff, window)], interval_s, imported, exported)
 
@@ -121,9 +124,9 @@ def _check_reads(name: str, reads: Int64s, shape: tuple[int, ...]) -> None:
         )
     if not np.issubdtype(reads.dtype, np.integer):
         raise CannotRate(f"{name} reads are {reads.dtype}, not whole numbers")
-    if reads.size and int(reads.min()) < 0:
-        row, interval = (int(at[0]) for at in np.nonzero(reads < 0))
-        raise CannotRate(f"{name} read {interval} of customer {row} is negative")
+    if reads.size and not 0 <= int(reads.min()) <= int(reads.max()) <= LARGEST_READ:
+        row, interval = (int(at[0]) for at in np.nonzero((reads < 0) | (reads > LARGEST_READ)))
+        raise CannotRate(f"{name} read {interval} of customer {row} is {reads[row, interval]}, which no meter counts")
 
 
 def columns_of(
@@ -212,7 +215,7 @@ def _priced(charge: Charge, quantity: Int64s, currency: str) -> Column:
 def _baseline_credit(tariff: Tariff, component: BaselineCredit, days: int, imported: Int64s) -> Column:
     allowance = tier_limit(component.allowance_per_day, days)
     charge = _charge(tariff, component, component.label, -component.credit)
-    return _priced(charge, np.minimum(imported.sum(axis=1), allowance), tariff.currency)
+    return _priced(charge, np.minimum(imported.sum(axis=1, dtype=np.int64), allowance), tariff.currency)
 
 
 def _standing(tariff: Tariff, component: Standing, days: int, months: Fraction) -> Column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -165,6 +166,21 @@ def test_amounts_beyond_64_bits_are_exact() -> None:
     assert str(tax_line.amount) == "566620913418930251.34"
 
 
+def test_sums_do_not_overflow_narrow_integers() -> None:
+    made = tariff(energy(tier("0.01", "1000000"), tier("0.02"), tiers_per="day"), baseline("0.01", "2000000"))
+    narrow = np.full((1, 24), 2**31 - 1, dtype=np.int32)
+    assert rate(made, narrow).lines == rate(made, narrow.astype(np.int64)).lines
+    assert sum(line.quantity for line in rate(made, narrow).lines[:2]) == Decimal(24 * (2**31 - 1)) / 1000
+
+
+def test_tariffs_windows_and_bills_travel_between_processes() -> None:
+    made = tariff(energy(tier("0.3")), tax("19"))
+    sent, window = pickle.loads(pickle.dumps((made, JANUARY)))
+    assert (sent, sent.version, window) == (made, made.version, JANUARY)
+    bill = rate(made, one_day(1500))
+    assert pickle.loads(pickle.dumps(bill)) == bill
+
+
 def test_every_line_names_its_tariff_version() -> None:
     made = tariff(energy(tier("1")), standing("1", "day"), tax("19"))
     assert {(line.tariff_id, line.tariff_version) for line in rate(made, one_day(1)).lines} == {("case", made.version)}
@@ -220,10 +236,11 @@ SOLAR = tariff(energy(tier("1")), energy(tier("1"), measures="export"))
     [
         (FLAT, np.zeros((2, 23), np.int64), None, "import reads have 23 intervals for 2 customers, the window has 24"),
         (FLAT, np.zeros((1, 24)), None, "import reads are float64, not whole numbers"),
-        (FLAT, one_day(1, 2, -3), None, "import read 2 of customer 0 is negative"),
+        (FLAT, one_day(1, 2, -3), None, "import read 2 of customer 0 is -3, which no meter counts"),
+        (FLAT, one_day(1, 10**12 + 1), None, "import read 1 of customer 0 is 1000000000001, which no meter counts"),
         (SOLAR, one_day(1), None, "case credits exported energy, but there are no export reads"),
         (SOLAR, one_day(1), one_day(1)[:, :23], "export reads have 23 intervals for 1 customers, the window has 24"),
-        (SOLAR, one_day(1), one_day(-1), "export read 0 of customer 0 is negative"),
+        (SOLAR, one_day(1), one_day(-1), "export read 0 of customer 0 is -1, which no meter counts"),
     ],
 )
 def test_no_bill_rather_than_a_wrong_one(made, imported, exported, reason: str) -> None:

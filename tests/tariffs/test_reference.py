@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -150,11 +151,7 @@ def expected_of(lines: list[PlainLine]) -> list[tuple[Any, ...]]:
     return [(each.kind, each.period, each.tier, each.price, each.quantity, each.exact, each.amount) for each in lines]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(tariffs(), windows(), st.sampled_from([900, 1800]), st.integers(0, 2**32), LARGEST)
-def test_fast_rater_equals_reference_bit_for_bit(
-    tariff: Tariff, window: BillingWindow, interval_s: int, seed: int, largest: int
-) -> None:
+def agrees_with_the_reference(tariff: Tariff, window: BillingWindow, interval_s: int, seed: int, largest: int) -> None:
     shape = (3, window.intervals(interval_s))
     imported, exported = random_reads(seed, shape, largest), random_reads(seed + 1, shape, largest)
     batch = rate_batch(tariff, window, interval_s, imported, exported)
@@ -165,6 +162,22 @@ def test_fast_rater_equals_reference_bit_for_bit(
         assert plain_of(bill) == expected_of(truth)
         assert bill.total == sum(line.amount for line in bill.lines)
         assert bill.total == Decimal(int(batch.totals[row])).scaleb(-{"EUR": 2, "JPY": 0, "KWD": 3}[bill.currency])
+
+
+CASES = st.tuples(tariffs(), windows(), st.sampled_from([900, 1800]), st.integers(0, 2**32), LARGEST)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(CASES)
+def test_fast_rater_equals_reference_bit_for_bit(case: Any) -> None:
+    agrees_with_the_reference(*case)
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(CASES)
+def test_fast_rater_equals_reference_on_thousands_of_cases(case: Any) -> None:
+    agrees_with_the_reference(*case)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
