@@ -169,7 +169,8 @@ class Fleet:
         schedule = self._schedule
         began = self._live_since = time.monotonic()
         hour = schedule.live_from
-        self._report({"event": "live", "sim_time": stamp(hour), "speed": schedule.speed})
+        since = datetime.now(UTC).isoformat()
+        self._report({"event": "live", "sim_time": stamp(hour), "speed": schedule.speed, "since": since})
         while not self._stopped and (schedule.end is None or hour < schedule.end):
             due_at = began + (hour + 1 - schedule.live_from) * HOUR_S / schedule.speed
             wait = due_at - time.monotonic()

@@ -33,7 +33,7 @@ from headend.demo.field import Field, FieldProcess
 from headend.demo.reconcile import Reconciliation, reconcile
 from headend.demo.times import DemoClock, Times, times
 from headend.demo.village import DemoPlan, load_plan, village
-from headend.documents import write_statement
+from headend.documents.files import write_statement
 from headend.errors import HeadendError
 from headend.jobs import MONTHLY
 from headend.office import office_of
@@ -48,6 +48,7 @@ from headend.vee import load_rule_set
 
 _MADE_BY_A_DEMO = ("journal.db", "site.db", "truth.csv", "summary.json", "statements", "session.key")
 _CATCH_UP_S = 0.05
+_JOBS: tuple[Role, ...] = ("jobs",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class Demo:
         logins: list[tuple[str, str, str]],
     ) -> bool:
         with self._progress() as progress:
-            told = await asyncio.to_thread(self._hear_history, site, process, outside, progress)
+            told = await asyncio.to_thread(self._hear_history, site, process, outside, clock, progress)
             with _step(progress, "validating and estimating"):
                 counts = await asyncio.to_thread(settle_due_days, site)
             with _step(progress, f"billing {played.period}: rate, approve, issue"):
@@ -166,8 +167,7 @@ class Demo:
         if not self.live:
             return await asyncio.to_thread(self._sum_up, site, told, played, cycle)
         self._welcome(site, cycle, logins)
-        clock.run(outside.live_speed or 1.0)
-        async with HeadEnd(site, ("jobs",)):
+        async with HeadEnd(site, _JOBS):
             await _until_stopped(process)
         self.console.print("Stopped.")
         return True
@@ -216,7 +216,9 @@ class Demo:
 
     # -- the history --
 
-    def _hear_history(self, site: Site, process: FieldProcess, outside: Field, progress: Progress) -> dict[str, Any]:
+    def _hear_history(
+        self, site: Site, process: FieldProcess, outside: Field, clock: DemoClock, progress: Progress
+    ) -> dict[str, Any]:
         """Follow the field until its history is told, acknowledged and in the store; its last word on it."""
         hours = int((outside.end - outside.start).total_seconds()) // 3600
         with site.database.read() as tx:
@@ -230,6 +232,7 @@ class Demo:
                 told.update(event)
                 progress.update(sent, completed=event.get("reads_sent", told.get("reads_sent", 0)))
                 if event["event"] == "live":
+                    clock.run(datetime.fromisoformat(event["since"]), event["speed"])
                     break
             progress.update(sent, completed=channels * hours)
             watcher.wait_until_caught_up()

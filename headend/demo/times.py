@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,17 +13,17 @@ class DemoClock:
     """The field's time: standing still, then running ahead."""
 
     def __init__(self, start: datetime) -> None:
-        self._start, self._since, self._speed = start, 0.0, 0.0
+        self._start, self._since, self._speed = start, start, 0.0
 
     def __call__(self) -> datetime:
         """Now, in the demo's world (UTC)."""
         if not self._speed:
             return self._start
-        return self._start + timedelta(seconds=(time.monotonic() - self._since) * self._speed)
+        return self._start + (datetime.now(UTC) - self._since) * self._speed
 
-    def run(self, speed: float) -> None:
-        """Let it run, `speed` simulated seconds in a second."""
-        self._since, self._speed = time.monotonic(), speed
+    def run(self, since: datetime, speed: float) -> None:
+        """Let it run, `speed` simulated seconds in a second, since a moment of the real clock."""
+        self._since, self._speed = since, speed
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -107,30 +106,28 @@ def previous_month(day: date) -> str:
     return (day.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
 
 
-@lru_cache(maxsize=64)
-def _utc_offsets(zone_key: str, first_hour: int, n_hours: int) -> Int64s:
-    """Seconds east of UTC, for each half hour (n_hours × 2,)."""
-    zone = ZoneInfo(zone_key)
-    return np.fromiter(
-        (
-            int(datetime.fromtimestamp(first_hour * 3600 + half * 1800, tz=zone).utcoffset().total_seconds())  # type: ignore[union-attr]
-            for half in range(n_hours * 2)
-        ),
-        dtype=np.int64,
-        count=n_hours * 2,
-    )
-
-
 def local_seconds(start_s: int, n: int, interval_s: int, zone: ZoneInfo) -> Int64s:
-    """Local wall clock of `n` intervals, as seconds since 1970-01-01 00:00 local (n,).
+    """Local wall clock at the begin of `n` intervals, as seconds since 1970-01-01 00:00 local (n,).
+
+    The zone is asked once a day; only in a day whose offset differs at its end is every interval asked.
 
     Parameters
     ----------
     start_s
-        begin of the first interval, UTC [s].
+        begin of the first interval, UTC [s since 1970].
     """
     starts = start_s + interval_s * np.arange(n, dtype=np.int64)
-    first_hour = start_s // 3600
-    n_hours = int(starts[-1] // 3600 - first_hour + 1) if n else 0
-    offsets = _utc_offsets(zone.key, int(first_hour), n_hours)
-    return starts + offsets[(starts - first_hour * 3600) // 1800] if n else starts
+    local = np.empty(n, dtype=np.int64)
+    per_day = max(1, DAY_S // interval_s)
+    for begin in range(0, n, per_day):
+        part = slice(begin, min(begin + per_day, n))
+        first, last = _offset(zone, int(starts[part][0])), _offset(zone, int(starts[part][-1]))
+        local[part] = starts[part] + (
+            first if first == last else np.array([_offset(zone, moment) for moment in starts[part].tolist()])
+        )
+    return local
+
+
+def _offset(zone: ZoneInfo, epoch_s: int) -> int:
+    offset = datetime.fromtimestamp(epoch_s, tz=zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())

@@ -8,7 +8,7 @@ go wrong. An interval belongs to the period in which it begins.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.errors import CannotRate
+from headend.reads.days import DAY_S, day_number, local_seconds, midnight, seconds
 from headend.tariffs.schema import DAYS, HOLIDAY, MINUTES, Holidays, Period, Tariff, minutes_of
 
-DAY_S = 86_400
-_EPOCH = date(1970, 1, 1)
 _ALL_MONTHS = tuple(range(1, 13))
 _ALL_DAYS = tuple(range(8))
 
@@ -67,18 +66,14 @@ class BillingWindow:
     @property
     def start_utc(self) -> datetime:
         """Moment the first day begins."""
-        return _midnight(self.first, self.zone)
+        return midnight(self.first, self.zone)
 
     def intervals(self, interval_s: int) -> int:
         """How many intervals of `interval_s` seconds the window has; 23 and 25 hour days included."""
-        length = int((_midnight(self.end, self.zone) - self.start_utc).total_seconds())
+        length = int((midnight(self.end, self.zone) - self.start_utc).total_seconds())
         if length % interval_s:
             raise CannotRate(f"intervals of {interval_s} s do not fill {self.first} up to {self.end}")
         return length // interval_s
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def calendar_months(first: date, end: date) -> Fraction:
@@ -136,7 +131,7 @@ def compile_calendar(
     interval_s
         length of an interval [s].
     """
-    local = _local_seconds(clock_zone(tariff, timezone), int(first_utc.timestamp()), n_intervals, interval_s)
+    local = local_seconds(seconds(first_utc), n_intervals, interval_s, clock_zone(tariff, timezone))
     day = local // DAY_S
     kind = (day + 3) % 7  # 1970-01-01 was a Thursday
     if tariff.holidays is not None:
@@ -159,26 +154,4 @@ def _holidays(rule: Holidays, year: int) -> Int64s:
     found = holidays.country_holidays(rule.country, subdiv=rule.subdivision, years=year, observed=rule.observed)
     # An observed holiday can fall into the year before (31 December for New Year), so both sides are asked.
     near = holidays.country_holidays(rule.country, subdiv=rule.subdivision, years=year + 1, observed=rule.observed)
-    return np.array(sorted({(day - _EPOCH).days for day in [*found, *near] if day.year == year}), dtype=np.int64)
-
-
-def _local_seconds(zone: ZoneInfo, start_s: int, n: int, interval_s: int) -> Int64s:
-    """Local wall clock of each interval's begin [s since 1970-01-01 00:00 local] (n,).
-
-    The zone is asked once a day; only in a day whose offset differs at its end is every interval asked.
-    """
-    starts = start_s + interval_s * np.arange(n, dtype=np.int64)
-    local = np.empty(n, dtype=np.int64)
-    per_day = max(1, DAY_S // interval_s)
-    for begin in range(0, n, per_day):
-        part = slice(begin, min(begin + per_day, n))
-        first, last = _offset(zone, int(starts[part][0])), _offset(zone, int(starts[part][-1]))
-        local[part] = starts[part] + (
-            first if first == last else np.array([_offset(zone, int(moment)) for moment in starts[part]])
-        )
-    return local
-
-
-def _offset(zone: ZoneInfo, epoch_s: int) -> int:
-    offset = datetime.fromtimestamp(epoch_s, tz=zone).utcoffset()
-    return 0 if offset is None else int(offset.total_seconds())
+    return np.array(sorted({day_number(day) for day in [*found, *near] if day.year == year}), dtype=np.int64)

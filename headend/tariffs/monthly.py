@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.errors import InvalidInput
+from headend.reads.days import DAY_S
 from headend.tariffs.bill import RatedBatch, RatedBill
-from headend.tariffs.calendar import DAY_S, calendar_months, clock_zone, compile_calendar
+from headend.tariffs.calendar import calendar_months, clock_zone, compile_calendar
 from headend.tariffs.energy import LARGEST_READ
 from headend.tariffs.money import plain
 from headend.tariffs.rate import columns_of
