@@ -54,8 +54,12 @@ class _Writer:
 
     def percent(self, share: Fraction) -> str:
         # The smallest share that is not zero must not look like none.
-        per_mille = max(Decimal(round(share * 1000)), Decimal(1 if share else 0)) / 1000
-        return format_percent(per_mille, "#,##0.#%", locale=self.locale)
+        per_mille = max(Decimal(round(share * 1000)), Decimal(1 if share else 0))
+        return self.rate(per_mille / 1000)
+
+    def rate(self, share: Decimal) -> str:
+        pattern: str = self.locale.percent_formats[None].pattern
+        return format_percent(share, pattern.replace("0", "0.###", 1), locale=self.locale)
 
     def quantity(self, number: Decimal, unit: str) -> str:
         if unit in ("day", "month"):
@@ -169,7 +173,7 @@ class _Writer:
             return [
                 line.label,
                 self.money(line.quantity),
-                format_percent(line.price, "#,##0.###%", locale=self.locale),
+                self.rate(line.price),
                 self.money(line.amount),
             ]
         unit = self.texts.get(f"per_{line.unit}", line.unit)

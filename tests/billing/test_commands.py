@@ -1,0 +1,94 @@
+"""`headend bill` and `headend statement`, as a clerk types them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headend.cli.main import main
+from headend.store.ledger import SqlLedger
+from tests.billing.town import IMPORT, Town
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """Run the command on a site whose folder also holds the test's town; answers exit code, output and errors."""
+    (tmp_path / "headend.toml").write_text(
+        f'[site]\nregistry = ""\n[data]\ndirectory = "{tmp_path}"\n[log]\nlevel = "error"\n', encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["headend", *arguments, "--config", "headend.toml"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfdbinary.readouterr()
+        return int(ended.value.code or 0), out.decode(), err.decode()
+
+    return run
+
+
+@pytest.fixture
+def village(town: Town) -> Town:
+    """Ada, complete; Bea, without a meter."""
+    for name in ("Ada", "Bea"):
+        town.account(name, {"tariff": "flat"})
+    town.meter("E-1", "Ada", IMPORT)
+    town.reads("E-1")
+    return town
+
+
+def test_clerks_month(village: Town, run: Run, tmp_path: Path) -> None:
+    month = ("--period", "2026-10", "--by", "ann")
+    assert run("bill", "run", *month) == (
+        0,
+        "cycle 2026-10/monthly is rated: 2 accounts = 1 billed + 1 excepted; 154.85 EUR\n",
+        "",
+    )
+    code, out, _ = run("bill", "review", "--period", "2026-10")
+    assert code == 0
+    assert "electricity: 372.500 kWh billed" in out
+    assert "Ada-2026-10-1" in out
+    assert "no_meter" in out
+    assert run("bill", "approve", *month)[0] == 0
+    assert run("bill", "issue", *month)[:2] == (
+        0,
+        "cycle 2026-10/monthly is issued: 2 accounts = 1 billed + 1 excepted; 154.85 EUR\n",
+    )
+    code, _, err = run("bill", "issue", *month)
+    assert (code, err) == (1, "headend: cycle 2026-10/monthly is issued: cannot issue it, only what is approved\n")
+    code, out, _ = run("bill", "review")
+    assert code == 0
+    assert "issued" in out
+
+    code, out, _ = run("statement", "show", "Ada-2026-10-1")
+    with village.database.read() as tx:
+        kept = SqlLedger(tx).statement("Ada-2026-10-1")
+    assert (code, hashlib.sha256(out.encode()).hexdigest()) == (0, kept.sha256)
+    assert run("statement", "pdf", "Ada-2026-10-1")[:2] == (0, "Ada-2026-10-1.pdf\n")
+    assert (tmp_path / "Ada-2026-10-1.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("bill", "run", "--period", "2026-13"), "period: found '2026-13', expected a month such as 2026-10"),
+        (("bill", "approve", "--period", "2026-10"), "no cycle 'monthly' was ever rated for 2026-10"),
+        (("bill", "review", "--period", "2026-10"), "no cycle 'monthly' was ever rated for 2026-10"),
+        (("statement", "show", "X"), "no statement is called 'X'"),
+        (("statement", "pdf", "Ada-2026-10-1", "-o", "no/such/folder.pdf"), "expected a file that can be written"),
+    ],
+)
+def test_wrong_input_is_one_line(village: Town, run: Run, arguments: tuple[str, ...], says: str) -> None:
+    if "-o" in arguments:
+        run("bill", "run", "--period", "2026-10")
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1

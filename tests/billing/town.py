@@ -1,0 +1,197 @@
+"""A small town on a real database: usage points, meters, accounts and reads, as a test needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headend.billing.cycle import BillException
+from headend.billing.ports import Office
+from headend.billing.statement import Statement, Utility, parse_statement
+from headend.office import SiteRecords
+from headend.reads import Channel, Quality, empty_blocks
+from headend.reads.days import DAY_S, day_number, seconds
+from headend.registry.registry import enrol, enrolled_channels
+from headend.registry.site_file import SiteFile
+from headend.store.database import Database
+from headend.store.ledger import SqlLedger
+from headend.store.sql import SqlIntervalStore
+from headend.tariffs import load_book
+
+IMPORT, EXPORT = "1-0:1.8.0", "1-0:2.8.0"
+BERLIN = "Europe/Berlin"
+
+_HEAD = """id = "{id}"
+name = "{id}"
+valid_from = {valid_from}
+customer_classes = ["residential"]
+commodity = "{commodity}"
+unit = "{unit}"
+currency = "{currency}"
+"""
+_FLAT = """
+[[components]]
+kind = "energy"
+label = "Energy"
+tiers = [{{ price = {price} }}]
+[[components]]
+kind = "standing"
+label = "Standing charge"
+per = "month"
+price = {standing}
+[[components]]
+kind = "tax"
+label = "VAT 19 %"
+percent = 19
+"""
+_CREDIT = """
+[[components]]
+kind = "energy"
+label = "Feed-in credit"
+measures = "export"
+tiers = [{ price = 0.10 }]
+"""
+_TIERED = """
+[[periods]]
+name = "day"
+label = "Day"
+hours = ["06:00-22:00"]
+[[periods]]
+name = "night"
+label = "Night"
+[[components]]
+kind = "energy"
+label = "Energy"
+tiers_per = "month"
+tiers = [{ up_to = 100, price = { day = 0.30, night = 0.20 } }, { price = 0.50 }]
+"""
+
+
+def _flat(name: str, price: str, standing: str = "11.90", since: str = "2025-01-01", **other: str) -> str:
+    said = {"commodity": "electricity", "unit": "kWh", "currency": "EUR", **other}
+    return _HEAD.format(id=name, valid_from=since, **said) + _FLAT.format(price=price, standing=standing)
+
+
+TARIFFS = {
+    "flat": _flat("flat", "0.3174"),
+    "flat-next": _flat("changing", "0.40", since="2026-10-11"),
+    "flat-first": _flat("changing", "0.30"),
+    "future": _flat("future", "0.30", since="2026-10-02"),
+    "dollars": _flat("dollars", "1.00", commodity="gas", unit="m³", currency="USD"),
+    "gas": _flat("gas", "1.00", "10.40", commodity="gas", unit="m³"),
+    "solar": _flat("solar", "0.3000") + _CREDIT,
+    "tiered": _HEAD.format(id="tiered", valid_from="2025-01-01", commodity="electricity", unit="kWh", currency="EUR")
+    + _TIERED,
+}
+
+
+class Town:
+    """Its office bills on the clock `now`, which a test may set."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "tariffs").mkdir(parents=True)
+        for name, text in TARIFFS.items():
+            (folder / "tariffs" / f"{name}.toml").write_text(text, encoding="utf-8")
+        self.now = datetime(2026, 11, 3, 9, tzinfo=UTC)
+        self.database = Database(f"sqlite:///{folder / 'site.db'}", "site")
+        self.store = SqlIntervalStore()
+        self.office = Office(
+            utility=Utility("Musterstadt Utilities", ("Marktplatz 1", "12345 Musterstadt")),
+            due_days=14,
+            tariffs=load_book(folder / "tariffs"),
+            clock=lambda: self.now,
+            database=self.database,
+            records=lambda tx: SiteRecords(tx, self.store),
+            ledger=SqlLedger,
+        )
+
+    def account(self, name: str, *agreements: dict[str, Any], at: str = "", locale: str = "en_GB") -> None:
+        """An account at its own usage point `UP-name`, or at that of another account."""
+        point = _point(at or name)
+        given = {"usage_point": point["id"], "commodity": "electricity", "valid_from": "2025-01-01"}
+        accounts = [
+            {
+                "id": name,
+                "name": f"{name} & Sons",
+                "locale": locale,
+                "agreements": [given | each for each in agreements],
+            }
+        ]
+        self.enrol(usage_points=[point], accounts=accounts)
+
+    def meter(self, name: str, account: str, *channels: str, commodity: str = "electricity", **other: object) -> None:
+        """A meter at an account's usage point."""
+        meter = {
+            "meter": name,
+            "commodity": commodity,
+            "usage_point": f"UP-{account}",
+            "channels": [{"channel": each, "max_per_interval": 10**6, "register_digits": 6} for each in channels],
+            **other,
+        }
+        self.enrol(usage_points=[_point(account)], meters=[meter])
+
+    def enrol(self, **rows: object) -> None:
+        """Rows of a site file."""
+        with self.database.write() as tx:
+            enrol(tx, SiteFile.model_validate(rows))
+
+    def reads(
+        self,
+        meter: str,
+        value: int | Sequence[int] = 500,
+        *,
+        channel: str = IMPORT,
+        first: date = date(2026, 9, 30),
+        last: date = date(2026, 11, 1),
+        quality: Quality = Quality.VALIDATED,
+    ) -> None:
+        """The same day of hours for every UTC day from `first` to `last`."""
+        days = np.arange(day_number(first), day_number(last) + 1)
+        blocks = empty_blocks(3600, *(np.full(len(days), key) for key in self.key(meter, channel)), days)
+        blocks.values[:] = value
+        blocks.quality[:] = quality
+        blocks.version[:] = 1
+        with self.database.write() as tx:
+            self.store.save(tx, blocks, settled=True)
+
+    def set(self, meter: str, at: datetime, *, channel: str = IMPORT, **columns: int) -> None:
+        """Change one interval's `values`, `quality` or `register`."""
+        key = self.key(meter, channel)
+        place = seconds(at) % DAY_S // 3600
+        with self.database.write() as tx:
+            blocks = self.store.load(tx, [(seconds(at) // DAY_S, *key)], 3600)
+            for name, value in columns.items():
+                getattr(blocks, name)[0, place] = value
+            self.store.save(tx, blocks, settled=True)
+
+    def key(self, meter: str, channel: str) -> tuple[int, int]:
+        """The (meter, channel) key of the store."""
+        with self.database.read() as tx:
+            found = [each.meter for each in enrolled_channels(tx, meter=meter)]
+        return found[0], Channel.parse(channel).code
+
+    def statements(self, period: str = "2026-10", cycle: str = "monthly") -> dict[str, Statement]:
+        """The cycle's statements by account."""
+        return {account: parse_statement(document) for account, document in self.documents(period, cycle).items()}
+
+    def documents(self, period: str = "2026-10", cycle: str = "monthly") -> dict[str, bytes]:
+        """The cycle's canonical documents by account."""
+        with self.database.read() as tx:
+            ledger = SqlLedger(tx)
+            found = ledger.cycle(cycle, period)
+            return {kept.account: kept.document for kept in ledger.statements(found)} if found else {}
+
+    def exceptions(self, period: str = "2026-10", cycle: str = "monthly") -> dict[str, BillException]:
+        """The cycle's exceptions by account."""
+        with self.database.read() as tx:
+            ledger = SqlLedger(tx)
+            found = ledger.cycle(cycle, period)
+            return {each.account: each for each in ledger.exceptions(found)} if found else {}
+
+
+def _point(account: str) -> dict[str, Any]:
+    return {"id": f"UP-{account}", "address": f"{account} Street 1, 12345 Musterstadt", "timezone": BERLIN}

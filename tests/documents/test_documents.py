@@ -1,0 +1,164 @@
+"""A statement as HTML and PDF: what stands on paper, in which language."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from headend.billing.statement import Statement, canonical_json
+from headend.documents import statement_html, statement_pdf, write_statement
+from headend.documents.view import statement_view
+from tests.billing.made import made_statement
+
+pdftotext = pytest.mark.skipif(
+    shutil.which("pdftotext") is None and "CI" not in os.environ, reason="pdftotext is not installed"
+)
+
+
+class Text(HTMLParser):
+    """The words of a page, and its tags."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def pdf_text(statement: Statement, folder: Path) -> str:
+    path = folder / "statement.pdf"
+    path.write_bytes(statement_pdf(statement))
+    run = subprocess.run(["pdftotext", "-layout", path, "-"], capture_output=True, check=True, timeout=30)
+    return " ".join(run.stdout.decode().split())
+
+
+GERMAN = [
+    "Ihre Rechnung für Oktober 2026",
+    "Zu zahlen",
+    "119,00 €",
+    "Bitte zahlen Sie bis zum 17. November 2026 und geben Sie A-1-2026-10-1 an.",
+    "Jürgen & Søn",
+    "310,000 kWh",
+    "1 Monat",
+    "1.000,000",
+    "abgelesen",
+    "E: 2 von 745 Intervallwerten (0,3 %) wurden geschätzt",
+    "25 % mehr am Tag",
+    "Stufe 2",
+    "Tarif Home (home), Version abababababab",
+]
+ENGLISH = [
+    "Your statement for October 2026",
+    "Amount due",
+    "€119.00",
+    "Please pay by 17 November 2026, quoting A-1-2026-10-1.",
+    "1–31 Oct 2026 (31 days)",
+    "1,310.000",
+    "calculated",
+    "E: 2 of 745 interval reads (0.3%) were estimated",
+    "10.0 kWh a day over 31 days",
+    "25% more a day",
+    "How to check this statement",
+    "Marktplatz 1, 12345 Musterstadt",
+]
+
+
+@pytest.mark.parametrize(("locale", "words"), [("de_DE", GERMAN), ("en_GB", ENGLISH)])
+def test_page_says_it_in_the_customers_language(locale: str, words: list[str]) -> None:
+    text = Text(statement_html(made_statement(locale))).text
+    assert [each for each in words if each not in text] == []
+
+
+@pdftotext
+@pytest.mark.parametrize(("locale", "words"), [("de_DE", GERMAN), ("en_GB", ENGLISH)])
+def test_pdf_says_it_in_the_customers_language(locale: str, words: list[str], tmp_path: Path) -> None:
+    text = pdf_text(made_statement(locale), tmp_path)
+    # Text in two columns is interleaved line by line: short words only.
+    assert [each for each in words if len(each.split()) < 5 and each not in text] == []
+
+
+def test_page_is_self_contained_and_escapes_names() -> None:
+    statement = made_statement("en_GB")
+    hostile = replace(statement, customer=replace(statement.customer, name="<script>alert(1)</script>"))
+    page = Text(statement_html(hostile))
+    assert "<script>alert(1)</script>" in page.text
+    assert {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object"} == set()
+    assert [attributes for _, attributes in page.tags if attributes.keys() & {"src", "href", "onclick"}] == []
+
+
+def test_chart_has_a_bar_a_day_and_hatches_the_estimated() -> None:
+    page = Text(statement_html(made_statement()))
+    bars = [attributes for tag, attributes in page.tags if tag == "rect" and "x" in attributes]
+    assert len(bars) == 31
+    assert [place + 1 for place, bar in enumerate(bars) if (bar["fill"] or "").startswith("url(#hatch")] == [3]
+
+
+def test_credit_is_not_something_to_pay() -> None:
+    text = Text(statement_html(made_statement("en_GB", gross_sign=-1))).text
+    assert "In your favour" in text
+    assert "€119.00" in text
+    assert "Please pay" not in text
+
+
+def test_draft_says_that_it_is_one(tmp_path: Path) -> None:
+    draft = replace(made_statement("en_GB"), issued_at=None, issued_on=None, due_on=None)
+    text = Text(statement_html(draft)).text
+    assert "Draft: not issued" in text
+    assert "Please pay" not in text
+    assert statement_pdf(draft).startswith(b"%PDF")
+
+
+def test_unknown_language_gets_english_words_and_its_own_numbers() -> None:
+    view = statement_view(made_statement("fr_FR"))
+    assert view["title"].startswith("Your statement for")
+    assert view["due"]["amount"] == "119,00\u00a0€"
+
+
+def test_month_without_use_can_be_drawn() -> None:
+    statement = made_statement()
+    (segment,) = statement.segments
+    nothing = replace(
+        segment,
+        usage=segment.usage * 0,
+        daily=tuple(replace(use, quantity=use.quantity * 0) for use in segment.daily),
+        usage_by_period=(),
+        usage_by_tier=(),
+        previous=None,
+        meters=(replace(segment.meters[0], opening=None, closing=None),),
+    )
+    empty = replace(statement, segments=(nothing,))
+    assert "nicht bekannt" in statement_html(empty)
+    assert statement_pdf(empty).startswith(b"%PDF")
+
+
+def test_same_statement_same_bytes() -> None:
+    statement = made_statement()
+    first = statement_pdf(statement)
+    statement_pdf(made_statement("en_GB"))
+    assert statement_pdf(statement) == first
+
+
+def test_files_hold_the_record_itself(tmp_path: Path) -> None:
+    document = canonical_json(made_statement())
+    write_statement(document, tmp_path)
+    assert (tmp_path / "A-1-2026-10-1.json").read_bytes() == document
+    assert json.loads(document)["id"] == "A-1-2026-10-1"
+    assert (tmp_path / "A-1-2026-10-1.pdf").read_bytes().startswith(b"%PDF")
+    assert "119,00" in (tmp_path / "A-1-2026-10-1.html").read_text(encoding="utf-8")
