@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from headend.errors import InvalidConfig, InvalidInput
 from headend.reads.days import zone_named
@@ -182,7 +182,10 @@ def load_settings(path: Path | None = None, overrides: dict[str, dict[str, Any]]
                 values[section] = {**values[section], **keys}
             else:
                 values[section] = keys
-    return checked(str(path or "headend.toml"), lambda: Settings(**values))
+    try:
+        return checked(str(path or "headend.toml"), lambda: Settings(**values))
+    except SettingsError as error:
+        raise InvalidConfig("environment", str(error), "HEADEND_SECTION__KEY=value") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

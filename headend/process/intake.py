@@ -48,7 +48,8 @@ class Intake:
         entries = site.journal.after(offset, site.settings.process.batch_messages)
         if entries:
             with site.database.write() as tx:
-                counts = self._take_in(tx, entries)
+                unpacked, counts = self._take_in(tx, entries)
+                _note_gateways(tx, unpacked)
                 _advance(tx, entries[-1].offset, counts)
         return len(entries)
 
@@ -57,12 +58,13 @@ class Intake:
         entries = self._site.journal.at(offsets)
         with self._site.database.write() as tx:
             tx.execute(delete(t.quarantine).where(t.quarantine.c.offset.in_(list(offsets))))
-            counts = self._take_in(tx, entries)
+            # What a gateway said of itself then was noted then.
+            _, counts = self._take_in(tx, entries)
             _advance(tx, checkpoint(tx), counts)
             left = tx.execute(select(func.count()).where(t.quarantine.c.offset.in_(list(offsets)))).scalar_one()
         return left
 
-    def _take_in(self, tx: Connection, entries: Sequence[Entry]) -> IntakeCounts:
+    def _take_in(self, tx: Connection, entries: Sequence[Entry]) -> tuple[Unpacked, IntakeCounts]:
         settings = self._site.settings
         enrolled = {(c.meter_name, c.channel.obis): c for c in enrolled_channels(tx)}
         unpacked = unpack(
@@ -75,8 +77,8 @@ class Intake:
         cause = f"journal {entries[0].offset}–{entries[-1].offset}" if entries else ""
         for blocks in unpacked.stacks:
             self._store(tx, blocks, enrolled, cause, counts)
-        _note(tx, unpacked)
-        return counts
+        upsert(tx, t.quarantine, [_quarantined(rejected) for rejected in unpacked.rejected])
+        return unpacked, counts
 
     def _store(self, tx: Connection, incoming: Blocks, enrolled: Enrolled, cause: str, counts: IntakeCounts) -> None:
         site = self._site
@@ -90,7 +92,8 @@ class Intake:
         redelivered = history.holds(tx, checked, contested(stored, checked))
         merged = merge(stored, checked, redelivered)
         history.keep(tx, stored, merged.replaced, by=cause, now=site.clock())
-        changed = merged.stored | merged.replaced | (merged.blocks.register != stored.register)
+        said = (merged.blocks.register != stored.register) | (merged.blocks.flags != stored.flags)
+        changed = merged.stored | merged.replaced | said
         site.store.save(tx, merged.blocks.take(changed.any(axis=1)), settled=False)
         history.keep_findings(tx, findings, site.rules.version, site.clock())
         counts.stored += int(merged.stored.sum())
@@ -123,9 +126,8 @@ def _advance(tx: Connection, offset: int, counts: IntakeCounts) -> None:
     upsert(tx, t.checkpoint, [row])
 
 
-def _note(tx: Connection, unpacked: Unpacked) -> None:
-    """Quarantine, and what the gateways said of themselves."""
-    upsert(tx, t.quarantine, [_quarantined(rejected) for rejected in unpacked.rejected])
+def _note_gateways(tx: Connection, unpacked: Unpacked) -> None:
+    """What the gateways said of themselves."""
     known = {row.name: row for row in tx.execute(select(t.gateway))}
     upsert(tx, t.gateway, [_gateway(name, news, known.get(name)) for name, news in unpacked.gateways.items()])
 

@@ -137,7 +137,7 @@ def _claimed_channel(block: WireBlock, gateway: str, enrolled: Enrolled, latest_
     if channel is None:
         known = sorted(obis for meter, obis in enrolled if meter == block.meter)
         if known:
-            raise InvalidMessage("channel", block.channel, f"one that {block.meter} has: {', '.join(known)}")
+            raise InvalidMessage("channel", repr(block.channel), f"one that {block.meter} has: {', '.join(known)}")
         raise InvalidMessage("meter", f"unknown meter {block.meter!r}", "a meter of the registry")
     if channel.gateway not in {None, gateway}:
         raise InvalidMessage("meter", f"{block.meter} from gateway {gateway}", f"it from {channel.gateway}")

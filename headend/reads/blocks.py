@@ -175,7 +175,8 @@ def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
     Parameters
     ----------
     redelivered
-        intervals whose incoming value was superseded before (k, n): they are duplicates.
+        intervals whose incoming value was superseded before (k, n): they are duplicates, and what else came with
+        them is as old.
     """
     arrives = incoming.present & ~redelivered
     new = arrives & ~stored.present
@@ -187,9 +188,11 @@ def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
             stored,
             values=np.where(taken, incoming.values, stored.values),
             quality=np.where(taken, incoming.quality, stored.quality),
-            flags=np.where(taken, incoming.flags, stored.flags | incoming.flags),
+            flags=np.where(taken, incoming.flags, np.where(redelivered, stored.flags, stored.flags | incoming.flags)),
             version=_next_version(stored.version, taken),
-            register=np.where(incoming.register != NO_REGISTER, incoming.register, stored.register),
+            register=np.where(
+                (incoming.register != NO_REGISTER) & ~redelivered, incoming.register, stored.register
+            ),
         ),
         stored=new,
         replaced=replaced,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from headend.errors import InvalidInput
 
-_OBIS = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
+_OBIS = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 
 _COMMODITY_OF_MEDIUM = {1: "electricity", 6: "heat", 7: "gas", 8: "water", 9: "water"}
 _MEANING = {

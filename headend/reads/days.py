@@ -6,6 +6,7 @@ Inside, time is UTC seconds since 1970 and a day is a UTC day. Only bills, repor
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,6 +20,8 @@ DAY_S = 86_400
 EPOCH = date(1970, 1, 1)
 
 Int64s = NDArray[np.int64]
+
+_MONTH = re.compile(r"(19[7-9]|2[0-9]{2})[0-9]-(0[1-9]|1[0-2])")
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -70,10 +73,10 @@ class Period:
     @classmethod
     def month(cls, text: str, zone: ZoneInfo) -> Period:
         """The calendar month `YYYY-MM`; raises `InvalidInput`."""
-        try:
-            first = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
-        except ValueError:
-            raise InvalidInput("period", repr(text), "a month such as 2026-10") from None
+        # One spelling only: a month is part of the key under which it is billed.
+        first = date(int(text[:4]), int(text[5:]), 1) if _MONTH.fullmatch(text) else None
+        if first is None:
+            raise InvalidInput("period", repr(text), "a month such as 2026-10")
         return cls(first, (first.replace(day=28) + timedelta(days=4)).replace(day=1), zone)
 
     @property

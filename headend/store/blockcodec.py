@@ -55,6 +55,8 @@ def rows_of(blocks: Blocks, *, settled: bool) -> list[dict[str, Any]]:
 def blocks_of(rows: Sequence[Any], interval_s: int) -> Blocks:
     """Blocks of table rows of one interval length; raises `StoreBroken` where a row has not a day's length."""
     n = DAY_S // interval_s
+    if not all(_is_whole(row, n) for row in rows):
+        raise StoreBroken(f"interval store: a block with {interval_s} s intervals has not {n} of them")
     columns = [np.fromiter((row[i] for row in rows), dtype=np.int64, count=len(rows)) for i in (1, 2, 0)]
     blocks = empty_blocks(interval_s, *columns)
     wide = np.fromiter((len(row.reads) for row in rows), dtype=np.int64, count=len(rows)) // n
@@ -63,8 +65,6 @@ def blocks_of(rows: Sequence[Any], interval_s: int) -> Blocks:
         if len(chosen):
             joined = b"".join([rows[i].reads for i in chosen.tolist()])
             blocks.values[chosen] = np.frombuffer(joined, dtype=dtype).reshape(-1, n)
-    if not np.isin(wide, (4, 8)).all() or any(len(row.quality) != n for row in rows):
-        raise StoreBroken(f"interval store: a block with {interval_s} s intervals has not {n} of them")
     blocks.quality[:] = np.frombuffer(b"".join([row.quality for row in rows]), dtype=np.uint8).reshape(-1, n)
     blocks.version[:] = blocks.quality != Quality.MISSING
     for i, row in enumerate(rows):
@@ -77,6 +77,16 @@ def blocks_of(rows: Sequence[Any], interval_s: int) -> Blocks:
             places = np.frombuffer(row.register, dtype="<u2", count=count)
             blocks.register[i, places] = np.frombuffer(row.register, dtype="<i8", offset=2 * count)
     return blocks
+
+
+def _is_whole(row: Any, n: int) -> bool:
+    return (
+        len(row.reads) in {4 * n, 8 * n}
+        and len(row.quality) == n
+        and (row.version is None or len(row.version) == n)
+        and (row.flags is None or len(row.flags) == n)
+        and (row.register is None or (len(row.register) % 10 == 0 and len(row.register) <= 10 * n))
+    )
 
 
 def _ranges(blocks: Blocks) -> zip[tuple[int, int]]:

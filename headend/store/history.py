@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select, tuple_
 
 from headend.reads.blocks import Blocks
+from headend.reads.quality import IS_MEASURED
 from headend.store.database import upsert
 from headend.store.tables import finding, interval_history
 from headend.vee.findings import Finding
@@ -18,6 +19,7 @@ from headend.vee.findings import Finding
 Bools = NDArray[np.bool_]
 
 _KEYS_A_QUERY = 2_000
+_MEASURED = np.flatnonzero(IS_MEASURED).tolist()
 
 
 def keep(tx: Connection, stored: Blocks, replaced: Bools, *, by: str, now: datetime) -> None:
@@ -50,7 +52,10 @@ def keep(tx: Connection, stored: Blocks, replaced: Bools, *, by: str, now: datet
 
 
 def holds(tx: Connection, incoming: Blocks, asked: Bools) -> Bools:
-    """Which of the intervals asked for arrive with a value that was superseded before (k, n)."""
+    """Which of the intervals asked for arrive with a measured value that was superseded before (k, n).
+
+    What validation once estimated is no such value: a read that happens to equal it is news.
+    """
     found = np.zeros_like(asked)
     cells = np.argwhere(asked).tolist()
     start = incoming.start_s
@@ -62,7 +67,8 @@ def holds(tx: Connection, incoming: Blocks, asked: Bools) -> Bools:
     keys = [key[:3] for key in at]
     for first in range(0, len(keys), _KEYS_A_QUERY):
         query = select(h.meter, h.channel, h.start_s, h.value).where(
-            tuple_(h.meter, h.channel, h.start_s).in_(keys[first : first + _KEYS_A_QUERY])
+            tuple_(h.meter, h.channel, h.start_s).in_(keys[first : first + _KEYS_A_QUERY]),
+            h.quality.in_(_MEASURED),
         )
         for row in tx.execute(query):
             if (cell := at.get(tuple(row))) is not None:

@@ -7,6 +7,7 @@ may forget: the two can never disagree. Everything else in the head-end is made 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ class Journal:
         rows = []
         for arrival in arrivals:
             offset += 1
-            chain = _link(chain, offset, arrival.received_us, arrival.topic, arrival.size, arrival.payload)
+            chain = _link(chain, offset, arrival)
             rows.append(
                 {
                     "offset": offset,
@@ -127,12 +128,13 @@ class Journal:
                 if found.offset != offset + 1:
                     raise StoreBroken(f"journal: entry {offset + 1} is missing, found {found.offset} instead")
                 offset = found.offset
-                chain = _link(chain, offset, found.received_us, found.topic, found.size, found.payload)
+                chain = _link(chain, offset, found)
                 if chain != found.chain:
                     raise StoreBroken(f"journal: entry {offset} is not what was written")
         return offset
 
 
-def _link(chain: bytes, offset: int, received_us: int, topic: str, size: int, payload: bytes) -> bytes:
-    head = f"{offset}|{received_us}|{size}|{topic}|".encode()
-    return hashlib.sha256(chain + head + payload).digest()
+def _link(chain: bytes, offset: int, message: Arrival | Entry) -> bytes:
+    # JSON says where each part ends, so that nothing can move from one to the next unseen.
+    head = json.dumps([offset, message.received_us, message.size, message.topic, message.gateway]).encode()
+    return hashlib.sha256(chain + head + message.payload).digest()

@@ -64,7 +64,7 @@ def upgrade() -> None:
         ["day"],
         unique=False,
         sqlite_where=sa.text("settled IS 0"),
-        postgresql_where=sa.text("settled IS 0"),
+        postgresql_where=sa.text("settled IS false"),
     )
     op.create_table(
         "finding",
