@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from headend.reads.blocks import supersede
+from headend.reads.blocks import NO_REGISTER, supersede
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles
 from headend.reads.quality import IS_ESTIMATED
@@ -60,7 +60,7 @@ def settle_due_days(site: Site) -> SettlementCounts:
     for group in _alike(due):
         for first in range(0, len(group), _CHANNELS_AT_ONCE):
             with site.database.write() as tx:
-                _settle_group(tx, site, group[first : first + _CHANNELS_AT_ONCE], counts)
+                _settle_group(tx, site, group[first : first + _CHANNELS_AT_ONCE], end_day, counts)
     return counts
 
 
@@ -98,15 +98,27 @@ def _alike(due: Iterable[_Due]) -> list[list[_Due]]:
     return list(groups.values())
 
 
-def _settle_group(tx: Connection, site: Site, group: Sequence[_Due], counts: SettlementCounts) -> None:
+def _settle_group(tx: Connection, site: Site, group: Sequence[_Due], horizon: int, counts: SettlementCounts) -> None:
+    """Days before `horizon` are settled, or are now: what lies there between a late day and today may be looked at."""
     end_day = max(d.days[-1] for d in group) + 1
     quick = _validate(tx, site, group, min(d.days[0] for d in group) - 1, end_day)
-    _keep(tx, site, group, quick, end_day, quick[1].clean, counts)
-    slow = [d for d, clean in zip(group, quick[1].clean.tolist(), strict=True) if not clean]
+    clean = quick[1].clean & ~_ends_unclosed(group, quick[0], horizon)
+    _keep(tx, site, group, quick, end_day, clean, counts)
+    slow = [d for d, is_clean in zip(group, clean.tolist(), strict=True) if not is_clean]
     if slow:
         look_back = site.rules.of(slow[0].channel.customer_class).look_back_days
+        end_day = min(horizon, max(d.days[-1] for d in slow) + 1 + look_back)
         thorough = _validate(tx, site, slow, min(d.days[0] for d in slow) - look_back, end_day)
         _keep(tx, site, slow, thorough, end_day, np.ones(len(slow), dtype=np.bool_), counts)
+
+
+def _ends_unclosed(group: Sequence[_Due], profiles: LoadProfiles, horizon: int) -> NDArray[np.bool_]:
+    """Late channels of which the register read that closes their last due interval was not loaded (k,)."""
+    ends = np.array([d.days[-1] + 1 for d in group])
+    last = (ends * DAY_S - profiles.start_s) // profiles.interval_s - 1
+    column = np.arange(profiles.register.shape[1])
+    closed = ((profiles.register != NO_REGISTER) & (column >= last[:, None])).any(axis=1)
+    return np.asarray((ends < horizon) & ~closed)
 
 
 def _validate(
@@ -122,7 +134,7 @@ def _validate(
     open_from = np.array(
         [max((d.days[0] - first_day) * per_day, _column(d.channel.installed_s, profiles)) for d in group]
     )
-    open_to = np.array([(d.days[-1] + 1 - first_day) * per_day for d in group])
+    open_to = np.array([min((d.days[-1] + 1 - first_day) * per_day, _end_column(d.channel, profiles)) for d in group])
     digits = np.array([d.channel.register_digits for d in group])
     maximum = np.array([int(d.channel.max_per_interval * limits.physical_factor) for d in group])
     return profiles, settle(profiles, open_from, open_to, digits, maximum, limits, calendar)
@@ -131,6 +143,13 @@ def _validate(
 def _column(moment_s: int, profiles: LoadProfiles) -> int:
     """The first column that begins at or after a moment."""
     return -((profiles.start_s - moment_s) // profiles.interval_s)
+
+
+def _end_column(channel: EnrolledChannel, profiles: LoadProfiles) -> int:
+    """The first column that ends after the meter was removed, or the end."""
+    if channel.removed_s is None:
+        return profiles.values.shape[1]
+    return (channel.removed_s - profiles.start_s) // profiles.interval_s
 
 
 def _keep(

@@ -22,6 +22,8 @@ from headend.store.journal import Entry
 #: Quarantine's block number for "the whole message".
 WHOLE_MESSAGE = -1
 _EXCERPT_CHARACTERS = 300
+#: A clock further off than this is broken, and by how much is of no interest (68 years; a column holds no more).
+_LARGEST_OFFSET_S = 2**31 - 1
 
 Enrolled = Mapping[tuple[str, str], EnrolledChannel]
 
@@ -115,7 +117,8 @@ def _unpack_entry(
         return
     message = read_reads(entry.payload)
     received_s = entry.received_us // 1_000_000
-    news.clock_offset_s = int(message.sent_at.timestamp()) - received_s
+    offset_s = int(message.sent_at.timestamp()) - received_s
+    news.clock_offset_s = max(-_LARGEST_OFFSET_S, min(offset_s, _LARGEST_OFFSET_S))
     for place, block in enumerate(message.blocks):
         try:
             channel = _claimed_channel(block, entry.gateway, enrolled, received_s + future_s)

@@ -66,7 +66,8 @@ def settle(
     profiles
         the channels, whole UTC days, with the days before the open ones as far as they may be looked at.
     open_from, open_to
-        the columns of each row that are due: from the first, up to and without the second (k,).
+        the columns of each row that are due: from the first, up to and without the second (k,). What was settled
+        before is looked at again only where it shares a window with them.
     digits, maximum
         register digits, and highest possible value of one interval, of each row (k,).
     """
@@ -87,7 +88,7 @@ class _Settlement:
         calendar: DayTypes,
     ) -> None:
         self.profiles, self.limits, self.calendar = profiles, limits, calendar
-        self.open_from, self.maximum = open_from, maximum
+        self.open_from, self.open_to, self.maximum = open_from, open_to, maximum
         self.values, self.quality = profiles.values.copy(), profiles.quality.copy()
         self.good: Bools = IS_ACTUAL[self.quality] | (self.quality == Quality.EDITED)
         self.values[~self.good] = 0
@@ -117,7 +118,7 @@ class _Settlement:
         w = self.windows
         holes = np.concatenate([np.zeros((len(self.good), 1), np.int64), (~self.good).cumsum(axis=1)], axis=1)
         complete = holes[w.row, w.last + 1] == holes[w.row, w.first]
-        touched = w.last >= self.open_from[w.row]
+        touched = (w.last >= self.open_from[w.row]) & (w.first < self.open_to[w.row])
         known = w.advance >= 0
         agree = complete & known & sums_agree(w.total, w.advance, self.limits)
         for i in np.flatnonzero(touched & ~known).tolist():
@@ -179,8 +180,8 @@ class _Settlement:
             row, span = int(w.row[i]), slice(int(w.first[i]), int(w.last[i]) + 1)
             at = np.flatnonzero(~self.good[row, span]) + span.start
             left = int(w.advance[i] - self.values[row, span][self.good[row, span]].sum())
-            if left < 0:
-                detail = f"good intervals alone exceed the register's advance of {w.advance[i]}"
+            if not 0 <= left <= self.maximum[row] * len(at):
+                detail = f"the register's advance of {w.advance[i]} leaves {left} for {len(at)} other intervals"
                 at, left = np.arange(span.start, span.stop), int(w.advance[i])
                 for column in at[self.good[row, at]].tolist():
                     self._find(row, column, "V8", "failed", f"{self.values[row, column]}: {detail}")
