@@ -50,7 +50,10 @@ class Mosquitto:
         needs("mosquitto", MOSQUITTO)
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
+            "max_queued_messages 0\nmax_inflight_messages 2000\n"  # as config/mosquitto.conf
+        )
         self.start()
 
     def start(self) -> None:

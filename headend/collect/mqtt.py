@@ -76,7 +76,8 @@ class MqttCollector:
         self._owed: dict[str, None] = {}  # gateways to be acknowledged, in the order they came
         self._connection = 0
         self._stopping = threading.Event()
-        self.connected = threading.Event()
+        #: Set while the broker sends us what the field says.
+        self.subscribed = threading.Event()
         self._client = self._make_client()
         self._writer = threading.Thread(target=self._write, name="journal-writer", daemon=True)
 
@@ -93,6 +94,7 @@ class MqttCollector:
             client.username_pw_set(self._mqtt.username, self._mqtt.password)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         return client
@@ -125,11 +127,13 @@ class MqttCollector:
             return
         self._connection += 1
         client.subscribe([(topic, 1) for topic in TOPICS])
-        self.connected.set()
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self.subscribed.set()
         log.info("collecting", broker=f"{self._mqtt.host}:{self._mqtt.port}", protocol=self._mqtt.protocol)
 
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self.connected.clear()
+        self.subscribed.clear()
         if not self._stopping.is_set():
             log.warning("lost the broker, will come back", reason=str(reason))
 
