@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -98,14 +99,19 @@ def rate_agreements(
     for part in parts:
         places[part.agreement.timezone, part.interval_s].append(part)
     for (timezone, interval_s), together in places.items():
-        _rate_place(records, together, Period.month(period, zone_named(timezone)), interval_s, rated, provisional)
+        _rate_place(records, together, local_month(period, timezone), interval_s, rated, provisional)
     return rated
 
 
 def in_force(agreement: Agreement, period: str) -> Period | None:
     """The local days of month `period` on which the agreement applies; None where there are none."""
-    month = Period.month(period, zone_named(agreement.timezone))
-    return month.within(agreement.valid_from, agreement.valid_to)
+    return local_month(period, agreement.timezone).within(agreement.valid_from, agreement.valid_to)
+
+
+@lru_cache(maxsize=1024)
+def local_month(period: str, timezone: str) -> Period:
+    """The month `YYYY-MM` as it is in a time zone."""
+    return Period.month(period, zone_named(timezone))
 
 
 def overlapping(agreements: Iterable[Agreement]) -> list[tuple[Agreement, Agreement]]:
@@ -208,8 +214,7 @@ def _previous_use(
     records: Records, parts: list[Part], keys: dict[tuple[int, int], int], period: str, interval_s: int
 ) -> dict[str, Comparison]:
     """Use in the month before of every agreement whose reads of it are all there."""
-    zone = zone_named(parts[0].agreement.timezone)
-    month = Period.month(period, zone)
+    month = local_month(period, parts[0].agreement.timezone)
     start_s = seconds(month.start_utc)
     profiles = records.profiles(list(keys), start_s, seconds(month.end_utc), interval_s)
     running = np.zeros((len(keys), profiles.values.shape[1] + 1), dtype=np.int64)
@@ -239,16 +244,14 @@ class _Group:
     profiles: LoadProfiles
     previous: dict[str, Comparison]
     rated: Rated
+    window: BillingWindow = field(init=False)
+    columns: slice = field(init=False)
 
-    @property
-    def window(self) -> BillingWindow:
-        part = self.parts[0]
-        return BillingWindow(part.first, part.end, zone_named(part.agreement.timezone))
-
-    @property
-    def columns(self) -> slice:
-        first = (seconds(self.window.start_utc) - self.profiles.start_s) // self.profiles.interval_s
-        return slice(first, first + self.window.intervals(self.profiles.interval_s))
+    def __post_init__(self) -> None:
+        part, interval_s = self.parts[0], self.profiles.interval_s
+        self.window = BillingWindow(part.first, part.end, zone_named(part.agreement.timezone))
+        first = (seconds(self.window.start_utc) - self.profiles.start_s) // interval_s
+        self.columns = slice(first, first + self.window.intervals(interval_s))
 
     def rows(self, meters: Sequence[MeterChannel]) -> list[tuple[int, MeterChannel]]:
         return [(self.keys[meter.meter, meter.channel.code], meter) for meter in meters]

@@ -9,11 +9,12 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_interval, format_skeleton
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import NumberPattern, format_currency, format_decimal, format_percent, parse_pattern
 from babel.units import format_unit
 
 from headend.billing.statement import MeterReads, RegisterRead, Segment, Statement, StatementLine, Utility
@@ -22,7 +23,9 @@ from headend.reads.days import zone_named
 
 _FED_IN = "1-0:2.8.0"
 #: Reads are whole Wh, dm³ or litre, so three places show a quantity in full.
-_THREE_PLACES = "#,##0.000"
+_THREE_PLACES = parse_pattern("#,##0.000")
+_AS_IT_IS = parse_pattern("#,##0.###")
+_TWO_PLACES = parse_pattern("#,##0.0#")
 
 View = dict[str, Any]
 
@@ -49,7 +52,7 @@ class _Writer:
     def money(self, amount: Decimal) -> str:
         return format_currency(amount, self.currency, locale=self.locale)
 
-    def number(self, number: Decimal, pattern: str = "#,##0.###") -> str:
+    def number(self, number: Decimal, pattern: NumberPattern = _AS_IT_IS) -> str:
         return format_decimal(number, pattern, locale=self.locale)
 
     def percent(self, share: Fraction) -> str:
@@ -67,10 +70,10 @@ class _Writer:
         return f"{self.number(number, _THREE_PLACES)}\u00a0{unit}"
 
     def per_day(self, quantity: Decimal, days: int, unit: str) -> str:
-        return f"{self.number(quantity / days, '#,##0.0#')}\u00a0{unit}"
+        return f"{self.number(quantity / days, _TWO_PLACES)}\u00a0{unit}"
 
     def day(self, day: date, length: Literal["long", "medium", "short"] = "long") -> str:
-        return format_date(day, length, locale=self.locale)
+        return _day(day, length, self.locale)
 
     def days(self, first: date, last: date) -> str:
         return format_interval(first, last, "yMMMd", locale=self.locale)
@@ -278,6 +281,12 @@ class _Writer:
         if s.previous_sha256 is not None:
             said.append(self.text("small_previous", digest=s.previous_sha256))
         return said
+
+
+@lru_cache(maxsize=4096)
+def _day(day: date, length: Literal["long", "medium", "short"], locale: Locale) -> str:
+    # The same days stand on every statement of a cycle.
+    return format_date(day, length, locale=locale)
 
 
 def _lines(address: str) -> list[str]:
