@@ -272,8 +272,10 @@ def _meters(
 
 def _findings(tx: Connection, start_s: int) -> Counter[int]:
     f = t.finding.c
-    query = select(f.meter, func.count()).where(f.start_s >= start_s, f.severity != "info").group_by(f.meter)
-    return Counter(dict(tx.execute(query).tuples().all()))
+    query = (
+        select(f.meter, func.count().label("found")).where(f.start_s >= start_s, f.severity != "info").group_by(f.meter)
+    )
+    return Counter({row.meter: row.found for row in tx.execute(query)})
 
 
 def _gateways(tx: Connection, meters: Sequence[MeterHealth]) -> tuple[GatewayHealth, ...]:

@@ -11,13 +11,14 @@ import hashlib
 import hmac
 import secrets
 import time
+from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import BasicAuth, web
-from aiohttp_session import Session, get_session, new_session
+from aiohttp import web
+from aiohttp_session import AbstractStorage, Session
 from yarl import URL
 
 from headend.errors import NotFound
@@ -117,19 +118,16 @@ class Gate:
         A machine sends it with every request, so a password that was right is remembered, keyed by a secret of this
         process and the password hash it was checked against.
         """
-        try:
-            sent = BasicAuth.decode(header, encoding="utf-8")
-        except ValueError:
-            return None
-        user = await asyncio.to_thread(self.named, sent.login)
+        login, password = _basic_credentials(header)
+        user = await asyncio.to_thread(self.named, login)
         if user is None:
-            return await self.log_in(sent.login, sent.password, address)
-        message = "\0".join((user.fingerprint, sent.login, sent.password)).encode()
+            return await self.log_in(login, password, address)
+        message = "\0".join((user.fingerprint, login, password)).encode()
         ticket = hmac.digest(self._key, message, hashlib.sha256)
         if ticket in self._known:
             self._known.move_to_end(ticket)
             return user
-        verified = await self.log_in(sent.login, sent.password, address)
+        verified = await self.log_in(login, password, address)
         if verified:
             self._known[ticket] = None
             if len(self._known) > self._REMEMBERED:
@@ -149,7 +147,45 @@ class Gate:
             return users.verify(tx, login, password)
 
 
+def _basic_credentials(header: str) -> tuple[str, str]:
+    """Login and password of an `Authorization` header; empty where it is none of ours."""
+    scheme, _, sealed = header.partition(" ")
+    try:
+        login, _, password = b64decode(sealed, validate=True).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return (login, password) if scheme.lower() == "basic" else ("", "")
+
+
 GATE: Final = web.AppKey("gate", Gate)
+STORAGE: Final = web.AppKey("session_storage", AbstractStorage)
+_SESSION: Final = web.RequestKey("session", Session)
+
+
+async def session_of(request: web.Request) -> Session:
+    """The browser's session; an empty one where it brought none that is ours and fresh."""
+    if _SESSION not in request:
+        request[_SESSION] = await request.app[STORAGE].load_session(request)
+    return request[_SESSION]
+
+
+@web.middleware
+async def keep_session(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Send the session back sealed, with answers and redirects alike, if anything in it changed."""
+    before = dict(await session_of(request))
+    try:
+        response = await handler(request)
+    except web.HTTPRedirection as redirect:
+        await _send_session(request, redirect, before)
+        raise
+    await _send_session(request, response, before)
+    return response
+
+
+async def _send_session(request: web.Request, response: web.StreamResponse, before: dict[str, object]) -> None:
+    session = await session_of(request)
+    if dict(session) != before:
+        await request.app[STORAGE].save_session(request, response, session)
 
 
 def declare(app: web.Application, pages: Iterable[Page]) -> None:
@@ -198,7 +234,7 @@ async def _identify(request: web.Request) -> bool:
             raise web.HTTPUnauthorized(headers=_CHALLENGE, text="Login and password do not belong together.")
         request[_USER] = user
         return False
-    session = await get_session(request)
+    session = await session_of(request)
     if login := session.get("login"):
         user = await asyncio.to_thread(gate.named, login)
         if user and hmac.compare_digest(user.fingerprint, str(session.get("fingerprint"))):
@@ -218,7 +254,7 @@ def _check_role(request: web.Request, roles: frozenset[Role]) -> None:
 
 
 async def _check_token(request: web.Request) -> None:
-    session = await get_session(request)
+    session = await session_of(request)
     sent = request.headers.get("X-CSRF-Token") or (await request.post()).get("csrf")
     if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), csrf_token(session).encode()):
         raise web.HTTPForbidden(text="The form is out of date or did not come from this site. Go back and reload it.")
@@ -233,7 +269,7 @@ def csrf_token(session: Session) -> str:
 
 async def begin_session(request: web.Request, user: User) -> None:
     """Log the user in, in a session of their own: nothing of the one before goes along."""
-    session = await new_session(request)
+    session = request[_SESSION] = await request.app[STORAGE].new_session()
     session["login"], session["fingerprint"] = user.login, user.fingerprint
     request[_USER] = user
 

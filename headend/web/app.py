@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import aiohttp_session
 from aiohttp import web
 from aiohttp_session.cookie_storage import EncryptedCookieStorage
 from cryptography.fernet import Fernet
 
 from headend.site import Site
 from headend.web import api, assets, clerk, customer, login, machines, operator
-from headend.web.access import GATE, SITE, Gate, declare, guard
+from headend.web.access import GATE, SITE, STORAGE, Gate, declare, guard, keep_session
 from headend.web.problems import present_errors
 
 _HEADERS = {
@@ -33,15 +32,14 @@ def make_app(site: Site) -> web.Application:
     app = web.Application()
     app[SITE], app[GATE] = site, Gate(site)
     app.on_response_prepare.append(_add_headers)
-    storage = EncryptedCookieStorage(
+    app[STORAGE] = EncryptedCookieStorage(
         Fernet(_session_key(site.settings.data.directory)),
         cookie_name="headend_session",
         max_age=site.settings.web.session_hours * 3600,
         httponly=True,
         samesite="Lax",
     )
-    aiohttp_session.setup(app, storage)
-    app.middlewares.extend((present_errors, guard))
+    app.middlewares.extend((keep_session, present_errors, guard))
     for part in (login, assets, machines, operator, clerk, customer, api):
         declare(app, part.PAGES)
     operator.prepare(app)

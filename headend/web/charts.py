@@ -1,7 +1,7 @@
 """Charts as Vega-Lite specifications: the data is in them, drawing is the browser's.
 
-Time runs in UTC so that a day of 25 hours is 25 hours wide; the axis is labelled with local days and hours, which are
-worked out here.
+Time runs as seconds of UTC so that a day of 25 hours is 25 hours wide; the axis is labelled with local days and hours,
+which are worked out here.
 """
 
 from __future__ import annotations
@@ -25,12 +25,9 @@ _COLOURS = {
     "Missing": "#f3d3cd",
 }
 _KIND = {Quality.MISSING: "Missing", Quality.QUESTIONABLE: "Questionable", Quality.EDITED: "Edited"}
-_COLOUR = {
-    "field": "kind",
-    "type": "nominal",
-    "scale": {"domain": list(_COLOURS), "range": list(_COLOURS.values())},
-    "legend": {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square"},
-}
+#: Always explained beside a chart; the others where they occur.
+_EXPLAINED = frozenset({"Measured", "Estimated", "Missing"})
+_LEGEND = {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square"}
 _CONFIG = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
@@ -49,15 +46,17 @@ def load_chart(reads: Readings, zone: ZoneInfo) -> Spec:
         of the labels.
     """
     unit = unit_of(reads.channel).shown
+    points = _points(reads, zone)
+    colour = _colour(points)
     ticks = _ticks(reads.start_s, reads.end_s, zone)
     time = {
         "field": "start",
-        "type": "temporal",
-        "scale": {"type": "utc", "domain": [reads.start_s * 1000, reads.end_s * 1000]},
+        "type": "quantitative",
+        "scale": {"domain": [reads.start_s, reads.end_s], "nice": False, "zero": False},
         "axis": {
             "title": None,
-            "values": [int(epoch_s) * 1000 for epoch_s in ticks],
-            "labelExpr": f"({_js_object(ticks)})[toString(toNumber(datum.value))]",
+            "values": list(ticks),
+            "labelExpr": f"{list(ticks.values())}[indexof({list(ticks)}, datum.value)]",
             "labelOverlap": "parity",
             "grid": False,
         },
@@ -69,12 +68,12 @@ def load_chart(reads: Readings, zone: ZoneInfo) -> Spec:
     figure = {"field": "use", "type": "quantitative", "title": unit}
     return _chart(
         unit,
-        _points(reads, zone),
+        points,
         [
             {
                 "transform": [{"filter": "datum.kind === 'Missing'"}],
                 "mark": {"type": "rect"},
-                "encoding": {"x": time, "x2": {"field": "end"}, "color": _COLOUR, "tooltip": what},
+                "encoding": {"x": time, "x2": {"field": "end"}, "color": colour, "tooltip": what},
             },
             {
                 "transform": [{"filter": "datum.kind !== 'Missing'"}],
@@ -84,7 +83,7 @@ def load_chart(reads: Readings, zone: ZoneInfo) -> Spec:
                     "x2": {"field": "end"},
                     "y": {**figure, "scale": {"zero": True}, "axis": {"tickCount": 4}},
                     "y2": {"datum": 0},
-                    "color": _COLOUR,
+                    "color": colour,
                     "tooltip": [*what, {**figure, "format": ",.3f"}],
                 },
             },
@@ -104,9 +103,11 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
             values.append({**at, "kind": "Estimated", "use": estimated / 1000, "order": 1})
         if missing:
             values.append({**at, "kind": "Missing", "missing": missing})
+    colour = _colour(values)
     days = {
         "field": "day",
         "type": "ordinal",
+        "scale": {"paddingInner": 0.2, "paddingOuter": 0.1},
         "axis": {
             "title": None,
             "labelAngle": 0,
@@ -125,7 +126,7 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
                 "mark": {"type": "rect"},
                 "encoding": {
                     "x": days,
-                    "color": _COLOUR,
+                    "color": colour,
                     "tooltip": [which, {"field": "missing", "type": "quantitative", "title": "Missing intervals"}],
                 },
             },
@@ -136,7 +137,7 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
                     "x": days,
                     "y": {**figure, "axis": {"tickCount": 4}},
                     "order": {"field": "order"},
-                    "color": _COLOUR,
+                    "color": colour,
                     "tooltip": [which, {"field": "kind", "title": "Reads"}, {**figure, "format": ",.3f"}],
                 },
             },
@@ -156,6 +157,14 @@ def _chart(title: str, values: list[Spec], layers: list[Spec]) -> Spec:
     }
 
 
+def _colour(values: list[Spec]) -> Spec:
+    """Colour by kind, with a legend of the kinds that matter here."""
+    occurring = _EXPLAINED | {value["kind"] for value in values}
+    kinds = [kind for kind in _COLOURS if kind in occurring]
+    scale = {"domain": kinds, "range": [_COLOURS[kind] for kind in kinds]}
+    return {"field": "kind", "type": "nominal", "scale": scale, "legend": _LEGEND}
+
+
 def _points(reads: Readings, zone: ZoneInfo) -> list[Spec]:
     """One row an interval; missing ones that follow each other are one."""
     points: list[Spec] = []
@@ -163,12 +172,12 @@ def _points(reads: Readings, zone: ZoneInfo) -> list[Spec]:
     for start, value, code in zip(reads.starts_s.tolist(), reads.values.tolist(), reads.quality.tolist(), strict=True):
         quality = Quality(code)
         kind = _KIND.get(quality, "Estimated" if quality > Quality.EDITED else "Measured")
-        end_ms = (start + length) * 1000
-        if kind == "Missing" and points and points[-1]["kind"] == kind and points[-1]["end"] == start * 1000:
-            points[-1]["end"] = end_ms
+        end = start + length
+        if kind == "Missing" and points and points[-1]["kind"] == kind and points[-1]["end"] == start:
+            points[-1]["end"] = end
             continue
         at = moment(start).astimezone(zone)
-        point = {"start": start * 1000, "end": end_ms, "kind": kind, "quality": quality.label}
+        point = {"start": start, "end": end, "kind": kind, "quality": quality.label}
         point["at"] = f"{at:%a %-d %b %Y %H:%M %Z}"
         if kind != "Missing":
             point["use"] = value / 1000
@@ -195,10 +204,6 @@ def _ticks(start_s: int, end_s: int, zone: ZoneInfo) -> dict[int, str]:
             ticks[at] = datetime.combine(day, datetime.min.time(), zone).strftime(wording)
         day += timedelta(days=1)
     return ticks
-
-
-def _js_object(ticks: dict[int, str]) -> str:
-    return "{" + ",".join(f"'{epoch_s * 1000}':'{label}'" for epoch_s, label in ticks.items()) + "}"
 
 
 def elapsed(period: Period, now_s: int) -> tuple[int, int]:

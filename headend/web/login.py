@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from aiohttp import web
-from aiohttp_session import get_session
 
 from headend.registry.users import Role
-from headend.web.access import ANYBODY, GATE, Page, begin_session, safe_target, user_of
+from headend.web.access import ANYBODY, GATE, Page, begin_session, safe_target, session_of, user_of
 from headend.web.render import render
 
 _HOME: dict[Role, str] = {"operator": "/operator", "admin": "/operator", "clerk": "/clerk", "customer": "/customer"}
@@ -48,7 +47,7 @@ async def log_in(request: web.Request) -> web.Response:
 
 async def log_out(request: web.Request) -> web.Response:
     """End the session."""
-    (await get_session(request)).invalidate()
+    (await session_of(request)).invalidate()
     raise web.HTTPSeeOther("/login")
 
 

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp_session import get_session
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from yarl import URL
 
 from headend.web import words
-from headend.web.access import SITE, csrf_token, user_of
+from headend.web.access import SITE, csrf_token, session_of, user_of
 from headend.web.assets import asset_url
 
 _environment = Environment(
@@ -35,7 +34,7 @@ _environment.globals.update(asset=asset_url, rules=words.RULES, unit_of=words.un
 
 async def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
     """A page; every template knows the site, who is asking, the CSRF token, and the notice left by the step before."""
-    session = await get_session(request)
+    session = await session_of(request)
     site = request.app[SITE]
     now, zone = site.clock(), site.settings.site.zone
     text = _environment.get_template(template).render(
@@ -72,6 +71,6 @@ def _link_to(path: str) -> Callable[..., str]:
 
 async def see_other(request: web.Request, location: str, notice: str, *, good: bool = True) -> web.HTTPSeeOther:
     """A redirect after a POST, with a notice for the page that follows."""
-    session = await get_session(request)
+    session = await session_of(request)
     session["notice"] = {"text": notice, "good": good}
     return web.HTTPSeeOther(location)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+
 from headend.billing.run import approve, issue, rate_cycle
 from headend.config import load_settings, shipped
 from headend.office import office_of
@@ -21,8 +23,8 @@ from headend.store import tables as t
 from headend.store.database import Database
 from headend.store.journal import Arrival, Journal
 from headend.store.sql import SqlIntervalStore
-from headend.tariffs import load_book
-from headend.vee import load_rule_set
+from headend.tariffs import TariffBook, load_book
+from headend.vee import RuleSet, load_rule_set
 
 #: Noon in Berlin, winter time; the autumn change was in the month before.
 NOW = datetime(2025, 11, 12, 11, 0, tzinfo=UTC)
@@ -105,9 +107,19 @@ def empty_site(folder: Path) -> Site:
         Database(settings.site_url, "site"),
         Journal(Database(settings.journal_url, "journal")),
         SqlIntervalStore(),
-        load_book(shipped("tariffs")),
-        load_rule_set(shipped("vee.toml")),
+        *_prices_and_rules(),
     )
+
+
+@cache
+def _prices_and_rules() -> tuple[TariffBook, RuleSet]:
+    return load_book(shipped("tariffs")), load_rule_set(shipped("vee.toml"))
+
+
+def close(site: Site) -> None:
+    """Give back the site's connections."""
+    site.database.close()
+    site.journal._database.close()
 
 
 def filled_site(folder: Path) -> Site:
@@ -115,7 +127,7 @@ def filled_site(folder: Path) -> Site:
     site = empty_site(folder)
     with site.database.write() as tx:
         enrol(tx, SiteFile.model_validate(REGISTRY))
-        meters = dict(tx.execute(t.meter.select().with_only_columns(t.meter.c.name, t.meter.c.id)).tuples().all())
+        meters = {row.name: row.id for row in tx.execute(t.meter.select())}
         for blocks in (
             reads_of(meters["E-1"], IMPORT.code, 3600, 900),
             reads_of(meters["E-1"], EXPORT.code, 3600, 400),
