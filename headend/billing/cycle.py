@@ -6,17 +6,22 @@ nobody has approved; from then on the cycle is what was approved.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from headend.billing.statement import Statement
-from headend.errors import BillingConflict
+from headend.errors import BillingConflict, InvalidInput
+from headend.reads.days import Period
 
 Step = Literal["rate", "approve", "issue"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 class CycleState(StrEnum):
@@ -99,7 +104,11 @@ class BillCycle:
 
 
 def open_cycle(name: str, period: str, now: datetime, clerk: str) -> BillCycle:
-    """A cycle in which nothing is rated yet."""
+    """A cycle in which nothing is rated yet; raises `InvalidInput` where it cannot be called that."""
+    if Period.month(period, ZoneInfo("UTC")).first.isoformat()[:7] != period:
+        raise InvalidInput("period", repr(period), "a month such as 2026-10")
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("cycle", repr(name), "a name of letters, digits, dots and dashes, up to 40")
     return BillCycle(name, period, CycleState.OPEN, now, now, clerk, ControlTotals())
 
 
@@ -112,8 +121,10 @@ def check_step(cycle: BillCycle, step: Step) -> None:
 
 
 def advance(cycle: BillCycle, step: Step, now: datetime, clerk: str, totals: ControlTotals | None = None) -> BillCycle:
-    """The cycle after a step; raises `BillingConflict` where the step is not allowed."""
+    """The cycle after a step; raises `BillingConflict` where it is not allowed, `InvalidInput` without a clerk."""
     check_step(cycle, step)
+    if not clerk.strip():
+        raise InvalidInput("clerk", "nothing", "the name of who does it")
     return replace(cycle, state=_STEPS[step][1], changed_at=now, changed_by=clerk, totals=totals or cycle.totals)
 
 

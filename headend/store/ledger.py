@@ -69,9 +69,8 @@ class SqlLedger:
 
     def billed_elsewhere(self, cycle: BillCycle) -> set[str]:
         """Accounts that another cycle of the same period has a statement for."""
-        query = select(statement.c.account_id).where(
-            statement.c.period == cycle.period, statement.c.cycle_id != cycle.id
-        )
+        others = select(bill_cycle.c.id).where(bill_cycle.c.period == cycle.period, bill_cycle.c.id != cycle.id)
+        query = select(statement.c.account_id).where(statement.c.cycle_id.in_(others))
         return set(self.tx.execute(query).scalars())
 
     def replace_drafts(

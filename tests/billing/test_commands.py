@@ -79,6 +79,9 @@ def test_clerks_month(village: Town, run: Run, tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (("bill", "run", "--period", "2026-13"), "period: found '2026-13', expected a month such as 2026-10"),
+        (("bill", "run", "--period", "2026-1"), "period: found '2026-1', expected a month such as 2026-10"),
+        (("bill", "run", "--period", "2026-10", "--cycle", "a/b"), "cycle: found 'a/b', expected a name of letters"),
+        (("bill", "run", "--period", "2026-10", "--by", " "), "clerk: found nothing, expected the name"),
         (("bill", "approve", "--period", "2026-10"), "no cycle 'monthly' was ever rated for 2026-10"),
         (("bill", "review", "--period", "2026-10"), "no cycle 'monthly' was ever rated for 2026-10"),
         (("statement", "show", "X"), "no statement is called 'X'"),

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -153,6 +154,13 @@ def test_same_statement_same_bytes() -> None:
     first = statement_pdf(statement)
     statement_pdf(made_statement("en_GB"))
     assert statement_pdf(statement) == first
+
+
+def test_many_threads_get_their_own_statement() -> None:
+    statements = [made_statement(locale) for locale in ("de_DE", "en_GB", "fr_FR")] * 4
+    alone = [statement_pdf(statement) for statement in statements]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(statement_pdf, statements)) == alone
 
 
 def test_files_hold_the_record_itself(tmp_path: Path) -> None:
