@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, help="Who may log in.")
@@ -25,7 +26,7 @@ def add(
     password_file: Annotated[
         Path | None, typer.Option(help="File whose first line is the password; without it, you are asked.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings that differ from the shipped ones.")] = None,
+    config: Config = None,
 ) -> None:
     """Add a login."""
     from headend.app import open_site

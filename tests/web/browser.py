@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import shutil
 from itertools import count
@@ -15,7 +14,19 @@ import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-port=0"]
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
 
 
 class Browser:
@@ -84,15 +95,6 @@ class Browser:
         """Value of a JavaScript expression in the page."""
         answer = await self.send("Runtime.evaluate", expression=expression, returnByValue=True)
         return answer["result"].get("value")
-
-    async def screenshot(self, path: Path, width: int = 1280, height: int = 900) -> None:
-        """The whole page as a PNG."""
-        await self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
-        )
-        await asyncio.sleep(0.3)
-        shot = await self.send("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     async def _port(self) -> int:
         while line := (await self._process.stderr.readline()).decode():

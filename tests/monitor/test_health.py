@@ -1,0 +1,222 @@
+"""Completeness and silence, counted by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from headend.monitor.health import Completeness, Fleet, fleet, journal_lag
+from headend.monitor.quarantine import ReasonCount, quarantined, quarantined_count, reasons
+from headend.reads.channels import IMPORT
+from headend.reads.days import DAY_S, seconds
+from headend.reads.quality import Quality
+from headend.registry.registry import enrol
+from headend.registry.site_file import SiteFile
+from headend.store import tables as t
+from headend.store.database import Database
+from headend.store.journal import Arrival, Journal
+from headend.store.sql import SqlIntervalStore
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW = datetime(2025, 11, 12, 11, 0, tzinfo=UTC)
+# 30 local days before 12 November begin on 13 October, 22:00 UTC of the 12th: 30 × 24 + 1 hours for the autumn change,
+# and 12 more since midnight.
+WINDOW_START = datetime(2025, 10, 12, 22, tzinfo=UTC)
+WINDOW_HOURS = 30 * 24 + 1 + 12
+
+
+def site_file(*meters: dict[str, object]) -> SiteFile:
+    return SiteFile.model_validate(
+        {
+            "gateways": ["GW-1"],
+            "usage_points": [{"id": "UP", "address": "-", "timezone": "Europe/Berlin"}],
+            "meters": [
+                {
+                    "commodity": "electricity",
+                    "usage_point": "UP",
+                    "channels": [{"channel": IMPORT.obis, "max_per_interval": 10_000}],
+                    **meter,
+                }
+                for meter in meters
+            ],
+        }
+    )
+
+
+class Bench:
+    """A store, a registry and a journal to look at."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(f"sqlite:///{folder / 'site.db'}", "site")
+        self.journal_database = Database(f"sqlite:///{folder / 'journal.db'}", "journal")
+        self.journal = Journal(self.journal_database)
+        self.store = SqlIntervalStore()
+
+    def enrol(self, *meters: dict[str, object]) -> None:
+        with self.database.write() as tx:
+            enrol(tx, site_file(*meters))
+
+    def fill(self, meter: int, start: datetime, end: datetime, quality: Quality = Quality.VALIDATED) -> None:
+        """Hourly reads over [start, end); what is there already stays."""
+        day = np.arange(seconds(start) // DAY_S, -(-seconds(end) // DAY_S))
+        keys = [(number, meter, IMPORT.code) for number in day.tolist()]
+        with self.database.write() as tx:
+            blocks = self.store.load(tx, keys, 3600)
+            inside = (blocks.start_s >= seconds(start)) & (blocks.start_s < seconds(end))
+            blocks.quality[inside] = quality
+            self.store.save(tx, blocks, settled=True)
+
+    def look(self) -> Fleet:
+        with self.database.read() as tx:
+            return fleet(tx, self.store, self.journal, NOW, BERLIN)
+
+
+@pytest.fixture
+def bench(tmp_path: Path):
+    made = Bench(tmp_path)
+    yield made
+    made.database.close()
+    made.journal_database.close()
+
+
+def test_complete_meter_has_every_hour_of_the_window_and_no_more(bench):
+    bench.enrol({"meter": "E-1"})
+    bench.fill(1, datetime(2025, 9, 1, tzinfo=UTC), NOW)
+    (meter,) = bench.look().meters
+    assert meter.completeness == Completeness(WINDOW_HOURS, WINDOW_HOURS, 0)
+    assert meter.last_seen_s == seconds(NOW)
+    assert not meter.silent
+
+
+def test_hours_before_local_midnight_do_not_count(bench):
+    bench.enrol({"meter": "E-1"})
+    bench.fill(1, datetime(2025, 10, 12, tzinfo=UTC), datetime(2025, 10, 13, tzinfo=UTC))
+    (meter,) = bench.look().meters
+    assert meter.completeness == Completeness(WINDOW_HOURS, 2, 0)
+
+
+def test_nothing_is_expected_before_installation(bench):
+    bench.enrol({"meter": "E-1", "installed": "2025-11-12T08:30:00Z"})
+    bench.fill(1, datetime(2025, 11, 12, 9, tzinfo=UTC), datetime(2025, 11, 12, 10, tzinfo=UTC))
+    (meter,) = bench.look().meters
+    assert meter.completeness == Completeness(2, 1, 0)
+    assert meter.completeness.share == 0.5
+
+
+def test_nothing_is_expected_after_removal_and_a_removed_meter_is_not_silent(bench):
+    bench.enrol({"meter": "E-1"})
+    with bench.database.write() as tx:
+        tx.execute(t.installation.update().values(removed_s=seconds(WINDOW_START) + 5 * 3600))
+    (meter,) = bench.look().meters
+    assert meter.completeness.expected == 5
+    assert not meter.silent
+
+
+def test_estimates_count_as_present_but_not_as_heard(bench):
+    bench.enrol({"meter": "E-1"})
+    bench.fill(1, datetime(2025, 11, 10, tzinfo=UTC), datetime(2025, 11, 11, tzinfo=UTC))
+    bench.fill(1, datetime(2025, 11, 11, tzinfo=UTC), NOW, Quality.ESTIMATED_LIKE_DAY)
+    seen = bench.look()
+    (meter,) = seen.meters
+    assert (meter.completeness.present, meter.completeness.estimated) == (24 + 35, 35)
+    assert meter.completeness.estimated_share == 35 / 59
+    assert meter.last_seen_s == seconds(datetime(2025, 11, 11, tzinfo=UTC))
+    assert meter.silent
+    assert seen.totals.completeness.read_success == 24 / WINDOW_HOURS
+
+
+def test_meter_heard_exactly_a_day_ago_is_not_silent_yet(bench):
+    bench.enrol({"meter": "E-1"}, {"meter": "E-2"})
+    bench.fill(1, datetime(2025, 11, 1, tzinfo=UTC), datetime(2025, 11, 11, 11, tzinfo=UTC))
+    bench.fill(2, datetime(2025, 11, 1, tzinfo=UTC), datetime(2025, 11, 11, 10, tzinfo=UTC))
+    assert [meter.silent for meter in bench.look().meters] == [False, True]
+
+
+def test_gateway_sums_up_the_meters_bound_to_it(bench):
+    bench.enrol({"meter": "E-1", "gateway": "GW-1"}, {"meter": "E-2", "gateway": "GW-1"}, {"meter": "E-3"})
+    bench.fill(1, datetime(2025, 9, 1, tzinfo=UTC), NOW)
+    bench.fill(3, datetime(2025, 9, 1, tzinfo=UTC), NOW)
+    seen = bench.look()
+    (gateway,) = seen.gateways
+    assert (gateway.meters, gateway.silent) == (2, 1)
+    assert gateway.completeness == Completeness(2 * WINDOW_HOURS, WINDOW_HOURS, 0)
+    assert seen.totals.completeness == Completeness(3 * WINDOW_HOURS, 2 * WINDOW_HOURS, 0)
+    assert (seen.totals.meters, seen.totals.silent, seen.totals.gateways_online) == (3, 1, 0)
+
+
+def test_warnings_and_failures_are_counted_estimates_are_not(bench):
+    bench.enrol({"meter": "E-1"})
+    with bench.database.write() as tx:
+        tx.execute(
+            t.finding.insert(),
+            [
+                {
+                    "meter": 1,
+                    "channel": IMPORT.code,
+                    "start_s": seconds(at),
+                    "rule": rule,
+                    "severity": severity,
+                    "detail": "-",
+                    "rule_set": "1",
+                    "found_us": 0,
+                }
+                for at, rule, severity in (
+                    (WINDOW_START, "V4", "warning"),
+                    (WINDOW_START, "V8", "failed"),
+                    (WINDOW_START, "E3", "info"),
+                    (datetime(2025, 10, 12, 21, tzinfo=UTC), "V4", "warning"),
+                )
+            ],
+        )
+    (meter,) = bench.look().meters
+    assert meter.findings == 2
+
+
+def test_journal_lag_is_what_is_not_processed(bench):
+    bench.journal.append([Arrival(1, "t", "GW-1", b"{}", 2)] * 7, {})
+    with bench.database.read() as tx:
+        assert journal_lag(tx, bench.journal) == 7
+    with bench.database.write() as tx:
+        tx.execute(
+            t.checkpoint.insert(), {"name": "journal", "offset": 5, "reads_stored": 0, "duplicates": 0, "replaced": 0}
+        )
+        assert journal_lag(tx, bench.journal) == 2
+
+
+def test_empty_fleet(bench):
+    seen = bench.look()
+    assert (seen.meters, seen.gateways) == ((), ())
+    assert seen.totals.completeness.share is None
+
+
+def test_quarantine_newest_first_by_reason_without_what_is_released(bench):
+    with bench.database.write() as tx:
+        tx.execute(
+            t.quarantine.insert(),
+            [
+                {
+                    "offset": offset,
+                    "block": block,
+                    "received_us": 0,
+                    "gateway": "GW-1",
+                    "reason": reason,
+                    "excerpt": "",
+                    "released": released,
+                }
+                for offset, block, reason, released in (
+                    (1, -1, "a", False),
+                    (2, 0, "b", False),
+                    (2, 1, "b", False),
+                    (3, -1, "b", True),
+                )
+            ],
+        )
+    with bench.database.read() as tx:
+        assert [(one.offset, one.block) for one in quarantined(tx)] == [(2, 0), (2, 1), (1, None)]
+        assert [(one.offset, one.block) for one in quarantined(tx, limit=1, skip=1)] == [(2, 1)]
+        assert reasons(tx) == [ReasonCount("b", 2), ReasonCount("a", 1)]
+        assert (quarantined_count(tx), quarantined_count(tx, reason="a")) == (3, 1)
