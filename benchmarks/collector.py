@@ -146,7 +146,6 @@ class Ours:
 
     def start(self) -> None:
         self._collector.start()
-        self._collector.subscribed.wait()
 
     def count(self) -> int:
         return self._journal.last_offset

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import structlog
 from aiohttp import web
+from sqlalchemy import select
 
 from headend.collect.broker import EmbeddedBroker
 from headend.collect.mqtt import MqttCollector
@@ -25,6 +26,7 @@ from headend.site import Clock, Site
 from headend.store.database import Database
 from headend.store.journal import Journal
 from headend.store.sql import SqlIntervalStore
+from headend.store.tables import user
 from headend.tariffs import load_book
 from headend.vee import load_rule_set
 from headend.web import make_app
@@ -144,5 +146,12 @@ async def serve(site: Site, roles: Collection[Role]) -> None:
         loop.add_signal_handler(sign, stopping.set)
     async with HeadEnd(site, roles):
         log.info("head-end is up", roles=",".join(roles))
+        if "api" in roles and not _anybody_can_log_in(site):
+            log.warning("nobody can log in yet: headend user add LOGIN --role operator")
         await stopping.wait()
         log.info("stopping")
+
+
+def _anybody_can_log_in(site: Site) -> bool:
+    with site.database.read() as tx:
+        return tx.execute(select(user.c.login).limit(1)).first() is not None

@@ -43,6 +43,7 @@ _EXCERPT_BYTES = 4_096
 
 _RECONNECT_S = (1, 30)
 _JOURNAL_RETRY_S = 1.0
+_FIRST_CONTACT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class MqttCollector:
         return client
 
     def start(self) -> None:
-        """Begin to collect; the connection is made, and made again, in the background."""
+        """Begin to collect. A broker that is there is subscribed to by the end; one that is not is tried again."""
         self._writer.start()
         properties: dict[str, Any] = {}
         if self._mqtt.protocol == "5":
@@ -110,6 +111,7 @@ class MqttCollector:
             properties = {"clean_start": False, "properties": connect}
         self._client.connect_async(self._mqtt.host, self._mqtt.port, self._mqtt.keepalive_s, **properties)
         self._client.loop_start()
+        self.subscribed.wait(_FIRST_CONTACT_S)
 
     def stop(self) -> None:
         """Take no more, commit what is waiting, acknowledge it, disconnect."""
