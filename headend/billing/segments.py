@@ -21,7 +21,7 @@ from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.metered import Metered, at_usage_points, meter_reads, reads_digest, units
 from headend.billing.ports import MeterChannel, Records
 from headend.billing.statement import Comparison, Segment, TariffVersion
-from headend.billing.usage import UseTables, statement_line, use_by_tier
+from headend.billing.usage import UseTables, day_begins, statement_line, use_by_tier
 from headend.errors import CannotRate, NotFound
 from headend.reads import LoadProfiles, Quality
 from headend.reads.channels import EXPORT, GAS, IMPORT, WATER
@@ -213,26 +213,33 @@ def _rate_place(
 def _previous_use(
     records: Records, parts: list[Part], keys: dict[tuple[int, int], int], period: str, interval_s: int
 ) -> dict[str, Comparison]:
-    """Use in the month before of every agreement whose reads of it are all there."""
+    """Use in the month before of every agreement, over its last days of which all reads are there."""
     month = local_month(period, parts[0].agreement.timezone)
     start_s = seconds(month.start_utc)
     profiles = records.profiles(list(keys), start_s, seconds(month.end_utc), interval_s)
-    running = np.zeros((len(keys), profiles.values.shape[1] + 1), dtype=np.int64)
-    np.cumsum(profiles.values, axis=1, out=running[:, 1:])
-    missing = np.zeros_like(running)
-    np.cumsum(profiles.quality == Quality.MISSING, axis=1, out=missing[:, 1:])
+    begins = day_begins(month.first, month.end, month.zone, interval_s)
+    use = np.add.reduceat(profiles.values, begins, axis=1)
+    missing = np.add.reduceat((profiles.quality == Quality.MISSING).astype(np.int64), begins, axis=1)
     found = {}
     for part in parts:
         days = in_force(part.agreement, period)
-        if days is None:
+        if days is None or days.end != month.end:
             continue
         rows = [keys[meter.meter, meter.channel.code] for meter in part.used]
-        a, b = ((seconds(edge) - start_s) // interval_s for edge in (days.start_utc, days.end_utc))
-        if not (missing[rows, b] - missing[rows, a]).any():
-            use = int((running[rows, b] - running[rows, a]).sum())
-            last = days.end - timedelta(days=1)
-            found[part.agreement.id] = Comparison(days.first, last, days.days, units(use))
+        holes = np.flatnonzero(missing[rows].any(axis=0))
+        first = max((days.first - month.first).days, int(holes[-1]) + 1 if len(holes) else 0)
+        if month.days - first >= _DAYS_TO_COMPARE:
+            found[part.agreement.id] = Comparison(
+                first=month.first + timedelta(days=first),
+                last=month.end - timedelta(days=1),
+                days=month.days - first,
+                quantity=units(use[rows, first:].sum()),
+            )
     return found
+
+
+#: With fewer days than a week, weekdays would be compared with weekends.
+_DAYS_TO_COMPARE = 7
 
 
 @dataclass(slots=True)
@@ -302,7 +309,13 @@ class _Group:
             self._bill(rows[:half], used, fed_in)
             self._bill(rows[half:], used, fed_in)
             return
-        tables = UseTables.of(self.parts[0].tariff, self.window, interval_s, used.take(rows))
+        tables = UseTables.of(
+            self.parts[0].tariff,
+            self.window,
+            interval_s,
+            used.take(rows),
+            None if fed_in is None else fed_in.take(rows),
+        )
         for place, bill in enumerate(batch.bills()):
             part = self.parts[rows[place]]
             export = None if exported is None else units(exported[place].sum())

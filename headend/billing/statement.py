@@ -125,7 +125,7 @@ class DayUse:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Use in the month before, at the same place under the same agreement."""
+    """Use under the same agreement in the month before, over its last days of which all reads are there."""
 
     first: date
     last: date

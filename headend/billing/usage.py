@@ -47,21 +47,24 @@ class UseTables:
     periods: Int64s
 
     @classmethod
-    def of(cls, tariff: Tariff, window: BillingWindow, interval_s: int, used: Metered) -> UseTables:
-        """Sum up what was used."""
+    def of(
+        cls, tariff: Tariff, window: BillingWindow, interval_s: int, used: Metered, fed_in: Metered | None
+    ) -> UseTables:
+        """Sum up what was used; reads of what was fed in count among the reads, and their estimates as estimates."""
         n = used.values.shape[1]
-        estimated = IS_ESTIMATED[used.quality]
+        billed = [used.quality] if fed_in is None else [used.quality, fed_in.quality]
+        present = used.quality != Quality.MISSING
+        estimated = np.sum([IS_ESTIMATED[quality] for quality in billed], axis=0, dtype=np.int64)
         begins = day_begins(window.first, window.end, window.zone, interval_s)
         codes = compile_calendar(tariff, window.zone, window.start_utc, n, interval_s)
-        present = used.quality != Quality.MISSING
         return cls(
             total=used.values.sum(axis=1),
-            present=present.sum(axis=1, dtype=np.int64),
-            estimated=estimated.sum(axis=1, dtype=np.int64),
+            present=np.sum([(quality != Quality.MISSING).sum(axis=1) for quality in billed], axis=0, dtype=np.int64),
+            estimated=estimated.sum(axis=1),
             reached=np.where(present.any(axis=1), n - np.argmax(present[:, ::-1], axis=1), 0),
             days=tuple(window.first + timedelta(days=day) for day in range(window.days)),
             daily=np.add.reduceat(used.values, begins, axis=1),
-            daily_estimated=np.add.reduceat(estimated.astype(np.int64), begins, axis=1),
+            daily_estimated=np.add.reduceat(estimated, begins, axis=1),
             periods=np.stack([used.values[:, codes == i].sum(axis=1) for i in range(len(tariff.periods))]),
         )
 

@@ -258,6 +258,30 @@ def test_month_before_is_compared_where_its_reads_are_all_there(flat: Town) -> N
     assert previous.quantity == Decimal("0.250") * (29 * 24 + 2) + Decimal("0.500") * 22
 
 
+def test_month_before_is_compared_from_its_last_gap_on(flat: Town) -> None:
+    flat.reads("E-1", 250, first=date(2026, 9, 1), last=date(2026, 9, 30))
+    flat.set("E-1", datetime(2026, 9, 10, 5, tzinfo=UTC), quality=Quality.MISSING)
+    rate(flat)
+    previous = flat.statements()["Ada"].segments[0].previous
+    assert previous is not None
+    assert (previous.first, previous.days, previous.quantity) == (date(2026, 9, 11), 20, Decimal("0.25") * 20 * 24)
+    flat.set("E-1", datetime(2026, 9, 24, 5, tzinfo=UTC), quality=Quality.MISSING)
+    rate(flat)
+    assert flat.statements()["Ada"].segments[0].previous is None
+
+
+def test_estimates_of_what_was_fed_in_are_marked_too(town: Town) -> None:
+    town.account("Sol", {"tariff": "solar"})
+    town.meter("E-1", "Sol", IMPORT, EXPORT)
+    town.reads("E-1", 100)
+    town.reads("E-1", 50, channel=EXPORT)
+    town.set("E-1", datetime(2026, 10, 5, 12, tzinfo=UTC), channel=EXPORT, quality=Quality.ESTIMATED_LIKE_DAY)
+    rate(town)
+    (segment,) = town.statements()["Sol"].segments
+    assert (segment.intervals, segment.estimated_intervals) == (1490, 1)
+    assert [use.day.day for use in segment.daily if use.estimated] == [5]
+
+
 def test_digest_changes_with_a_read_and_with_nothing_else(flat: Town) -> None:
     rate(flat)
     before = flat.statements()["Ada"].segments[0].reads_sha256
