@@ -1,4 +1,4 @@
-"""How many customer-months a second are rated, on one core: `python benchmarks/rating.py [--quick]`.
+"""How many customer-months a second are rated, on one core: `python -m benchmarks.rating [--quick]`.
 
 Every figure takes hourly reads of a 30 day month to finished bills with Decimal lines, in batches whose reads stay in
 the processor's cache; a batch is dropped before the next, as a bill run does once it has written it. Beside them runs,
@@ -15,15 +15,13 @@ import time
 from collections.abc import Callable
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from headend.tariffs import BillingWindow, Tariff, compile_calendar, load_tariff, rate_batch  # noqa: E402
+from benchmarks.table import show
+from headend.config import shipped
+from headend.tariffs import BillingWindow, Tariff, compile_calendar, load_tariff, rate_batch
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MONTH = BillingWindow(date(2025, 9, 1), date(2025, 10, 1), BERLIN)
@@ -86,43 +84,46 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     return statistics.median(taken)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the customers, three repeats")
-    quick = parser.parse_args().quick
+def main(quick: bool = False) -> None:
+    """Print the tables."""
     customers, repeats = (500, 3) if quick else (5000, 7)
     rng = np.random.default_rng(2025)
     size = rng.uniform(0.4, 2, (customers, 1))  # so that some stay in the first tier and most do not
     imported = (size * rng.gamma(1.2, 400, (customers, MONTH.intervals(3600)))).astype(np.int64)
     exported = rng.integers(0, 400, imported.shape)
-    tariffs = {name: load_tariff(ROOT / "config" / "tariffs" / f"{name}.toml") for name in TARIFFS}
+    tariffs = {name: load_tariff(shipped(f"tariffs/{name}.toml")) for name in TARIFFS}
 
-    print(f"{customers} customers × {imported.shape[1]} hours, median of {repeats}")
-    print(f"{'tariff':<34}{'lines a bill':>14}{'customer-months/s':>20}")
+    rows = []
     speed = {}
     for name, tariff in tariffs.items():
         lines = statistics.fmean(len(bill.lines) for bill in rate_batch(tariff, MONTH, 3600, imported, exported))
         taken = seconds(lambda of=tariff: rate_all(of, imported, exported), repeats)
         speed[name] = customers / taken
-        print(f"{name:<34}{lines:>14.1f}{speed[name]:>20,.0f}")
+        rows.append((name, f"{lines:.1f}", f"{speed[name]:,.0f}"))
     compared = tariffs[COMPARED]
     taken = seconds(lambda: rate_all(compared, imported, exported, bills=False), repeats)
-    print(f"{COMPARED + ', amounts only':<34}{'':>14}{customers / taken:>20,.0f}")
+    rows.append((COMPARED + ", amounts only", "", f"{customers / taken:,.0f}"))
 
     few = slice(0, customers // 50)
     if hour_by_hour(compared, imported[few]) != rate_all(compared, imported[few], exported[few]):
         sys.exit("the two ways do not agree")
     naive = customers // 50 / seconds(lambda: hour_by_hour(compared, imported[few]), 3)
-    print(f"{COMPARED + ', hour by hour':<34}{'':>14}{naive:>20,.0f}")
-    print(f"\nhour by hour gives the same totals, {speed[COMPARED] / naive:,.0f} times slower")
+    rows.append((COMPARED + ", plain: hour by hour in Decimal", "", f"{naive:,.0f}"))
+    show(
+        f"Rating, one core: {customers} customers × {imported.shape[1]} hours (median of {repeats})",
+        ("tariff", "lines a bill", "customer-months/s"),
+        rows,
+    )
 
     def compile_anew() -> None:
         compile_calendar.cache_clear()
         calendar(tariffs["home-tou"])
 
-    print(f"compile a month of home-tou: {seconds(compile_anew, 3 * repeats) * 1000:.2f} ms")
+    print(f"\nThe plain way gives the same totals, {speed[COMPARED] / naive:,.0f} times slower.")
+    print(f"Compile a month of home-tou: {seconds(compile_anew, 3 * repeats) * 1000:.2f} ms")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the customers, three repeats")
+    main(parser.parse_args().quick)

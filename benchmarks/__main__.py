@@ -1,0 +1,13 @@
+"""All benchmarks, one after the other."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import collector, rating, whole_path
+
+parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+parser.add_argument("--quick", action="store_true", help="a minute instead of several; rougher figures")
+quick = parser.parse_args().quick
+for benchmark in (rating, collector, whole_path):
+    benchmark.main(quick)
