@@ -94,6 +94,8 @@ def load_chart(reads: Readings, zone: ZoneInfo) -> Spec:
 def daily_chart(use: DailyUse, unit: str) -> Spec:
     """A bar a local day, estimated use on top of measured; days with holes marked."""
     values: list[Spec] = []
+    if not use.present.any():
+        return _chart(unit, values, [])
     for day, measured, estimated, missing in zip(
         use.days, use.measured.tolist(), use.estimated.tolist(), use.missing.tolist(), strict=True
     ):
@@ -166,8 +168,10 @@ def _colour(values: list[Spec]) -> Spec:
 
 
 def _points(reads: Readings, zone: ZoneInfo) -> list[Spec]:
-    """One row an interval; missing ones that follow each other are one."""
+    """One row an interval, missing ones that follow each other are one; none at all where nothing came."""
     points: list[Spec] = []
+    if (reads.quality == Quality.MISSING).all():
+        return points
     length = reads.interval_s
     for start, value, code in zip(reads.starts_s.tolist(), reads.values.tolist(), reads.quality.tolist(), strict=True):
         quality = Quality(code)

@@ -70,13 +70,14 @@ class DailyUse:
     ----------
     measured, estimated
         base units of each day (n,).
-    missing
-        intervals without a value (n,).
+    present, missing
+        intervals with and without a value (n,).
     """
 
     days: tuple[date, ...]
     measured: Int64s
     estimated: Int64s
+    present: Int64s
     missing: Int64s
 
 
@@ -143,6 +144,7 @@ def by_day(reads: Readings, period: Period) -> DailyUse:
     place = local_seconds(reads.start_s, len(reads), reads.interval_s, period.zone) // DAY_S - first
     inside = (place >= 0) & (place < period.days)
     estimated, missing = IS_ESTIMATED[reads.quality], reads.quality == Quality.MISSING
+    ones = np.ones(len(reads), np.int64)
 
     def summed(what: Int64s, where: NDArray[np.bool_]) -> Int64s:
         total = np.zeros(period.days, np.int64)
@@ -153,7 +155,8 @@ def by_day(reads: Readings, period: Period) -> DailyUse:
         tuple(day_of(first + number) for number in range(period.days)),
         summed(reads.values, ~estimated & ~missing),
         summed(reads.values, estimated),
-        summed(np.ones(len(reads), np.int64), missing),
+        summed(ones, ~missing),
+        summed(ones, missing),
     )
 
 
