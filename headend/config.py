@@ -87,6 +87,12 @@ class ProcessSettings(_Section):
     future_s: Seconds
 
 
+class BillingSettings(_Section):
+    """What the clerk's office goes by."""
+
+    due_after_days: Annotated[int, Field(ge=0, le=365)]
+
+
 class JobSettings(_Section):
     """What happens by itself."""
 
@@ -126,6 +132,7 @@ class Settings(BaseSettings):
     mqtt: MqttSettings
     collect: CollectSettings
     process: ProcessSettings
+    billing: BillingSettings
     jobs: JobSettings
     web: WebSettings
     log: LogSettings

@@ -41,14 +41,10 @@ def office_of(site: Site) -> Office:
     """The office of an open site."""
     return Office(
         utility=Utility(site.settings.site.name, site.settings.site.address),
-        due_days=DUE_DAYS,
+        due_days=site.settings.billing.due_after_days,
         tariffs=site.tariffs,
         clock=site.clock,
         database=site.database,
         records=lambda tx: SiteRecords(tx, site.store),
         ledger=SqlLedger,
     )
-
-
-#: Days from issue until the money is due.
-DUE_DAYS = 14
