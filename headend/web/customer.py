@@ -50,7 +50,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class CustomerPage:
-    """Everything on the page; `cost` is None for an account without agreement."""
+    """Everything on the page.
+
+    Parameters
+    ----------
+    months
+        this one and the last, `YYYY-MM`.
+    cost
+        None for an account without agreement.
+    """
 
     account: Account
     months: tuple[str, str]
@@ -58,6 +66,12 @@ class CustomerPage:
     channels: list[tuple[str, Channel]]
     cost: CostSoFar | None
     statements: list[Statement]
+
+    @property
+    def has_reads(self) -> bool:
+        """Whether the cost so far rests on any read."""
+        begins = Period.month(self.months[0], self.view.period.zone).start_utc
+        return bool(self.cost and self.cost.reads_end and self.cost.reads_end > begins)
 
     @property
     def cost_by_currency(self) -> dict[str, Decimal]:

@@ -141,6 +141,8 @@ async def test_cost_so_far_is_the_rating_engines(site, visit):
     page = await text(await visit("anna"), "/customer")
     assert money(segment.gross, "EUR") in page
     assert "provisional" in page
+    assert "From reads up to 2025-11-12 12:00" in page
+    assert "No reads have come this month yet" in await text(await visit("root"), "/customer?account=A-3")
 
 
 async def test_pages_say_so_when_there_is_nothing(bare_site):

@@ -16,6 +16,7 @@ async function draw(place) {
     if (answer.redirected) throw new Error("you are no longer logged in");
     const spec = await answer.json();
     if (spec.data.values.length === 0) {
+      state.className = "state none";
       state.textContent = "Nothing to draw: there are no reads in this time.";
       return;
     }
