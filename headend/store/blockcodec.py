@@ -75,6 +75,8 @@ def blocks_of(rows: Sequence[Any], interval_s: int) -> Blocks:
         if row.register is not None:
             count = len(row.register) // 10
             places = np.frombuffer(row.register, dtype="<u2", count=count)
+            if places.max() >= n:
+                raise StoreBroken(f"interval store: a register at interval {places.max()} of a day of {n}")
             blocks.register[i, places] = np.frombuffer(row.register, dtype="<i8", offset=2 * count)
     return blocks
 
@@ -85,7 +87,7 @@ def _is_whole(row: Any, n: int) -> bool:
         and len(row.quality) == n
         and (row.version is None or len(row.version) == n)
         and (row.flags is None or len(row.flags) == n)
-        and (row.register is None or (len(row.register) % 10 == 0 and len(row.register) <= 10 * n))
+        and (row.register is None or (len(row.register) % 10 == 0 and 0 < len(row.register) <= 10 * n))
     )
 
 

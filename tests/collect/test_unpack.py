@@ -1,0 +1,252 @@
+"""Journal entries unpacked: who may say what, and that one bad block does not hold back the good ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headend.process.unpack import WHOLE_MESSAGE, Unpacked, unpack
+from headend.reads import NO_REGISTER, Channel, Quality
+from headend.reads.days import seconds
+from headend.registry.registry import EnrolledChannel
+from headend.store.journal import Entry
+
+IMPORT, WATER = Channel.parse("1-0:1.8.0"), Channel.parse("8-0:1.0.0")
+NOON = seconds(datetime(2026, 1, 5, 12, tzinfo=UTC))
+RECEIVED = NOON + 3600 + 7
+INSTALLED = NOON - 10 * 3600
+DAY_S = 86_400
+
+
+def channel(
+    meter: int, name: str, code: Channel, *, gateway: str | None = None, interval_s: int = 3600
+) -> EnrolledChannel:
+    return EnrolledChannel(
+        meter, name, code, gateway, interval_s, 20_000, 9, "UP", "Europe/Berlin", "residential", INSTALLED, None
+    )
+
+
+ENROLLED = {
+    (c.meter_name, c.channel.obis): c
+    for c in (
+        channel(1, "E-1", IMPORT),
+        channel(1, "E-1", WATER, interval_s=900),
+        channel(2, "E-2", IMPORT, gateway="GW-2"),
+    )
+}
+
+
+def block(**changes: Any) -> dict[str, Any]:
+    usual = {"meter": "E-1", "channel": "1-0:1.8.0", "start": "2026-01-05T12:00:00Z", "interval_s": 3600, "values": [5]}
+    return usual | changes
+
+
+def entry(payload: object, topic: str = "headend/v1/GW-1/reads", offset: int = 1, size: int | None = None) -> Entry:
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    gateway = topic.split("/")[2] if topic.count("/") == 3 else ""
+    return Entry(offset, RECEIVED * 1_000_000, topic, gateway, raw, len(raw) if size is None else size, b"")
+
+
+def reads(*blocks: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"seq": 1, "sent_at": "2026-01-05T13:00:07Z", "blocks": list(blocks)} | more
+
+
+def done(*entries: Entry) -> Unpacked:
+    return unpack(entries, ENROLLED, max_bytes=2**20, future_s=300)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"meter": "E-9"}, "meter: found unknown meter 'E-9', expected a meter of the registry"),
+        ({"channel": "1-0:2.8.0"}, "channel: found '1-0:2.8.0', expected one that E-1 has: 1-0:1.8.0, 8-0:1.0.0"),
+        ({"channel": "01-0:1.8.0"}, "channel: found '01-0:1.8.0', expected one that E-1 has: 1-0:1.8.0, 8-0:1.0.0"),
+        (
+            {"channel": "1-0:1.8\n.0\0"},
+            r"channel: found '1-0:1.8\n.0\x00', expected one that E-1 has: 1-0:1.8.0, 8-0:1.0.0",
+        ),
+        ({"meter": "E-2"}, "meter: found E-2 from gateway GW-1, expected it from GW-2"),
+        ({"interval_s": 900}, "interval_s: found 900, expected 3600 for E-1"),
+        ({"start": "2026-01-05T12:00:01Z"}, "start: found 2026-01-05T12:00:01+00:00, expected a multiple of 3600 s"),
+        (
+            {"start": "2026-01-05T12:00:00.5Z"},
+            "start: found 2026-01-05T12:00:00.500000+00:00, expected a multiple of 3600 s",
+        ),
+        (
+            {"start": "2026-01-05T12:00:00+05:30"},
+            "start: found 2026-01-05T12:00:00+05:30, expected a multiple of 3600 s",
+        ),
+        (
+            {"start": "2026-01-05T01:00:00Z"},
+            "start: found 2026-01-05T01:00:00+00:00, expected no time before E-1 was installed",
+        ),
+        (
+            {"start": "0001-01-01T00:00:00+14:00"},
+            "start: found 0001-01-01T00:00:00+14:00, expected no time before E-1 was installed",
+        ),
+        (
+            {"start": "2026-01-05T13:00:00Z"},
+            "start: found 2026-01-05T13:00:00+00:00, in the future, expected intervals that have ended",
+        ),
+        (
+            {"values": [5, 6]},
+            "start: found 2026-01-05T12:00:00+00:00, in the future, expected intervals that have ended",
+        ),
+        (
+            {"start": "9999-12-31T23:00:00-14:00"},
+            "start: found 9999-12-31T23:00:00-14:00, in the future, expected intervals that have ended",
+        ),
+        ({"quality": [0, 0]}, "quality: found 2 flags, expected one for each of 1 values"),
+    ],
+)
+def test_a_block_that_may_not_say_what_it_says(changes: dict[str, Any], reason: str) -> None:
+    found = done(entry(reads(block(start="2026-01-05T11:00:00Z"), block(**changes), block(values=[7]))))
+    (rejected,) = found.rejected
+    assert (rejected.block, rejected.reason) == (1, f"blocks.1.{reason}")
+    assert rejected.excerpt.startswith('{"seq": 1')
+    # What stands beside it is good.
+    (stack,) = found.stacks
+    assert stack.values[0, 11:13].tolist() == [5, 7]
+    assert stack.present.sum() == 2
+
+
+@pytest.mark.parametrize(("sooner_s", "good"), [(0, True), (300, True), (301, False)])
+def test_an_interval_may_end_a_little_in_the_future(sooner_s: int, good: bool) -> None:
+    received_us = (NOON + 3600 - sooner_s) * 1_000_000
+    found = done(replace(entry(reads(block())), received_us=received_us))
+    assert bool(found.rejected) is not good
+
+
+def test_a_meter_that_names_its_gateway_is_taken_from_it() -> None:
+    found = done(entry(reads(block(meter="E-2")), topic="headend/v1/GW-2/reads"))
+    assert found.rejected == []
+    assert found.stacks[0].meter.tolist() == [2]
+
+
+def test_a_run_over_midnight_with_nulls_flags_and_a_register() -> None:
+    start = NOON - 11 * 3600
+    assert start % DAY_S == 3600
+    run = block(start="2026-01-05T03:00:00+01:00", values=[1, None, 3], quality=[0, 1, 4], register=77)
+    (stack,) = done(entry(reads(run))).stacks
+    assert stack.day.tolist() == [NOON // DAY_S]
+    assert stack.values[0, 2:5].tolist() == [1, 0, 3]
+    assert stack.quality[0, 1:6].tolist() == [
+        Quality.MISSING,
+        Quality.RAW,
+        Quality.MISSING,
+        Quality.RAW,
+        Quality.MISSING,
+    ]
+    assert stack.flags[0, 2:5].tolist() == [0, 1, 4]
+    assert stack.register[0].tolist() == [NO_REGISTER] * 4 + [77] + [NO_REGISTER] * 19
+
+
+def test_a_register_comes_even_with_a_last_value_that_is_missing() -> None:
+    (stack,) = done(entry(reads(block(values=[None], register=0)))).stacks
+    assert stack.register[0, 12] == 0
+    assert not stack.present.any()
+
+
+def test_the_same_interval_twice_keeps_its_order() -> None:
+    earlier, later = reads(block(values=[5]), block(values=[6])), reads(block(values=[7]))
+    stacks = done(entry(earlier), entry(later, offset=2)).stacks
+    assert [int(stack.values[0, 12]) for stack in stacks] == [5, 6, 7]
+
+
+def test_different_interval_lengths_are_different_stacks() -> None:
+    quarter = block(channel="8-0:1.0.0", interval_s=900, values=[1, 2, 3, 4])
+    stacks = done(entry(reads(block(), quarter))).stacks
+    assert sorted((s.interval_s, int(s.values.sum())) for s in stacks) == [(900, 10), (3600, 5)]
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (entry(b"not json"), "message: found b'not json', expected "),
+        (entry(b""), "message: found b'', expected "),
+        (entry({"seq": 1}), "sent_at: found nothing, expected a value"),
+        (entry(reads(block(values=[10**30]))), "blocks.0.values.0: found 1000000"),
+        (entry(reads(block()), size=2**20 + 1), "message: found 1048577 bytes, expected at most 1048576"),
+        (entry({"online": "yes"}, topic="headend/v1/GW-1/status"), "online: found 'yes', expected a valid boolean"),
+        (
+            entry(reads(block()), topic="elsewhere/v1/GW-1/reads"),
+            "topic: found 'elsewhere/v1/GW-1/reads', expected headend/v1/",
+        ),
+    ],
+)
+def test_a_message_that_cannot_be_used(made: Entry, reason: str) -> None:
+    found = done(made, entry(reads(block()), offset=2))
+    (rejected,) = found.rejected
+    assert rejected.block == WHOLE_MESSAGE
+    assert rejected.reason.startswith(reason)
+    assert "\n" not in rejected.reason
+    assert found.stacks[0].present.sum() == 1
+
+
+def test_an_excerpt_is_for_people_whatever_the_bytes() -> None:
+    (rejected,) = done(entry(b"\x00\xff" * 10_000)).rejected
+    assert len(rejected.excerpt) <= 300
+    assert "\x00" not in rejected.excerpt
+
+
+def test_events_are_in_the_journal_and_no_reads() -> None:
+    found = done(entry(b"anything", topic="headend/v1/GW-1/events"))
+    assert (found.stacks, found.rejected) == ([], [])
+    assert found.gateways["GW-1"].messages == 1
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "offset_s"),
+    [
+        ("2026-01-05T13:00:07Z", 0),
+        ("2026-01-05T14:01:07+01:00", 60),
+        ("2026-01-05T12:00:07Z", -3600),
+        ("9999-12-31T23:59:59Z", 2**31 - 1),
+        ("0001-01-01T00:00:00Z", -(2**31 - 1)),
+    ],
+)
+def test_what_gateways_say_of_themselves(sent_at: str, offset_s: int) -> None:
+    found = done(
+        entry(reads(block(), sent_at=sent_at)),
+        entry({"online": False}, topic="headend/v1/GW-1/status", offset=2),
+        entry({"online": True}, topic="headend/v1/GW-7/status", offset=3),
+    )
+    one, seven = found.gateways["GW-1"], found.gateways["GW-7"]
+    assert (one.clock_offset_s, one.messages, one.online, one.last_seen_s) == (offset_s, 2, False, RECEIVED)
+    assert (seven.clock_offset_s, seven.messages, seven.online) == (None, 1, True)
+
+
+RUNS = st.lists(
+    st.tuples(st.integers(0, 9), st.lists(st.none() | st.integers(-(2**53), 2**53), min_size=1, max_size=4)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(RUNS)
+def test_runs_become_the_reads_they_are(runs: list[tuple[int, list[int | None]]]) -> None:
+    blocks = [
+        block(start=datetime.fromtimestamp(NOON - (9 - at) * 3600, tz=UTC).isoformat(), values=values[: 10 - at])
+        for at, values in runs
+    ]
+    expected: list[dict[int, int | None]] = []
+    for made in blocks:
+        first = datetime.fromisoformat(made["start"]).hour
+        for hour, value in enumerate(made["values"], first):
+            stack = next((s for s in expected if hour not in s), None)
+            if stack is None:
+                expected.append(stack := {})
+            stack[hour] = value
+    found = done(entry(reads(*blocks)))
+    assert found.rejected == []
+    assert len(found.stacks) == len(expected)
+    for stack, model in zip(found.stacks, expected, strict=True):
+        present = {hour: value for hour, value in model.items() if value is not None}
+        assert {h: int(stack.values[0, h]) for h in np.flatnonzero(stack.present[0]).tolist()} == present

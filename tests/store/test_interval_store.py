@@ -1,0 +1,184 @@
+"""What every interval store does: one suite for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from sqlalchemy import Connection, update
+
+from headend.errors import StoreBroken
+from headend.reads import Blocks, Quality
+from headend.reads.profiles import lay_out
+from headend.store.database import Database
+from headend.store.intervals import ChannelDay, IntervalStore
+from headend.store.sql import SqlIntervalStore
+from headend.store.tables import day_block
+
+from .blocks import DAY_S, block, same, some_blocks
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A store under test, with the transactions it takes part in."""
+
+    store: IntervalStore
+    write: Callable[[], AbstractContextManager[Connection]]
+    read: Callable[[], AbstractContextManager[Connection]]
+
+
+def on_sqlite(folder: Path) -> Iterator[Opened]:
+    database = Database(f"sqlite:///{folder / 'site.db'}", "site")
+    yield Opened(SqlIntervalStore(), database.write, database.read)
+    database.close()
+
+
+#: A store joins the suite by a line here.
+STORES = [on_sqlite]
+
+
+@pytest.fixture(params=STORES, ids=lambda factory: factory.__name__)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    yield from request.param(tmp_path)
+
+
+def save(opened: Opened, *stacks: Blocks, settled: bool = False) -> None:
+    with opened.write() as tx:
+        for blocks in stacks:
+            opened.store.save(tx, blocks, settled=settled)
+
+
+def test_what_nobody_saved_is_missing(opened: Opened) -> None:
+    with opened.read() as tx:
+        found = opened.store.load(tx, [(20_000, 1, 7), (20_000, 2, 7)], 3600)
+        nothing = opened.store.load(tx, [], 900)
+    assert found.keys == [(20_000, 1, 7), (20_000, 2, 7)]
+    assert not found.present.any()
+    assert len(nothing) == 0
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(some_blocks())
+def test_what_is_saved_is_loaded_in_the_order_asked_for(opened: Opened, blocks: Blocks) -> None:
+    save(opened, blocks)
+    back = np.arange(len(blocks))[::-1]
+    with opened.read() as tx:
+        assert same(opened.store.load(tx, blocks.keys, blocks.interval_s), blocks)
+        assert same(opened.store.load(tx, blocks.take(back).keys, blocks.interval_s), blocks.take(back))
+
+
+def test_saving_again_changes_nothing_and_another_value_replaces(opened: Opened) -> None:
+    first, other = block(1, 7, 20_000, 100), block(1, 7, 20_000, 500)
+    save(opened, first)
+    save(opened, first)
+    with opened.read() as tx:
+        assert same(opened.store.load(tx, first.keys, 3600), first)
+        assert len(list(opened.store.channel_days(tx, 0, 30_000))) == 1
+    save(opened, other)
+    with opened.read() as tx:
+        assert same(opened.store.load(tx, first.keys, 3600), other)
+
+
+def test_saving_no_blocks_is_fine(opened: Opened) -> None:
+    save(opened, block(1, 7, 20_000).take(np.array([], dtype=np.intp)))
+
+
+def test_a_failed_transaction_leaves_nothing(opened: Opened) -> None:
+    def fail() -> None:
+        with opened.write() as tx:
+            opened.store.save(tx, block(1, 7, 20_000), settled=False)
+            raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError, match="power"):
+        fail()
+    with opened.read() as tx:
+        assert list(opened.store.channel_days(tx, 0, 30_000)) == []
+
+
+def test_few_and_many_channels_are_read_alike(opened: Opened) -> None:
+    random = np.random.default_rng(11)
+    stacks = [
+        block(m, c, d, int(random.integers(0, 9_000)))
+        for m in range(1, 41)
+        for c in (7, 8)
+        for d in range(20_000, 20_003)
+    ]
+    stacks[5].register[0, 3] = 77
+    stacks[6].flags[0, 3] = 1
+    save(opened, *stacks)
+    every = [(m, c) for m in range(41, 0, -1) for c in (8, 7, 9)]
+    assert len(every) >= 64
+    start, end = 20_000 * DAY_S + 5 * 3600, 20_002 * DAY_S + 7 * 3600
+    with opened.read() as tx:
+        many = opened.store.profiles(tx, every, start, end, 3600)
+        few = [opened.store.profiles(tx, every[i : i + 30], start, end, 3600) for i in range(0, len(every), 30)]
+    expected = lay_out(stacks, every, start, end, 3600)
+    for name in ("meter", "channel", "values", "quality", "flags", "register"):
+        assert np.array_equal(getattr(many, name), getattr(expected, name)), name
+        assert np.array_equal(np.concatenate([getattr(p, name) for p in few]), getattr(expected, name)), name
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65])
+def test_profiles_of_channels_nobody_reported(opened: Opened, count: int) -> None:
+    with opened.read() as tx:
+        found = opened.store.profiles(tx, [(m, 7) for m in range(count)], 20_000 * DAY_S, 20_001 * DAY_S, 900)
+    assert found.missing.tolist() == [96] * count
+
+
+def test_no_channels_make_an_empty_profile(opened: Opened) -> None:
+    with opened.read() as tx:
+        assert len(opened.store.profiles(tx, [], 20_000 * DAY_S, 20_001 * DAY_S, 3600)) == 0
+
+
+def test_other_interval_lengths_are_passed_over(opened: Opened) -> None:
+    save(opened, block(1, 7, 20_000, n=96), block(2, 7, 20_000))
+    with opened.read() as tx:
+        found = opened.store.profiles(tx, [(1, 7), (2, 7)], 20_000 * DAY_S, 20_001 * DAY_S, 3600)
+    assert found.missing.tolist() == [24, 0]
+
+
+def test_completeness_of_channel_days(opened: Opened) -> None:
+    partly = block(1, 7, 20_000)
+    partly.quality[0, :3] = Quality.MISSING
+    partly.values[0, :3] = partly.version[0, :3] = 0
+    partly.quality[0, 3:5] = Quality.ESTIMATED_LINEAR
+    save(opened, partly, block(1, 7, 20_002))
+    save(opened, block(2, 7, 20_001, n=96), settled=True)
+    with opened.read() as tx:
+        found = sorted(opened.store.channel_days(tx, 20_000, 20_002), key=lambda d: d.day)
+    assert found == [
+        ChannelDay(20_000, 1, 7, 3600, present=21, estimated=2, settled=False),
+        ChannelDay(20_001, 2, 7, 900, present=96, estimated=0, settled=True),
+    ]
+
+
+def test_a_day_is_open_until_it_is_settled_and_again_when_reads_come(opened: Opened) -> None:
+    day, next_day = block(1, 7, 20_000), block(1, 7, 20_001)
+    save(opened, day, next_day)
+
+    def open_days(before: int) -> list[tuple[int, int, int]]:
+        with opened.read() as tx:
+            return sorted(opened.store.open_days(tx, before))
+
+    assert open_days(20_001) == [(20_000, 1, 7)]
+    assert open_days(20_002) == [(20_000, 1, 7), (20_001, 1, 7)]
+    save(opened, day, settled=True)
+    assert open_days(20_002) == [(20_001, 1, 7)]
+    save(opened, day)
+    assert open_days(20_001) == [(20_000, 1, 7)]
+
+
+def test_a_cut_row_is_found(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
+    store, day = SqlIntervalStore(), block(1, 7, 20_000)
+    with database.write() as tx:
+        store.save(tx, day, settled=False)
+        tx.execute(update(day_block).values(reads=b"\0" * 95))
+    with database.read() as tx, pytest.raises(StoreBroken):
+        store.load(tx, day.keys, 3600)
+    database.close()

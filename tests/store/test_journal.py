@@ -1,0 +1,178 @@
+"""The journal: everything or nothing, in order, and whatever is altered afterwards is found."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+
+from headend.errors import StoreBroken
+from headend.store.database import Database
+from headend.store.journal import Arrival, Journal
+from headend.store.sequence import SequenceWindow
+
+
+def arrival(n: int) -> Arrival:
+    payload = f"message {n}".encode()
+    return Arrival(1_000_000 * n, f"headend/v1/GW-{n % 3}/reads", f"GW-{n % 3}", payload, len(payload))
+
+
+def window(*seqs: int) -> SequenceWindow:
+    made = SequenceWindow()
+    for seq in seqs:
+        made.note(seq)
+    return made
+
+
+@pytest.fixture
+def journal(journal_database: Database) -> Journal:
+    made = Journal(journal_database)
+    made.append([arrival(n) for n in range(1, 6)], {})
+    return made
+
+
+def alter(database: Database, *statements: str) -> None:
+    """With another program, behind the head-end's back."""
+    raw = sqlite3.connect(database.engine.url.database)
+    for statement in statements:
+        raw.execute(statement)
+    raw.commit()
+    raw.close()
+
+
+def test_an_empty_journal(journal_database: Database) -> None:
+    journal = Journal(journal_database)
+    assert (journal.last_offset, journal.newest_offset(), journal.verify()) == (0, 0, 0)
+    assert journal.after(0, 10) == []
+    assert journal.windows() == {}
+    journal.append([], {})
+    assert journal.verify() == 0
+
+
+def test_what_is_appended_comes_back_in_order(journal: Journal) -> None:
+    entries = journal.after(0, 100)
+    assert [e.offset for e in entries] == [1, 2, 3, 4, 5]
+    assert [Arrival(e.received_us, e.topic, e.gateway, e.payload, e.size) for e in entries] == [
+        arrival(n) for n in range(1, 6)
+    ]
+    assert [e.offset for e in journal.after(2, 2)] == [3, 4]
+    assert journal.after(5, 10) == []
+    assert [e.offset for e in journal.at([5, 2, 99])] == [2, 5]
+    assert journal.verify() == 5
+
+
+def test_another_journal_continues_the_chain(journal: Journal, journal_database: Database) -> None:
+    other = Journal(journal_database)
+    assert other.last_offset == 5
+    other.append([arrival(6)], {})
+    assert other.verify() == 6
+    assert journal.newest_offset() == 6
+
+
+def test_windows_are_committed_with_the_messages(journal: Journal, journal_database: Database) -> None:
+    journal.append([arrival(6)], {"GW-0": window(1, 2, 6), "GW-1": window(1)})
+    journal.append([arrival(7)], {"GW-1": window(1, 2)})
+    assert Journal(journal_database).windows() == {"GW-0": window(1, 2, 6), "GW-1": window(1, 2)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE entry SET payload = CAST('Message 3' AS BLOB) WHERE \"offset\" = 3",
+        'UPDATE entry SET received_us = received_us + 1 WHERE "offset" = 3',
+        "UPDATE entry SET topic = 'headend/v1/GW-9/reads' WHERE \"offset\" = 3",
+        "UPDATE entry SET gateway = 'GW-9' WHERE \"offset\" = 3",
+        'UPDATE entry SET size = size + 1 WHERE "offset" = 3',
+        'UPDATE entry SET chain = zeroblob(32) WHERE "offset" = 3',
+    ],
+)
+def test_an_altered_entry_is_found(journal: Journal, journal_database: Database, change: str) -> None:
+    alter(journal_database, change)
+    with pytest.raises(StoreBroken, match=r"^journal: entry 3 is not what was written$"):
+        journal.verify()
+
+
+def test_bytes_that_move_from_topic_to_payload_are_found(journal_database: Database) -> None:
+    journal = Journal(journal_database)
+    journal.append([Arrival(1, "headend/v1/GW/reads", "GW", b"x|y", 3)], {})
+    for separator in ("|", '"', ", "):
+        alter(
+            journal_database,
+            f"UPDATE entry SET topic = 'headend/v1/GW/reads{separator}x', payload = CAST('y' AS BLOB)",
+        )
+        with pytest.raises(StoreBroken):
+            journal.verify()
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_deleted_entry_is_found(journal: Journal, journal_database: Database, lost: int) -> None:
+    alter(journal_database, f'DELETE FROM entry WHERE "offset" = {lost}')
+    with pytest.raises(StoreBroken, match=rf"^journal: entry {lost} is missing, found {lost + 1} instead$"):
+        journal.verify()
+
+
+def test_a_deleted_entry_is_found_when_the_others_move_up(journal: Journal, journal_database: Database) -> None:
+    alter(
+        journal_database,
+        'DELETE FROM entry WHERE "offset" = 3',
+        'UPDATE entry SET "offset" = 3 WHERE "offset" = 4',
+        'UPDATE entry SET "offset" = 4 WHERE "offset" = 5',
+    )
+    with pytest.raises(StoreBroken, match=r"^journal: entry 3 is not what was written$"):
+        journal.verify()
+
+
+def test_swapped_entries_are_found(journal: Journal, journal_database: Database) -> None:
+    alter(
+        journal_database,
+        'UPDATE entry SET "offset" = 99 WHERE "offset" = 2',
+        'UPDATE entry SET "offset" = 2 WHERE "offset" = 4',
+        'UPDATE entry SET "offset" = 4 WHERE "offset" = 99',
+    )
+    with pytest.raises(StoreBroken, match=r"^journal: entry 2 is not what was written$"):
+        journal.verify()
+
+
+def test_an_append_that_fails_half_way_leaves_nothing(journal: Journal, journal_database: Database) -> None:
+    # The messages are in, the windows are not: as when the disk is full just then.
+    alter(
+        journal_database,
+        "CREATE TRIGGER full BEFORE INSERT ON gateway_sequence BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    with pytest.raises(SQLAlchemyError, match="disk full"):
+        journal.append([arrival(6), arrival(7)], {"GW-0": window(6)})
+    assert (journal.last_offset, journal.newest_offset(), journal.windows()) == (5, 5, {})
+    alter(journal_database, "DROP TRIGGER full")
+    journal.append([arrival(6), arrival(7)], {"GW-0": window(6)})
+    assert journal.verify() == 7
+
+
+def test_a_read_only_database_takes_nothing(journal: Journal, journal_database: Database) -> None:
+    @event.listens_for(journal_database.engine, "begin")
+    def _read_only(connection: object) -> None:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+
+    with pytest.raises(SQLAlchemyError, match="readonly"):
+        journal.append([arrival(6)], {})
+    assert (journal.last_offset, journal.newest_offset()) == (5, 5)
+
+
+def test_two_that_append_do_not_write_over_each_other(journal: Journal, journal_database: Database) -> None:
+    other = Journal(journal_database)
+    journal.append([arrival(6)], {})
+    with pytest.raises(SQLAlchemyError, match="UNIQUE"):
+        other.append([arrival(7)], {})
+    assert journal.verify() == 6
+
+
+def test_a_thousand_entries_survive_being_closed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'j.db'}"
+    database = Database(url, "journal")
+    Journal(database).append([arrival(n) for n in range(1_000)], {})
+    database.close()
+    again = Database(url, "journal")
+    assert Journal(again).verify() == 1_000
+    again.close()
