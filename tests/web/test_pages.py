@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from aiohttp.test_utils import TestServer
+from structlog.testing import capture_logs
 
 from headend.billing.run import cost_so_far
 from headend.office import office_of
@@ -174,8 +175,10 @@ async def test_nothing_of_an_unforeseen_error_is_told(site, visit):
     client = await visit("olga")
     with site.database.write() as tx:
         tx.exec_driver_sql("DROP TABLE finding")
-    answer = await client.get("/operator/meters/E-1")
+    with capture_logs() as logged:
+        answer = await client.get("/operator/meters/E-1")
     assert answer.status == 500
+    assert [(entry["event"], entry["path"]) for entry in logged] == [("request failed", "/operator/meters/E-1")]
     assert "finding" not in await answer.text()
     assert "written to the log" in await answer.text()
 
