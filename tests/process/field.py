@@ -1,0 +1,175 @@
+"""A small site with real files, and a field that sends it messages whenever a test says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from headend.config import load_settings, shipped
+from headend.process import Intake, settle_due_days
+from headend.process.intake import IntakeCounts, totals
+from headend.process.settlement import SettlementCounts
+from headend.reads import Channel, Quality
+from headend.reads.days import seconds
+from headend.registry.registry import EnrolledChannel, channels_of, enrol
+from headend.registry.site_file import SiteFile
+from headend.site import Site
+from headend.store import tables as t
+from headend.store.database import Database
+from headend.store.journal import Arrival, Journal
+from headend.store.sql import SqlIntervalStore
+from headend.tariffs import load_book
+from headend.vee import load_rule_set
+
+IMPORT = Channel.parse("1-0:1.8.0")
+#: A Monday; the weeks after it have no public holiday before Good Friday, 3 April.
+MONDAY = datetime(2026, 2, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def meter(name: str, **changes: Any) -> dict[str, Any]:
+    """A meter as the site file has it: up to 20 kWh an hour, installed long ago."""
+    channel = {"channel": "1-0:1.8.0", "max_per_interval": 20_000, "register_digits": 9}
+    return {"meter": name, "commodity": "electricity", "usage_point": "UP", "channels": [channel]} | changes
+
+
+def registry(*meters: dict[str, Any], timezone: str = "Europe/Berlin") -> SiteFile:
+    return SiteFile.model_validate(
+        {
+            "gateways": ["GW"],
+            "usage_points": [{"id": "UP", "timezone": timezone, "address": "Lindenweg 1"}],
+            "meters": meters,
+        }
+    )
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = MONDAY + 100 * DAY
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands for some hours."""
+
+    values: list[int | None]
+    quality: list[Quality]
+    versions: list[int]
+
+
+@dataclass
+class Field:
+    """One head-end without its network."""
+
+    folder: Path
+    enrolled: SiteFile = field(default_factory=lambda: registry(meter("E-1")))
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self.clock = Clock()
+        self.journal_database = Database(f"sqlite:///{self.folder / 'journal.db'}", "journal")
+        self.site = Site(
+            load_settings(),
+            self.clock,
+            Database(f"sqlite:///{self.folder / 'site.db'}", "site"),
+            Journal(self.journal_database),
+            SqlIntervalStore(),
+            load_book(shipped("tariffs")),
+            load_rule_set(shipped("vee.toml")),
+        )
+        self.enrol(self.enrolled)
+        self.intake = Intake(self.site)
+
+    def close(self) -> None:
+        self.site.database.close()
+        self.journal_database.close()
+
+    def enrol(self, site_file: SiteFile) -> None:
+        with self.site.database.write() as tx:
+            enrol(tx, site_file)
+
+    def journal(self, *blocks: dict[str, Any], gateway: str = "GW", sent_at: datetime | None = None) -> int:
+        """One message into the journal; its offset."""
+        self.sent += 1
+        message = {"seq": self.sent, "sent_at": (sent_at or self.clock()).isoformat(), "blocks": list(blocks)}
+        return self.journal_raw(json.dumps(message).encode(), f"headend/v1/{gateway}/reads", gateway)
+
+    def journal_raw(self, payload: bytes, topic: str, gateway: str = "GW") -> int:
+        received_us = seconds(self.clock()) * 1_000_000
+        self.site.journal.append([Arrival(received_us, topic, gateway, payload, len(payload))], {})
+        return self.site.journal.last_offset
+
+    def send(self, start: datetime, values: Iterable[int | None], *, meter: str = "E-1", **more: Any) -> None:
+        """A run of hours, taken in at once; `register` is the cumulative register at its end."""
+        self.journal(run(start, values, meter=meter, **more))
+        while self.intake.step():
+            pass
+
+    def settle(self, now: datetime | None = None) -> SettlementCounts:
+        """Settle what is due at a moment; by default all that was ever sent."""
+        if now is not None:
+            self.clock.now = now
+        return settle_due_days(self.site)
+
+    def channel(self, meter: str = "E-1") -> EnrolledChannel:
+        with self.site.database.read() as tx:
+            return channels_of(tx, meter)[0]
+
+    def stands(self, start: datetime, hours: int, *, meter: str = "E-1") -> Standing:
+        key = self.channel(meter).meter
+        first, last = seconds(start) // 86_400, (seconds(start) + (hours - 1) * 3600) // 86_400
+        with self.site.database.read() as tx:
+            blocks = self.site.store.load(tx, [(d, key, IMPORT.code) for d in range(first, last + 1)], 3600)
+        at = slice(begin := seconds(start) % 86_400 // 3600, begin + hours)
+        quality = [Quality(q) for q in blocks.quality.reshape(-1)[at].tolist()]
+        values = blocks.values.reshape(-1)[at].tolist()
+        return Standing(
+            [v if q else None for v, q in zip(values, quality, strict=True)],
+            quality,
+            blocks.version.reshape(-1)[at].tolist(),
+        )
+
+    def values(self, start: datetime, hours: int, *, meter: str = "E-1") -> list[int | None]:
+        return self.stands(start, hours, meter=meter).values
+
+    def history(self) -> list[tuple[int, int, int, int]]:
+        """(start, version, value, quality) of everything superseded, oldest first."""
+        h = t.interval_history.c
+        with self.site.database.read() as tx:
+            query = select(h.start_s, h.version, h.value, h.quality).order_by(h.start_s, h.version)
+            return [tuple(row) for row in tx.execute(query)]
+
+    def findings(self, rule: str) -> list[tuple[datetime, str, str]]:
+        """(start, severity, detail) of what a rule found."""
+        f = t.finding.c
+        with self.site.database.read() as tx:
+            rows = tx.execute(select(f.start_s, f.severity, f.detail).where(f.rule == rule).order_by(f.start_s))
+            return [(datetime.fromtimestamp(row.start_s, tz=UTC), row.severity, row.detail) for row in rows]
+
+    def totals(self) -> IntakeCounts:
+        with self.site.database.read() as tx:
+            return totals(tx)
+
+    def everything(self) -> list[list[tuple[Any, ...]]]:
+        """Every row that reads and settlement make, to see that nothing changed."""
+        made = (t.day_block, t.interval_history, t.finding, t.quarantine)
+        with self.site.database.read() as tx:
+            return [[tuple(row) for row in tx.execute(select(table))] for table in made]
+
+
+def run(start: datetime, values: Iterable[int | None], *, meter: str = "E-1", **more: Any) -> dict[str, Any]:
+    """A block of the wire."""
+    block = {"meter": meter, "channel": "1-0:1.8.0", "start": start.isoformat(), "interval_s": 3600}
+    return block | {"values": list(values)} | more
