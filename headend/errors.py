@@ -47,7 +47,17 @@ class InvalidTariff(InvalidInput):
 
 
 class InvalidMessage(InvalidInput):
-    """A message from the field cannot be used; it goes to quarantine with this text."""
+    """A message from the field cannot be used; it goes to quarantine with this text.
+
+    Parameters
+    ----------
+    fault
+        the kind of reason in a few words, by which operators sort: "unknown meter", "in the future" …
+    """
+
+    def __init__(self, where: str, found: str, expected: str, *, fault: str) -> None:
+        super().__init__(where, found, expected)
+        self.fault = fault
 
 
 class CannotRate(HeadendError):

@@ -14,6 +14,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
+from headend.billing.cycle import MONTHLY
 from headend.billing.run import rate_cycle
 from headend.errors import BillingConflict, HeadendError
 from headend.office import office_of
@@ -23,9 +24,6 @@ from headend.reads.days import previous_month
 from headend.site import Site
 
 log = structlog.get_logger(__name__)
-
-#: The cycle everybody is in.
-MONTHLY = "monthly"
 
 
 class Jobs:

@@ -1,4 +1,4 @@
-"""Structured logs: one event a line, for people or for machines."""
+"""Structured logs: one event a line, for people or for machines. Tracebacks never show values: some are passwords."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ def configure_logs(settings: LogSettings) -> None:
     ]
     end: list[structlog.typing.Processor]
     if settings.format == "json":
-        end = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        end = [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
     else:
-        end = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        plain = structlog.dev.plain_traceback
+        end = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *end],
         wrapper_class=structlog.make_filtering_bound_logger(level),

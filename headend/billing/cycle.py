@@ -21,6 +21,9 @@ from headend.reads.days import Period
 
 Step = Literal["rate", "approve", "issue"]
 
+#: The cycle everybody is in who is in no other.
+MONTHLY = "monthly"
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 

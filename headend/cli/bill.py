@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from headend.billing.cycle import MONTHLY
 from headend.cli.serve import Config
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ Cycle = Annotated[str, typer.Option("--cycle", help="Name of the cycle.")]
 Clerk = Annotated[
     str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
 ]
-
-MONTHLY = "monthly"
 
 
 @app.command()

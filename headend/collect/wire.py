@@ -89,7 +89,7 @@ class Topic:
         """`headend/v1/{gateway}/{kind}`; raises `InvalidMessage`."""
         parts = topic.split("/")
         if len(parts) != 4 or parts[:2] != ["headend", "v1"] or not _GATEWAY_NAME.fullmatch(parts[2]):
-            raise InvalidMessage("topic", repr(topic[:100]), "headend/v1/{gateway}/{kind}")
+            raise InvalidMessage("topic", repr(topic[:100]), "headend/v1/{gateway}/{kind}", fault="not our topic")
         return cls(parts[2], parts[3])
 
 
@@ -116,10 +116,13 @@ def _read(model: Any, payload: bytes) -> Any:
         return model.model_validate_json(payload)
     except ValidationError as error:
         complaint = error.errors(include_url=False)[0]
+        if complaint["type"] == "json_invalid":
+            detail = complaint["ctx"]["error"]
+            raise InvalidMessage("message", repr(payload[:40]), f"JSON ({detail})", fault="not JSON") from None
         where = ".".join(str(part) for part in complaint["loc"]) or "message"
         found = "nothing" if complaint["type"] == "missing" else repr(complaint["input"])[:60]
         expected = "a value" if complaint["type"] == "missing" else complaint["msg"].removeprefix("Input should be ")
-        raise InvalidMessage(where, found, expected) from None
+        raise InvalidMessage(where, found, expected, fault="not the schema") from None
 
 
 def json_schema() -> dict[str, Any]:

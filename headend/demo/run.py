@@ -26,7 +26,7 @@ from rich.table import Table
 from sqlalchemy import func, select
 
 from headend.app import HeadEnd, Role, open_site
-from headend.billing.cycle import BillCycle
+from headend.billing.cycle import MONTHLY, BillCycle
 from headend.billing.run import approve, issue, rate_cycle
 from headend.config import shipped
 from headend.demo.field import Field, FieldProcess
@@ -35,7 +35,6 @@ from headend.demo.times import DemoClock, Times, times
 from headend.demo.village import DemoPlan, load_plan, village
 from headend.documents.files import write_statement
 from headend.errors import HeadendError
-from headend.jobs import MONTHLY
 from headend.office import office_of
 from headend.process.intake import IntakeCounts, checkpoint, totals
 from headend.process.settlement import settle_due_days

@@ -166,9 +166,7 @@ def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime,
         gateways_online=sum(bool(gateway.online) for gateway in gateways),
         completeness=_sum(meters),
         journal_lag=journal_lag(tx, journal),
-        quarantined=tx.execute(
-            select(func.count()).select_from(t.quarantine).where(t.quarantine.c.released.is_(False))
-        ).scalar_one(),
+        quarantined=tx.execute(select(func.count()).select_from(t.quarantine)).scalar_one(),
         reads_stored=progress.reads_stored if progress else 0,
         duplicates=progress.duplicates if progress else 0,
         replaced=progress.replaced if progress else 0,

@@ -27,57 +27,59 @@ class Quarantined:
     block: int | None
     received_us: int
     gateway: str
+    fault: str
     reason: str
     excerpt: str
 
 
 @dataclass(frozen=True, slots=True)
-class ReasonCount:
-    """How often one reason was given."""
+class FaultCount:
+    """How often one kind of fault was found."""
 
-    reason: str
+    fault: str
     count: int
 
 
-_KEPT = t.quarantine.c.released.is_(False)
-
-
-def quarantined(tx: Connection, *, reason: str | None = None, limit: int = 100, skip: int = 0) -> list[Quarantined]:
-    """What is kept aside and not yet released, newest first."""
+def quarantined(tx: Connection, *, fault: str | None = None, limit: int = 100, skip: int = 0) -> list[Quarantined]:
+    """What is kept aside, newest first."""
     q = t.quarantine.c
     query = (
-        select(q.offset, q.block, q.received_us, q.gateway, q.reason, q.excerpt)
-        .where(_KEPT)
+        select(q.offset, q.block, q.received_us, q.gateway, q.fault, q.reason, q.excerpt)
         .order_by(q.offset.desc(), q.block)
         .limit(limit)
         .offset(skip)
     )
-    if reason is not None:
-        query = query.where(q.reason == reason)
+    if fault is not None:
+        query = query.where(q.fault == fault)
     return [
         Quarantined(
-            row.offset, None if row.block < 0 else row.block, row.received_us, row.gateway, row.reason, row.excerpt
+            row.offset,
+            None if row.block < 0 else row.block,
+            row.received_us,
+            row.gateway,
+            row.fault,
+            row.reason,
+            row.excerpt,
         )
         for row in tx.execute(query)
     ]
 
 
-def quarantined_count(tx: Connection, *, reason: str | None = None) -> int:
+def quarantined_count(tx: Connection, *, fault: str | None = None) -> int:
     """How many are kept aside."""
-    query = select(func.count()).select_from(t.quarantine).where(_KEPT)
-    if reason is not None:
-        query = query.where(t.quarantine.c.reason == reason)
+    query = select(func.count()).select_from(t.quarantine)
+    if fault is not None:
+        query = query.where(t.quarantine.c.fault == fault)
     return tx.execute(query).scalar_one()
 
 
-def reasons(tx: Connection, *, limit: int = 50) -> list[ReasonCount]:
-    """The commonest reasons, most frequent first."""
+def faults(tx: Connection, *, limit: int = 50) -> list[FaultCount]:
+    """The commonest kinds of fault, most frequent first."""
     count = func.count().label("count")
     query = (
-        select(t.quarantine.c.reason, count)
-        .where(_KEPT)
-        .group_by(t.quarantine.c.reason)
-        .order_by(count.desc(), t.quarantine.c.reason)
+        select(t.quarantine.c.fault, count)
+        .group_by(t.quarantine.c.fault)
+        .order_by(count.desc(), t.quarantine.c.fault)
         .limit(limit)
     )
-    return [ReasonCount(row[0], row[1]) for row in tx.execute(query)]
+    return [FaultCount(row[0], row[1]) for row in tx.execute(query)]

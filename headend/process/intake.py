@@ -138,9 +138,9 @@ def _quarantined(rejected: Rejected) -> dict[str, object]:
         "block": rejected.block,
         "received_us": rejected.entry.received_us,
         "gateway": rejected.entry.gateway,
+        "fault": rejected.fault,
         "reason": rejected.reason,
         "excerpt": rejected.excerpt,
-        "released": False,
     }
 
 

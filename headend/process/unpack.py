@@ -30,10 +30,11 @@ Enrolled = Mapping[tuple[str, str], EnrolledChannel]
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message, or one block of it, that cannot be used."""
+    """A message, or one block of it, that cannot be used: the kind of fault, and the whole reason."""
 
     entry: Entry
     block: int
+    fault: str
     reason: str
 
     @property
@@ -96,7 +97,7 @@ def unpack(entries: Sequence[Entry], enrolled: Enrolled, *, max_bytes: int, futu
         try:
             _unpack_entry(entry, enrolled, max_bytes, future_s, result, runs)
         except InvalidMessage as error:
-            result.rejected.append(Rejected(entry, WHOLE_MESSAGE, str(error)))
+            result.rejected.append(Rejected(entry, WHOLE_MESSAGE, error.fault, str(error)))
     for interval_s, loose in runs.items():
         result.stacks += _blocks(interval_s, loose)
     return result
@@ -110,7 +111,7 @@ def _unpack_entry(
     news.last_seen_s = max(news.last_seen_s, entry.received_us // 1_000_000)
     news.messages += 1
     if entry.size > max_bytes:
-        raise InvalidMessage("message", f"{entry.size} bytes", f"at most {max_bytes}")
+        raise InvalidMessage("message", f"{entry.size} bytes", f"at most {max_bytes}", fault="too large")
     if topic.kind == "status":
         news.online = read_status(entry.payload).online
     if topic.kind != "reads":
@@ -123,7 +124,7 @@ def _unpack_entry(
         try:
             channel = _claimed_channel(block, entry.gateway, enrolled, received_s + future_s)
         except InvalidMessage as error:
-            result.rejected.append(Rejected(entry, place, f"blocks.{place}.{error}"))
+            result.rejected.append(Rejected(entry, place, error.fault, f"blocks.{place}.{error}"))
             continue
         loose = runs.setdefault(block.interval_s, _Runs())
         loose.meter.append(channel.meter)
@@ -140,21 +141,49 @@ def _claimed_channel(block: WireBlock, gateway: str, enrolled: Enrolled, latest_
     if channel is None:
         known = sorted(obis for meter, obis in enrolled if meter == block.meter)
         if known:
-            raise InvalidMessage("channel", repr(block.channel), f"one that {block.meter} has: {', '.join(known)}")
-        raise InvalidMessage("meter", f"unknown meter {block.meter!r}", "a meter of the registry")
+            raise InvalidMessage(
+                "channel",
+                repr(block.channel),
+                f"one that {block.meter} has: {', '.join(known)}",
+                fault="unknown channel",
+            )
+        raise InvalidMessage(
+            "meter", f"unknown meter {block.meter!r}", "a meter of the registry", fault="unknown meter"
+        )
     if channel.gateway not in {None, gateway}:
-        raise InvalidMessage("meter", f"{block.meter} from gateway {gateway}", f"it from {channel.gateway}")
+        raise InvalidMessage(
+            "meter",
+            f"{block.meter} from gateway {gateway}",
+            f"it from {channel.gateway}",
+            fault="another gateway's meter",
+        )
     if block.interval_s != channel.interval_s:
-        raise InvalidMessage("interval_s", str(block.interval_s), f"{channel.interval_s} for {block.meter}")
+        raise InvalidMessage(
+            "interval_s",
+            str(block.interval_s),
+            f"{channel.interval_s} for {block.meter}",
+            fault="wrong interval length",
+        )
     start_s = block.start.timestamp()
     if start_s % block.interval_s:
-        raise InvalidMessage("start", block.start.isoformat(), f"a multiple of {block.interval_s} s")
+        raise InvalidMessage(
+            "start", block.start.isoformat(), f"a multiple of {block.interval_s} s", fault="off the interval"
+        )
     if start_s < channel.installed_s:
-        raise InvalidMessage("start", block.start.isoformat(), f"no time before {block.meter} was installed")
+        raise InvalidMessage(
+            "start", block.start.isoformat(), f"no time before {block.meter} was installed", fault="before installation"
+        )
     if start_s + block.interval_s * len(block.values) > latest_s:
-        raise InvalidMessage("start", f"{block.start.isoformat()}, in the future", "intervals that have ended")
+        raise InvalidMessage(
+            "start", f"{block.start.isoformat()}, in the future", "intervals that have ended", fault="in the future"
+        )
     if block.quality is not None and len(block.quality) != len(block.values):
-        raise InvalidMessage("quality", f"{len(block.quality)} flags", f"one for each of {len(block.values)} values")
+        raise InvalidMessage(
+            "quality",
+            f"{len(block.quality)} flags",
+            f"one for each of {len(block.values)} values",
+            fault="flags do not fit",
+        )
     return channel
 
 

@@ -190,9 +190,7 @@ def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
             quality=np.where(taken, incoming.quality, stored.quality),
             flags=np.where(taken, incoming.flags, np.where(redelivered, stored.flags, stored.flags | incoming.flags)),
             version=_next_version(stored.version, taken),
-            register=np.where(
-                (incoming.register != NO_REGISTER) & ~redelivered, incoming.register, stored.register
-            ),
+            register=np.where((incoming.register != NO_REGISTER) & ~redelivered, incoming.register, stored.register),
         ),
         stored=new,
         replaced=replaced,

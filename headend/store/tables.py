@@ -197,9 +197,9 @@ quarantine = Table(
     Column("block", Integer, primary_key=True, autoincrement=False),  # -1: the whole message
     Column("received_us", BigInteger, nullable=False),
     Column("gateway", Text, nullable=False),
+    Column("fault", String(32), nullable=False),
     Column("reason", Text, nullable=False),
     Column("excerpt", Text, nullable=False),
-    Column("released", Boolean, nullable=False),
 )
 
 # One row: how far the journal is processed and what became of it, advanced in the same transaction as the reads.

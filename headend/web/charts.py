@@ -22,11 +22,11 @@ _COLOURS = {
     "Estimated": "#e39a2d",
     "Edited": "#7a5ca8",
     "Questionable": "#b3402f",
-    "Missing": "#f3d3cd",
+    "No read": "#f3d3cd",
 }
-_KIND = {Quality.MISSING: "Missing", Quality.QUESTIONABLE: "Questionable", Quality.EDITED: "Edited"}
+_KIND = {Quality.MISSING: "No read", Quality.QUESTIONABLE: "Questionable", Quality.EDITED: "Edited"}
 #: Always explained beside a chart; the others where they occur.
-_EXPLAINED = frozenset({"Measured", "Estimated", "Missing"})
+_EXPLAINED = frozenset({"Measured", "Estimated", "No read"})
 _LEGEND = {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square"}
 _CONFIG = {
     "background": "transparent",
@@ -71,12 +71,12 @@ def load_chart(reads: Readings, zone: ZoneInfo) -> Spec:
         points,
         [
             {
-                "transform": [{"filter": "datum.kind === 'Missing'"}],
+                "transform": [{"filter": "datum.kind === 'No read'"}],
                 "mark": {"type": "rect"},
                 "encoding": {"x": time, "x2": {"field": "end"}, "color": colour, "tooltip": what},
             },
             {
-                "transform": [{"filter": "datum.kind !== 'Missing'"}],
+                "transform": [{"filter": "datum.kind !== 'No read'"}],
                 "mark": {"type": "rect"},
                 "encoding": {
                     "x": time,
@@ -104,7 +104,7 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
         if estimated:
             values.append({**at, "kind": "Estimated", "use": estimated / 1000, "order": 1})
         if missing:
-            values.append({**at, "kind": "Missing", "missing": missing})
+            values.append({**at, "kind": "No read", "missing": missing})
     colour = _colour(values)
     days = {
         "field": "day",
@@ -124,16 +124,19 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
         values,
         [
             {
-                "transform": [{"filter": "datum.kind === 'Missing'"}],
+                "transform": [{"filter": "datum.kind === 'No read'"}],
                 "mark": {"type": "rect"},
                 "encoding": {
                     "x": days,
                     "color": colour,
-                    "tooltip": [which, {"field": "missing", "type": "quantitative", "title": "Missing intervals"}],
+                    "tooltip": [
+                        which,
+                        {"field": "missing", "type": "quantitative", "title": "Intervals without a read"},
+                    ],
                 },
             },
             {
-                "transform": [{"filter": "datum.kind !== 'Missing'"}],
+                "transform": [{"filter": "datum.kind !== 'No read'"}],
                 "mark": {"type": "bar"},
                 "encoding": {
                     "x": days,
@@ -177,13 +180,13 @@ def _points(reads: Readings, zone: ZoneInfo) -> list[Spec]:
         quality = Quality(code)
         kind = _KIND.get(quality, "Estimated" if quality > Quality.EDITED else "Measured")
         end = start + length
-        if kind == "Missing" and points and points[-1]["kind"] == kind and points[-1]["end"] == start:
+        if kind == "No read" and points and points[-1]["kind"] == kind and points[-1]["end"] == start:
             points[-1]["end"] = end
             continue
         at = moment(start).astimezone(zone)
         point = {"start": start, "end": end, "kind": kind, "quality": quality.label}
         point["at"] = f"{at:%a %-d %b %Y %H:%M %Z}"
-        if kind != "Missing":
+        if kind != "No read":
             point["use"] = value / 1000
         points.append(point)
     return points

@@ -12,7 +12,7 @@ from aiohttp import web
 from sqlalchemy import Connection, select
 from yarl import URL
 
-from headend.billing.cycle import BillCycle, BillException
+from headend.billing.cycle import MONTHLY, BillCycle, BillException
 from headend.billing.ports import Office
 from headend.billing.run import approve, issue, rate_cycle
 from headend.errors import HeadendError, NotFound
@@ -29,7 +29,6 @@ _log = structlog.get_logger(__name__)
 
 _STATEMENT_ROWS = 50
 #: The one cycle of a utility that bills all accounts in the same month.
-_CYCLE: Final = "monthly"
 
 Step = Callable[[Office, str, str, str], BillCycle]
 _STEPS: dict[str, tuple[Step, str]] = {
@@ -75,8 +74,8 @@ async def cycles(request: web.Request) -> web.Response:
         "clerk/cycles.html",
         cycles=found,
         due=due,
-        due_cycle=next((cycle for cycle in found if cycle.id == f"{due}/{_CYCLE}"), None),
-        name=_CYCLE,
+        due_cycle=next((cycle for cycle in found if cycle.id == f"{due}/{MONTHLY}"), None),
+        name=MONTHLY,
         running=set(runs.running),
         failed=dict(runs.failed),
     )

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from yarl import URL
 
 from headend.errors import InvalidInput
-from headend.monitor.quarantine import Quarantined, ReasonCount, quarantined, quarantined_count, reasons
+from headend.monitor.quarantine import FaultCount, Quarantined, faults, quarantined, quarantined_count
 from headend.reads.channels import Channel
 from headend.reads.days import midnight, moment, seconds
 from headend.reads.quality import Quality
@@ -51,29 +51,29 @@ async def gateways(request: web.Request) -> web.Response:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinePage:
-    """One page of what is kept aside, with all reasons to choose from."""
+    """One page of what is kept aside, with all kinds of fault to choose from."""
 
     kept: list[Quarantined]
-    reasons: list[ReasonCount]
+    faults: list[FaultCount]
     found: int
     page: int
     pages: int
 
 
 async def quarantine(request: web.Request) -> web.Response:
-    """What could not be used, by reason."""
-    reason = request.query.get("reason") or None
+    """What could not be used, by kind of fault."""
+    fault = request.query.get("fault") or None
     wanted = page_number(request)
 
     def look() -> QuarantinePage:
         with request.app[SITE].database.read() as tx:
-            found = quarantined_count(tx, reason=reason)
+            found = quarantined_count(tx, fault=fault)
             pages = max(1, -(-found // _QUARANTINE_ROWS))
             page = min(wanted, pages)
-            kept = quarantined(tx, reason=reason, limit=_QUARANTINE_ROWS, skip=(page - 1) * _QUARANTINE_ROWS)
-            return QuarantinePage(kept, reasons(tx), found, page, pages)
+            kept = quarantined(tx, fault=fault, limit=_QUARANTINE_ROWS, skip=(page - 1) * _QUARANTINE_ROWS)
+            return QuarantinePage(kept, faults(tx), found, page, pages)
 
-    return await render(request, "operator/quarantine.html", reason=reason, view=await asyncio.to_thread(look))
+    return await render(request, "operator/quarantine.html", fault=fault, view=await asyncio.to_thread(look))
 
 
 @dataclass(frozen=True, slots=True)

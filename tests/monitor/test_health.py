@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from headend.monitor.health import Completeness, Fleet, fleet, journal_lag
-from headend.monitor.quarantine import ReasonCount, quarantined, quarantined_count, reasons
+from headend.monitor.quarantine import FaultCount, faults, quarantined, quarantined_count
 from headend.reads.channels import IMPORT
 from headend.reads.days import DAY_S, seconds
 from headend.reads.quality import Quality
@@ -193,7 +193,7 @@ def test_empty_fleet(bench):
     assert seen.totals.completeness.share is None
 
 
-def test_quarantine_newest_first_by_reason_without_what_is_released(bench):
+def test_quarantine_newest_first_by_fault(bench):
     with bench.database.write() as tx:
         tx.execute(
             t.quarantine.insert(),
@@ -203,20 +203,19 @@ def test_quarantine_newest_first_by_reason_without_what_is_released(bench):
                     "block": block,
                     "received_us": 0,
                     "gateway": "GW-1",
-                    "reason": reason,
+                    "fault": fault,
+                    "reason": f"{fault}, and where",
                     "excerpt": "",
-                    "released": released,
                 }
-                for offset, block, reason, released in (
-                    (1, -1, "a", False),
-                    (2, 0, "b", False),
-                    (2, 1, "b", False),
-                    (3, -1, "b", True),
+                for offset, block, fault in (
+                    (1, -1, "a"),
+                    (2, 0, "b"),
+                    (2, 1, "b"),
                 )
             ],
         )
     with bench.database.read() as tx:
         assert [(one.offset, one.block) for one in quarantined(tx)] == [(2, 0), (2, 1), (1, None)]
         assert [(one.offset, one.block) for one in quarantined(tx, limit=1, skip=1)] == [(2, 1)]
-        assert reasons(tx) == [ReasonCount("b", 2), ReasonCount("a", 1)]
-        assert (quarantined_count(tx), quarantined_count(tx, reason="a")) == (3, 1)
+        assert faults(tx) == [FaultCount("b", 2), FaultCount("a", 1)]
+        assert (quarantined_count(tx), quarantined_count(tx, fault="a")) == (3, 1)

@@ -201,21 +201,20 @@ def tell(tx, meter: int) -> None:
                 "block": block,
                 "received_us": (seconds(NOW) - offset) * 1_000_000,
                 "gateway": "GW-9",
+                "fault": fault,
                 "reason": reason,
                 "excerpt": excerpt,
-                "released": released,
             }
-            for offset, block, reason, excerpt, released in (
-                (1, -1, "payload: found text, expected JSON", "<script>alert(1)</script>", False),
+            for offset, block, fault, reason, excerpt in (
+                (1, -1, "not JSON", "payload: found text, expected JSON", "<script>alert(1)</script>"),
                 (
                     2,
                     0,
+                    "unknown meter",
                     "meter: found 'X-9', expected an enrolled meter",
                     '{"meter": "X-9", "values": [1, 2, 3]}',
-                    False,
                 ),
-                (3, 1, "meter: found 'X-9', expected an enrolled meter", '{"meter": "X-9"}', False),
-                (4, -1, "released before", "{}", True),
+                (3, 1, "unknown meter", "meter: found 'X-9', expected an enrolled meter", '{"meter": "X-9"}'),
             )
         ],
     )

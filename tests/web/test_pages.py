@@ -54,8 +54,8 @@ async def test_load_chart_has_a_bar_an_interval_and_one_band_a_gap(visit):
     answer = await client.get("/operator/meters/E-1/chart?channel=1-0:1.8.0&from=2025-11-03&to=2025-11-03")
     rows = (await answer.json())["data"]["values"]
     kinds = [row["kind"] for row in rows]
-    assert (kinds.count("Measured"), kinds.count("Estimated"), kinds.count("Missing")) == (18, 4, 1)
-    (gap,) = (row for row in rows if row["kind"] == "Missing")
+    assert (kinds.count("Measured"), kinds.count("Estimated"), kinds.count("No read")) == (18, 4, 1)
+    (gap,) = (row for row in rows if row["kind"] == "No read")
     assert gap["end"] - gap["start"] == 2 * 3600
     assert gap["at"] == "Mon 3 Nov 2025 11:00 CET"
 
@@ -76,7 +76,7 @@ async def test_water_is_summed_to_hours(visit):
     client = await visit("ben")
     rows = (await (await client.get("/customer/chart?meter=W-2&channel=8-0:1.0.0&by=hour")).json())["data"]["values"]
     assert rows[0]["end"] - rows[0]["start"] == 3600
-    assert {row["kind"] for row in rows} == {"Measured", "Estimated", "Missing"}
+    assert {row["kind"] for row in rows} == {"Measured", "Estimated", "No read"}
 
 
 async def test_quarantine_shows_reason_and_excerpt_without_running_it(visit):
@@ -84,8 +84,7 @@ async def test_quarantine_shows_reason_and_excerpt_without_running_it(visit):
     page = await text(client, "/operator/quarantine")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>alert" not in page
-    assert "released before" not in page
-    page = await text(client, "/operator/quarantine?reason=payload%3A+found+text%2C+expected+JSON")
+    page = await text(client, "/operator/quarantine?fault=not+JSON")
     assert "X-9&#34;" not in page
 
 

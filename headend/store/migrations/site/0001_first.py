@@ -119,9 +119,9 @@ def upgrade() -> None:
         sa.Column("block", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("received_us", sa.BigInteger(), nullable=False),
         sa.Column("gateway", sa.Text(), nullable=False),
+        sa.Column("fault", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("excerpt", sa.Text(), nullable=False),
-        sa.Column("released", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("offset", "block", name=op.f("pk_quarantine")),
     )
     op.create_table(
