@@ -118,10 +118,11 @@ class Field:
             pass
 
     def settle(self, now: datetime | None = None) -> SettlementCounts:
-        """Settle what is due at a moment; by default all that was ever sent."""
-        if now is not None:
-            self.clock.now = now
-        return settle_due_days(self.site)
+        """Settle what is due at a moment, by default long after everything; the clock then stands where it stood."""
+        before, self.clock.now = self.clock.now, now or self.clock.now
+        counts = settle_due_days(self.site)
+        self.clock.now = before
+        return counts
 
     def channel(self, meter: str = "E-1") -> EnrolledChannel:
         with self.site.database.read() as tx:
