@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, delete, select
 
 from headend.billing.agreements import Account, Agreement
 from headend.errors import NotFound
@@ -63,6 +63,11 @@ def enrol(tx: Connection, site: SiteFile) -> None:
         t.meter,
         [{"id": known[m.meter], "name": m.meter, "commodity": m.commodity, "gateway": m.gateway} for m in site.meters],
     )
+    # The file names one installation of a meter: another begin at the same place corrects the earlier one.
+    for m in site.meters:
+        i = t.installation.c
+        same_place = (i.meter_id == known[m.meter]) & (i.usage_point_id == m.usage_point) & i.removed_s.is_(None)
+        tx.execute(delete(t.installation).where(same_place, i.installed_s != seconds(m.installed)))
     upsert(
         tx,
         t.installation,

@@ -6,6 +6,8 @@ other tool to enrol a meter, and a large one leaves the file empty.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -89,6 +91,12 @@ class AccountRow(_Row):
     agreements: tuple[AgreementRow, ...] = ()
 
 
+def _no_name_twice(what: str, names: Iterable[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"each {what} once: {name!r} stands twice")
+
+
 class SiteFile(_Row):
     """The whole file."""
 
@@ -99,6 +107,9 @@ class SiteFile(_Row):
 
     @model_validator(mode="after")
     def _refers_to_what_it_names(self) -> SiteFile:
+        _no_name_twice("usage point", (point.id for point in self.usage_points))
+        _no_name_twice("meter", (meter.meter for meter in self.meters))
+        _no_name_twice("account", (account.id for account in self.accounts))
         points = {point.id for point in self.usage_points}
         for meter in self.meters:
             if meter.usage_point not in points:
