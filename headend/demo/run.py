@@ -165,9 +165,10 @@ class Demo:
         )
         if not self.live:
             return await asyncio.to_thread(self._sum_up, site, told, played, cycle)
+        stopping = _asked_to_stop()
         self._welcome(site, cycle, logins)
         async with HeadEnd(site, _JOBS):
-            await _until_stopped(process)
+            await _until(stopping, process)
         self.console.print("Stopped.")
         return True
 
@@ -343,12 +344,17 @@ def _step(progress: Progress, what: str) -> Iterator[None]:
     progress.update(task, total=1, completed=1)
 
 
-async def _until_stopped(process: FieldProcess) -> None:
-    """Until SIGINT or SIGTERM, or until the field gives up."""
+def _asked_to_stop() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM from now on."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stopping.set)
+    return stopping
+
+
+async def _until(stopping: asyncio.Event, process: FieldProcess) -> None:
+    """Until somebody asks to stop, or the field gives up."""
     listening = asyncio.create_task(asyncio.to_thread(lambda: list(process.events())))
     waiting = asyncio.create_task(stopping.wait())
     done, _ = await asyncio.wait({listening, waiting}, return_when=asyncio.FIRST_COMPLETED)
