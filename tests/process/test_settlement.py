@@ -272,7 +272,7 @@ def test_a_late_read_re_spreads_a_window_that_ends_on_a_later_day(
     assert field.values(MONDAY + 3 * DAY + 8 * HOUR, 1) == [300]
     # Tuesday, eight o'clock: it was 400, so the others share what is left.
     field.send(MONDAY + DAY + 8 * HOUR, [400])
-    field.settle(after(7))
+    field.settle(after(5))
     assert field.values(MONDAY + 3 * DAY + 8 * HOUR, 1) == [thursday]
     assert sum(field.values(MONDAY + DAY, 96)) == true_meter.register - BEGIN - 2_400
 
