@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -63,11 +64,7 @@ def enrol(tx: Connection, site: SiteFile) -> None:
         t.meter,
         [{"id": known[m.meter], "name": m.meter, "commodity": m.commodity, "gateway": m.gateway} for m in site.meters],
     )
-    # The file names one installation of a meter: another begin at the same place corrects the earlier one.
-    for m in site.meters:
-        i = t.installation.c
-        same_place = (i.meter_id == known[m.meter]) & (i.usage_point_id == m.usage_point) & i.removed_s.is_(None)
-        tx.execute(delete(t.installation).where(same_place, i.installed_s != seconds(m.installed)))
+    _correct_installations(tx, {(known[m.meter], m.usage_point): seconds(m.installed) for m in site.meters})
     upsert(
         tx,
         t.installation,
@@ -118,6 +115,14 @@ def enrol(tx: Connection, site: SiteFile) -> None:
             for g in a.agreements
         ],
     )
+
+
+def _correct_installations(tx: Connection, begins: Mapping[tuple[int, str], int]) -> None:
+    """The file names one installation of a meter: another begin at the same place corrects the earlier one."""
+    i = t.installation.c
+    for row in tx.execute(select(t.installation).where(i.removed_s.is_(None))).all():
+        if begins.get((row.meter_id, row.usage_point_id), row.installed_s) != row.installed_s:
+            tx.execute(delete(t.installation).where(i.meter_id == row.meter_id, i.installed_s == row.installed_s))
 
 
 def _unseen(tx: Connection, gateways: tuple[str, ...]) -> list[str]:

@@ -88,7 +88,7 @@ def test_a_correction_is_a_version_and_the_first_value_again_is_a_redelivery(fie
     assert (int(block.register[0, 0]), int(block.flags[0, 0])) == (102, 0)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.data())
 def test_redelivery_of_anything_changes_nothing(field: Field, values: list[int], data: st.DataObject) -> None:
     hour = MONDAY + seconds(MONDAY) % 7 * HOUR + field.sent * HOUR  # an hour of its own for each example

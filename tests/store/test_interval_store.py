@@ -62,7 +62,7 @@ def test_what_nobody_saved_is_missing(opened: Opened) -> None:
     assert len(nothing) == 0
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some_blocks())
 def test_what_is_saved_is_loaded_in_the_order_asked_for(opened: Opened, blocks: Blocks) -> None:
     save(opened, blocks)

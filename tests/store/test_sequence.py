@@ -149,7 +149,7 @@ class Windows(RuleBasedStateMachine):
 
 
 TestWindows = Windows.TestCase
-TestWindows.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestWindows.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
 @given(st.lists(SEQ, max_size=20), st.none() | st.text(max_size=32))

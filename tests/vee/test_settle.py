@@ -67,7 +67,7 @@ def test_an_honest_meter_keeps_its_reads_and_its_registers(field: tuple[LoadProf
     assert np.array_equal(result.clean & came.all(axis=1), result.clean)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(fields())
 def test_what_is_settled_stays_as_it_is(field: tuple[LoadProfiles, np.ndarray]) -> None:
     profiles, _ = field
@@ -78,7 +78,7 @@ def test_what_is_settled_stays_as_it_is(field: tuple[LoadProfiles, np.ndarray]) 
     assert not {f.rule for f in again.findings} & {"V8", "E1", "E2", "E3"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(fields(), st.integers(0, 3))
 def test_days_that_are_not_open_keep_their_reads(field: tuple[LoadProfiles, np.ndarray], first: int) -> None:
     profiles, _ = field
