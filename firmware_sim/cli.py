@@ -21,9 +21,6 @@ from firmware_sim.inventory import make_shipment
 from firmware_sim.link import parse_broker
 from firmware_sim.truth import TruthFile
 
-# typer brings its own click or uses the installed one; in both, this is the base of every usage error
-UsageError: Any = typer.BadParameter.__mro__[1]
-
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, help="A field of simulated meters and gateways."
 )
@@ -148,7 +145,7 @@ def main() -> None:
     """Entry point. Exit codes: 0 done, 1 nobody acknowledged, 2 wrong input."""
     try:
         sys.exit(app(standalone_mode=False))
-    except UsageError as error:
+    except typer.TyperException as error:
         _fail(2, error.format_message())
     except InvalidInput as error:
         _fail(2, str(error))

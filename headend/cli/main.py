@@ -6,7 +6,6 @@ import sys
 from typing import NoReturn
 
 import typer
-from click.exceptions import ClickException, Exit
 
 from headend.cli import bill, demo, journal, quarantine, serve, statement, tariff, user
 from headend.errors import HeadendError, InvalidInput, NotFound
@@ -31,9 +30,9 @@ def main() -> None:
     """Entry point of `headend` and `python -m headend`."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except Exit as ended:
+    except typer.Exit as ended:
         sys.exit(ended.exit_code)
-    except ClickException as error:
+    except typer.TyperException as error:
         _fail(2, error.format_message())
     except (InvalidInput, NotFound) as error:
         _fail(2, str(error))
@@ -44,5 +43,6 @@ def main() -> None:
 
 
 def _fail(code: int, line: str) -> NoReturn:
-    print(f"headend: {' '.join(line.split())}", file=sys.stderr)
+    if line:  # a command without arguments has shown its help instead
+        print(f"headend: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(code)
