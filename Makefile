@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench lock schema clean servers
+.PHONY: help demo test test-slow check format bench lock schema pictures clean servers
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -38,7 +38,11 @@ lock:  ## pin the newest versions the bounds allow (needs uv)
 	    --group dev pyproject.toml -o requirements.lock
 
 schema: $(READY)  ## write docs/wire.schema.json anew from the models
-	$(BIN)/python -m headend.collect.wire > docs/wire.schema.json
+	$(BIN)/python -c 'import json; from headend.collect.wire import json_schema; \
+	    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))' > docs/wire.schema.json
+
+pictures: $(READY) servers  ## take the README's pictures anew
+	$(BIN)/python -m tests.take_pictures
 
 clean:  ## remove what was made
 	rm -rf $(VENV) demo-data build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

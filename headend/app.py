@@ -16,9 +16,10 @@ from sqlalchemy import select
 from headend.collect.broker import EmbeddedBroker
 from headend.collect.mqtt import MqttCollector
 from headend.config import beside, load_settings
-from headend.errors import InvalidConfig
+from headend.errors import InvalidConfig, StoreBroken
 from headend.jobs import Jobs
 from headend.logs import configure_logs
+from headend.process.intake import checkpoint
 from headend.process.processor import Processor
 from headend.registry.registry import enrol
 from headend.registry.site_file import read_site_file
@@ -68,6 +69,8 @@ def open_site(
     ------
     InvalidConfig, InvalidTariff
         with file and key of the first thing that is wrong.
+    StoreBroken
+        journal and site database do not belong together.
     """
     settings = load_settings(config, dict(overrides or {}))
     configure_logs(settings.log)
@@ -79,6 +82,13 @@ def open_site(
         with database.write() as tx:
             enrol(tx, enrolled)
     journal = Journal(Database(settings.journal_url, "journal"))
+    with database.read() as tx:
+        processed, newest = checkpoint(tx), journal.newest_offset()
+    if processed > newest:
+        raise StoreBroken(
+            f"the store has processed {processed} journal entries, the journal has {newest}:"
+            " it is another one, or an older copy"
+        )
     return Site(settings, clock, database, journal, SqlIntervalStore(), tariffs, rules)
 
 

@@ -1,7 +1,7 @@
 """The embedded broker: amqtt in a thread of its own, for a site that has no other. MQTT 3.1.1 only.
 
-It keeps queues in memory, so what it took and had not delivered is gone when the process ends. That costs nothing but
-time: gateways keep what the head-end has not acknowledged, and send it again.
+It keeps nothing for a subscriber that is away, and what it has not delivered is gone when the process ends. That costs
+nothing but time: gateways keep what the head-end has not acknowledged, and send it again.
 """
 
 from __future__ import annotations

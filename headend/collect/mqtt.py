@@ -184,11 +184,14 @@ class MqttCollector:
         return batch, False
 
     def _commit(self, batch: list[_Waiting]) -> None:
+        # Windows are noted on copies: what the journal has not taken must never be acknowledged.
         changed: dict[str, SequenceWindow] = {}
         for item in batch:
             if item.envelope is not None and item.arrival.gateway:
                 gateway = item.arrival.gateway
-                window = changed[gateway] = self._windows.setdefault(gateway, SequenceWindow())
+                window = changed.get(gateway)
+                if window is None:
+                    window = changed[gateway] = self._windows.get(gateway, SequenceWindow()).copy()
                 window.note(item.envelope.seq, item.envelope.epoch, item.envelope.oldest)
         while True:
             try:
@@ -199,6 +202,7 @@ class MqttCollector:
                 log.warning("journal refused a commit, trying again", messages=len(batch), error=str(error))
                 if self._stopping.wait(_JOURNAL_RETRY_S):
                     return
+        self._windows.update(changed)
         for item in batch:
             if item.qos and item.connection == self._connection:
                 self._client.ack(item.mid, item.qos)

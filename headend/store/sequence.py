@@ -70,6 +70,10 @@ class SequenceWindow:
                 ]
                 return
 
+    def copy(self) -> SequenceWindow:
+        """The same window, to be noted on without touching this one."""
+        return SequenceWindow(self.epoch, self.first, self.through, self.missing.copy())
+
     def acknowledgement(self) -> dict[str, object]:
         """The wire's `ack`: everything up to `through` is durable but `missing`.
 
