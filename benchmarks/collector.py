@@ -28,6 +28,7 @@ from benchmarks.table import show
 from headend.app import utc_now
 from headend.collect.mqtt import MqttCollector
 from headend.config import load_settings
+from headend.logs import configure_logs
 from headend.store.database import Database
 from headend.store.journal import Journal
 from tests.servers import Mosquitto
@@ -139,7 +140,9 @@ class Ours:
     """The head-end's collector."""
 
     def __init__(self, folder: Path, port: int, protocol: str) -> None:
-        settings = load_settings(None, {"mqtt": {"host": "127.0.0.1", "port": port, "protocol": protocol}})
+        overrides = {"mqtt": {"host": "127.0.0.1", "port": port, "protocol": protocol}, "log": {"level": "warning"}}
+        settings = load_settings(None, overrides)
+        configure_logs(settings.log)
         self._database = Database(f"sqlite:///{folder / 'journal.db'}", "journal")
         self._journal = Journal(self._database)
         self._collector = MqttCollector(settings.mqtt, settings.collect, self._journal, utc_now)
