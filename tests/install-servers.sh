@@ -1,10 +1,11 @@
 #!/bin/sh
-# The real servers and tools that the tests use: Mosquitto, Chromium, poppler's pdftotext and pdftoppm. As root on a
+# The real servers and tools that the tests use: Mosquitto, Chromium, poppler's pdftotext, docker-compose. As root on a
 # machine with apt they are installed; elsewhere the tests that want one skip and name it.
 set -eu
 
 missing=""
-for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients chromium:chromium pdftotext:poppler-utils; do
+for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients chromium:chromium pdftotext:poppler-utils \
+    docker-compose:docker-compose; do
     PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 [ -n "$missing" ] || exit 0
