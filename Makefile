@@ -54,7 +54,7 @@ servers:
 # A virtual environment with uv where it is there, else with venv and pip. Everything is pinned, with hashes.
 $(READY): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
-	    uv venv --quiet --clear --seed --python $(PYTHON) $(VENV) && \
+	    uv venv --quiet --clear --python $(PYTHON) $(VENV) && \
 	    uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
 	    uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
