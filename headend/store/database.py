@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ class Database:
     def __init__(self, url: str, schema: Schema) -> None:
         self.url, self.schema = url, schema
         self.engine = _open(url)
+        # Who lets go of a database need not remember to close it.
+        weakref.finalize(self, self.engine.dispose)
         self.upgrade()
 
     def upgrade(self) -> None:
