@@ -182,9 +182,12 @@ def _hangs_in(meter: MeterChannel, days: Period) -> bool:
 
 
 def _mismatch(agreement: Agreement, tariff: Tariff) -> str | None:
-    if tariff.commodity == agreement.commodity:
-        return None
-    return f"tariff {tariff.id} is for {tariff.commodity}, the agreement for {agreement.commodity}"
+    if tariff.commodity != agreement.commodity:
+        return f"tariff {tariff.id} is for {tariff.commodity}, the agreement for {agreement.commodity}"
+    if agreement.account.customer_class not in tariff.customer_classes:
+        classes = ", ".join(tariff.customer_classes)
+        return f"tariff {tariff.id} is for {classes}, the account is {agreement.account.customer_class}"
+    return None
 
 
 def _credits_export(tariff: Tariff) -> bool:

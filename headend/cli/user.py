@@ -39,6 +39,25 @@ def add(
     typer.echo(f"{user.login} may log in as {user.role}" + (f" of account {user.account}" if user.account else ""))
 
 
+@app.command("password")
+def change(
+    login: Annotated[str, typer.Argument(help="Whose password.")],
+    password_file: Annotated[
+        Path | None, typer.Option(help="File whose first line is the password; without it, you are asked.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings that differ from the shipped ones.")] = None,
+) -> None:
+    """Give a login another password; its sessions end."""
+    from headend.app import open_site
+    from headend.registry.users import change_password
+
+    password = _first_line(password_file) if password_file else _asked()
+    site = open_site(config)
+    with site.database.write() as tx:
+        change_password(tx, login, password)
+    typer.echo(f"{login} has another password")
+
+
 def _first_line(path: Path) -> str:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -57,11 +57,6 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
-def hours_in_day(day: date, zone: ZoneInfo) -> float:
-    """Length of the local day: 23, 24 or 25 hours (23.5 and 24.5 where the zone shifts by half an hour)."""
-    return (midnight(day + timedelta(days=1), zone) - midnight(day, zone)).total_seconds() / 3600
-
-
 @dataclass(frozen=True, slots=True)
 class Period:
     """Local days `first` up to and without `end`, in one zone: what a bill covers."""

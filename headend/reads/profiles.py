@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from headend.reads.blocks import NO_REGISTER, Blocks
 from headend.reads.days import DAY_S
-from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED, Quality
 
 Int64s = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -48,31 +47,6 @@ class LoadProfiles:
     quality: Bytes
     flags: Bytes
     register: Int64s
-
-    def __len__(self) -> int:
-        return len(self.meter)
-
-    @property
-    def billable(self) -> NDArray[np.bool_]:
-        """Rows of which every interval may stand on a bill (k,)."""
-        return np.asarray(IS_BILLABLE[self.quality].all(axis=1))
-
-    @property
-    def estimated(self) -> Int64s:
-        """Estimated intervals per row (k,)."""
-        return IS_ESTIMATED[self.quality].sum(axis=1, dtype=np.int64)
-
-    @property
-    def missing(self) -> Int64s:
-        """Missing intervals per row (k,)."""
-        return (self.quality == Quality.MISSING).sum(axis=1, dtype=np.int64)
-
-    def row(self, meter: int, channel: int) -> int:
-        """Index of one channel's row; raises `KeyError`."""
-        found = np.flatnonzero((self.meter == meter) & (self.channel == channel))
-        if not len(found):
-            raise KeyError((meter, channel))
-        return int(found[0])
 
 
 def lay_out(

@@ -56,9 +56,6 @@ _LABELS = {
     Quality.ESTIMATED_AVERAGE: "estimated: average use",
 }
 
-#: All device flags together; a wire quality above it is refused.
-ALL_FLAGS = 31
-
 
 def _table(*members: Quality) -> NDArray[np.bool_]:
     table = np.zeros(256, dtype=np.bool_)

@@ -105,16 +105,18 @@ def test_nobody_is_silently_unbilled(flat: Town) -> None:
         "no_meter": {"tariff": "flat"},
         "cannot_rate": {"tariff": "gas"},
         "cannot_rate2": {"tariff": "solar"},
+        "cannot_rate3": {"tariff": "flat"},
     }.items():
-        flat.account(name, agreement)
+        flat.account(name, agreement, customer_class="commercial" if name == "cannot_rate3" else "residential")
         if name != "no_meter":
             flat.meter(f"M-{name}", name, IMPORT)
             flat.reads(f"M-{name}")
     cycle = rate_cycle(flat.office, OCTOBER, "monthly", "ann")
     assert {account: each.code.rstrip() for account, each in flat.exceptions().items()} == {
-        name: name.rstrip("2") for name in ("no_tariff", "no_tariff2", "no_meter", "cannot_rate", "cannot_rate2")
+        name: name.rstrip("23")
+        for name in ("no_tariff", "no_tariff2", "no_meter", "cannot_rate", "cannot_rate2", "cannot_rate3")
     }
-    assert (cycle.totals.accounts, cycle.totals.billed, cycle.totals.excepted) == (6, 1, 5)
+    assert (cycle.totals.accounts, cycle.totals.billed, cycle.totals.excepted) == (7, 1, 6)
     assert cycle.totals.energy == {"electricity": 372_500}
     assert cycle.totals.money == {"EUR": Decimal("154.85")}
 

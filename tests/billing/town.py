@@ -109,7 +109,7 @@ class Town:
             ledger=SqlLedger,
         )
 
-    def account(self, name: str, *agreements: dict[str, Any], at: str = "", locale: str = "en_GB") -> None:
+    def account(self, name: str, *agreements: dict[str, Any], at: str = "", **other: str) -> None:
         """An account at its own usage point `UP-name`, or at that of another account."""
         point = _point(at or name)
         given = {"usage_point": point["id"], "commodity": "electricity", "valid_from": "2025-01-01"}
@@ -117,9 +117,10 @@ class Town:
             {
                 "id": name,
                 "name": f"{name} & Sons",
-                "locale": locale,
+                "locale": "en_GB",
                 "agreements": [given | each for each in agreements],
             }
+            | other
         ]
         self.enrol(usage_points=[point], accounts=accounts)
 

@@ -288,17 +288,12 @@ def test_blocks_side_by_side_are_cut_to_the_interval() -> None:
     start_s = day * DAY + 22 * 3600
     profiles = lay_out([two_days], [(2, 5), (1, 5)], start_s, start_s + 4 * 3600, 3600)
     assert profiles.values.tolist() == [[0, 0, 0, 0], [22, 23, 24, 25]]
-    assert profiles.missing.tolist() == [4, 0]
-    assert profiles.billable.tolist() == [False, True]
+    assert profiles.quality.tolist() == [[Quality.MISSING] * 4, [Quality.VALIDATED] * 4]
     assert profiles.register.tolist() == [[-1] * 4, [-1, 1000, -1, -1]]
-    assert profiles.row(1, 5) == 1
-    with pytest.raises(KeyError):
-        profiles.row(9, 5)
 
 
 def test_days_outside_the_stretch_are_passed_over() -> None:
     far = empty_blocks(3600, np.array([1, 1]), np.array([5, 5]), np.array([19_999, 20_001]))
     far.quality[:] = Quality.RAW
     profiles = lay_out([far], [(1, 5)], 20_000 * DAY, 20_001 * DAY, 3600)
-    assert profiles.missing.tolist() == [24]
-    assert profiles.estimated.tolist() == [0]
+    assert (profiles.quality == Quality.MISSING).all()

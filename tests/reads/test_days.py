@@ -14,7 +14,6 @@ from headend.reads.days import (
     Period,
     day_number,
     day_of,
-    hours_in_day,
     local_seconds,
     midnight,
     moment,
@@ -42,7 +41,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_hours_in_a_day(zone: str, day: date, hours: float) -> None:
-    assert hours_in_day(day, ZoneInfo(zone)) == hours
+    assert Period(day, day + timedelta(days=1), ZoneInfo(zone)).intervals(1800) == hours * 2
 
 
 def test_midnight_in_berlin_is_22_or_23_utc() -> None:

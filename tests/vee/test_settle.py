@@ -21,7 +21,7 @@ MAXIMUM = 24_000
 
 
 def settled(profiles: LoadProfiles, first_day: int = 0, end_day: int = 4) -> Settled:
-    k = len(profiles)
+    k = len(profiles.meter)
     calendar = day_types(START_S, N, 3600, ZoneInfo("Europe/Berlin"), "DE")
     open_from, open_to = np.full(k, first_day * 24), np.full(k, end_day * 24)
     return settle(profiles, open_from, open_to, np.full(k, 9), np.full(k, MAXIMUM), LIMITS, calendar)
@@ -56,7 +56,7 @@ def test_an_honest_meter_keeps_its_reads_and_its_registers(field: tuple[LoadProf
     assert np.array_equal(result.values[came], truth[came])
     assert set(np.unique(result.quality[came])) <= {Quality.VALIDATED, Quality.VERIFIED}
     # Whatever lies between two registers adds up to their difference.
-    for row in range(len(profiles)):
+    for row in range(len(profiles.meter)):
         reads = np.flatnonzero(profiles.register[row] != NO_REGISTER)
         for a, b in zip(reads[:-1].tolist(), reads[1:].tolist(), strict=True):
             assert result.values[row, a + 1 : b + 1].sum() == truth[row, a + 1 : b + 1].sum()

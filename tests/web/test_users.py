@@ -81,6 +81,9 @@ def test_command_adds_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = CliRunner().invoke(app, ["add", "olga", "--role", "operator", "--password-file", str(secret)])
     assert run.exit_code == 0, run.exception
     assert run.output == "olga may log in as operator\n"
+    secret.write_text("another password\n")
+    run = CliRunner().invoke(app, ["password", "olga", "--password-file", str(secret)])
+    assert run.output == "olga has another password\n"
     run = CliRunner().invoke(app, ["add", "olga", "--role", "operator"], input=f"{PASSWORD}\n{PASSWORD}\n")
     assert isinstance(run.exception, InvalidInput)
     run = CliRunner().invoke(app, ["add", "otto", "--role", "operator", "--password-file", str(tmp_path / "none")])
