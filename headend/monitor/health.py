@@ -135,9 +135,8 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Everything as of one moment; meters and gateways by name."""
+    """Everything at one moment; meters and gateways by name."""
 
-    as_of: datetime
     totals: Totals
     meters: tuple[MeterHealth, ...]
     gateways: tuple[GatewayHealth, ...]
@@ -171,7 +170,7 @@ def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime,
         duplicates=progress.duplicates if progress else 0,
         replaced=progress.replaced if progress else 0,
     )
-    return Fleet(now, totals, meters, gateways)
+    return Fleet(totals, meters, gateways)
 
 
 def journal_lag(tx: Connection, journal: Journal) -> int:
