@@ -6,13 +6,14 @@ not. So what the journal holds is in the store exactly once, whoever sent it how
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import Connection, delete, func, select
 
-from headend.process.unpack import Enrolled, GatewayNews, Rejected, Unpacked, unpack
+from headend.process.unpack import WHOLE_MESSAGE, Enrolled, GatewayNews, Rejected, Unpacked, unpack
 from headend.reads.blocks import Blocks, contested, merge
 from headend.registry.registry import enrolled_channels
 from headend.site import Site
@@ -23,6 +24,7 @@ from headend.store.journal import Entry
 from headend.vee import check_arrival
 
 _CHECKPOINT = "store"
+_REREAD_REGISTRY_S = 10.0
 
 
 @dataclass(slots=True)
@@ -34,11 +36,31 @@ class IntakeCounts:
     replaced: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Enrolled:
+    """The registry as intake needs it, kept for a moment: a large one is not read anew for every batch.
+
+    Parameters
+    ----------
+    channels
+        by (meter name, OBIS code).
+    maximum
+        highest possible value of an interval, by (meter, channel).
+    read_at
+        steady time [s].
+    """
+
+    channels: Enrolled
+    maximum: dict[tuple[int, int], int]
+    read_at: float
+
+
 class Intake:
     """Reads the journal from where it stopped; one process does this at a time."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._enrolled = _Enrolled({}, {}, -_REREAD_REGISTRY_S)
 
     def step(self) -> int:
         """Process the next batch; number of messages, 0 when there are none."""
@@ -48,9 +70,10 @@ class Intake:
         entries = site.journal.after(offset, site.settings.process.batch_messages)
         if entries:
             with site.database.write() as tx:
-                unpacked, counts = self._take_in(tx, entries)
-                _note_gateways(tx, unpacked)
-                _advance(tx, entries[-1].offset, counts)
+                if checkpoint(tx) == offset:  # else another process was faster
+                    unpacked, counts = self._take_in(tx, entries)
+                    _note_gateways(tx, unpacked)
+                    _advance(tx, entries[-1].offset, counts)
         return len(entries)
 
     def retry(self, offsets: Sequence[int]) -> int:
@@ -65,27 +88,45 @@ class Intake:
         return left
 
     def _take_in(self, tx: Connection, entries: Sequence[Entry]) -> tuple[Unpacked, IntakeCounts]:
-        settings = self._site.settings
-        enrolled = {(c.meter_name, c.channel.obis): c for c in enrolled_channels(tx)}
-        unpacked = unpack(
-            entries,
-            enrolled,
-            max_bytes=settings.collect.max_message_bytes,
-            future_s=settings.process.future_s,
-        )
+        if time.monotonic() - self._enrolled.read_at > _REREAD_REGISTRY_S:
+            self._read_registry(tx)
+            unpacked = self._unpack(entries)
+        else:
+            unpacked = self._unpack(entries)
+            if any(rejected.block != WHOLE_MESSAGE for rejected in unpacked.rejected):
+                # Refused by what the registry was a moment ago: perhaps it knows better now.
+                self._read_registry(tx)
+                unpacked = self._unpack(entries)
         counts = IntakeCounts()
         cause = f"journal {entries[0].offset}–{entries[-1].offset}" if entries else ""
         for blocks in unpacked.stacks:
-            self._store(tx, blocks, enrolled, cause, counts)
+            self._store(tx, blocks, cause, counts)
         upsert(tx, t.quarantine, [_quarantined(rejected) for rejected in unpacked.rejected])
         return unpacked, counts
 
-    def _store(self, tx: Connection, incoming: Blocks, enrolled: Enrolled, cause: str, counts: IntakeCounts) -> None:
-        site = self._site
-        maximum = {
-            (c.meter, c.channel.code): int(c.max_per_interval * site.rules.of(c.customer_class).physical_factor)
-            for c in enrolled.values()
-        }
+    def _unpack(self, entries: Sequence[Entry]) -> Unpacked:
+        settings = self._site.settings
+        return unpack(
+            entries,
+            self._enrolled.channels,
+            max_bytes=settings.collect.max_message_bytes,
+            future_s=settings.process.future_s,
+        )
+
+    def _read_registry(self, tx: Connection) -> None:
+        channels = enrolled_channels(tx)
+        rules = self._site.rules
+        self._enrolled = _Enrolled(
+            {(c.meter_name, c.channel.obis): c for c in channels},
+            {
+                (c.meter, c.channel.code): int(c.max_per_interval * rules.of(c.customer_class).physical_factor)
+                for c in channels
+            },
+            time.monotonic(),
+        )
+
+    def _store(self, tx: Connection, incoming: Blocks, cause: str, counts: IntakeCounts) -> None:
+        site, maximum = self._site, self._enrolled.maximum
         channels = zip(incoming.meter.tolist(), incoming.channel.tolist(), strict=True)
         checked, findings = check_arrival(incoming, np.array([maximum[channel] for channel in channels]))
         stored = site.store.load(tx, checked.keys, checked.interval_s)
