@@ -140,7 +140,10 @@ class Ours:
     """The head-end's collector."""
 
     def __init__(self, folder: Path, port: int, protocol: str) -> None:
-        overrides = {"mqtt": {"host": "127.0.0.1", "port": port, "protocol": protocol}, "log": {"level": "warning"}}
+        overrides = {
+            "mqtt": {"embedded": False, "host": "127.0.0.1", "port": port, "protocol": protocol},
+            "log": {"level": "warning"},
+        }
         settings = load_settings(None, overrides)
         configure_logs(settings.log)
         self._database = Database(f"sqlite:///{folder / 'journal.db'}", "journal")

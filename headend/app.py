@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from headend.collect.broker import EmbeddedBroker
 from headend.collect.mqtt import MqttCollector
+from headend.collect.only import OnlyCollector
 from headend.config import beside, load_settings
 from headend.errors import InvalidConfig, StoreBroken
 from headend.jobs import Jobs
@@ -74,9 +75,11 @@ def open_site(
     """
     settings = load_settings(config, dict(overrides or {}))
     configure_logs(settings.log)
-    tariffs = load_book(beside(config, settings.site.tariffs))
-    rules = load_rule_set(beside(config, settings.site.rules))
-    enrolled = read_site_file(beside(config, settings.site.registry)) if settings.site.registry else None
+    tariffs = load_book(beside(config, "site.tariffs", settings.site.tariffs))
+    rules = load_rule_set(beside(config, "site.rules", settings.site.rules))
+    enrolled = (
+        read_site_file(beside(config, "site.registry", settings.site.registry)) if settings.site.registry else None
+    )
     database = Database(settings.site_url, "site")
     if enrolled is not None:
         with database.write() as tx:
@@ -97,6 +100,7 @@ def parts_of(site: Site, roles: Collection[Role]) -> list[Part]:
     parts: list[Part] = []
     mqtt = site.settings.mqtt
     if "collect" in roles:
+        parts.append(OnlyCollector(site.settings.data.directory / "collector.lock"))
         if mqtt.embedded:
             parts.append(EmbeddedBroker(mqtt.host, mqtt.port))
         parts.append(MqttCollector(mqtt, site.settings.collect, site.journal, site.clock))

@@ -5,13 +5,14 @@ What a file leaves out comes from the shipped one, what the environment says (`H
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from headend.errors import InvalidConfig, InvalidInput
@@ -68,6 +69,12 @@ class MqttSettings(_Section):
     password: str
     session_expiry_s: Seconds
     keepalive_s: Seconds
+
+    @model_validator(mode="after")
+    def _embedded_speaks_311(self) -> MqttSettings:
+        if self.embedded and self.protocol != "3.1.1":
+            raise InvalidInput("protocol", repr(self.protocol), "3.1.1 with the embedded broker, or embedded = false")
+        return self
 
 
 class CollectSettings(_Section):
@@ -167,11 +174,19 @@ def shipped(name: str) -> Path:
     return (inside if inside.is_dir() else package.parent / "config") / name
 
 
-def beside(config: Path | None, name: str) -> Path:
-    """A file or folder the settings name: beside the configuration file, else among the shipped ones."""
-    if config is not None and (config.parent / name).exists():
-        return config.parent / name
-    return shipped(name)
+def beside(config: Path | None, key: str, name: str) -> Path:
+    """A file or folder the settings name: beside the configuration file, else among the shipped ones.
+
+    Parameters
+    ----------
+    key
+        the setting that names it, for `InvalidConfig` where there is none.
+    """
+    for path in ([config.parent / name] if config is not None else []) + [shipped(name)]:
+        if path.exists():
+            return path
+    where = f"{config or 'headend.toml'}: {key}"
+    raise InvalidConfig(where, repr(name), "the name of a file beside the settings or among the shipped ones")
 
 
 def load_settings(path: Path | None = None, overrides: dict[str, dict[str, Any]] | None = None) -> Settings:
@@ -191,6 +206,12 @@ def load_settings(path: Path | None = None, overrides: dict[str, dict[str, Any]]
                 values[section] = keys
     try:
         return checked(str(path or "headend.toml"), lambda: Settings(**values))
+    except InvalidConfig as error:
+        key = error.where.rpartition(": ")[2]
+        variable = f"HEADEND_{key.upper().replace('.', '__')}"
+        if variable in os.environ:
+            raise InvalidConfig(variable, error.found, error.expected) from None
+        raise
     except SettingsError as error:
         raise InvalidConfig("environment", str(error), "HEADEND_SECTION__KEY=value") from None
 
@@ -212,10 +233,16 @@ def checked(where: str, build: Callable[[], T]) -> T:
         key = ".".join(str(part) for part in complaint["loc"]) or "file"
         cause = complaint.get("ctx", {}).get("error")
         if isinstance(cause, InvalidInput):
+            key = key if key.endswith(cause.where) else f"{key}.{cause.where}"
             raise InvalidConfig(f"{where}: {key}", cause.found, cause.expected) from None
         found = "nothing" if complaint["type"] == "missing" else repr(complaint["input"])[:80]
         expected = _IN_OUR_WORDS.get(complaint["type"]) or complaint["msg"].removeprefix("Value error, ")
         raise InvalidConfig(f"{where}: {key}", found, expected.removeprefix("Input should be ")) from None
 
 
-_IN_OUR_WORDS = {"extra_forbidden": "a key that the shipped file has", "missing": "a value"}
+_IN_OUR_WORDS = {
+    "extra_forbidden": "a key that the shipped file has",
+    "missing": "a value",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+}

@@ -37,7 +37,7 @@ from headend.billing.statement import (
     totals_of,
 )
 from headend.errors import BillingConflict, NotFound, StoreBroken
-from headend.reads.days import zone_named
+from headend.reads.days import Period, zone_named
 
 
 def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
@@ -53,7 +53,7 @@ def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     Raises
     ------
     BillingConflict
-        the cycle is approved or issued already, or somebody changed it meanwhile.
+        the period is not over, the cycle is approved or issued already, or somebody changed it meanwhile.
     """
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
@@ -62,6 +62,7 @@ def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
         check_step(cycle, "rate")
         elsewhere = ledger.billed_elsewhere(cycle)
         agreements = [agreement for agreement in records.agreements() if in_force(agreement, period)]
+        _check_over(agreements, period, office.clock())
         run = _rate_accounts(office, records, cycle, agreements, elsewhere)
     with office.database.write() as tx:
         ledger = office.ledger(tx)
@@ -71,6 +72,14 @@ def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
         ledger.keep_cycle(cycle)
         ledger.replace_drafts(cycle, run.statements, run.exceptions)
     return cycle
+
+
+def _check_over(agreements: Sequence[Agreement], period: str, now: datetime) -> None:
+    """Raise `BillingConflict` while the period still runs somewhere: what is rated now could be issued for good."""
+    zones = {agreement.timezone for agreement in agreements} or {"UTC"}
+    end = max(Period.month(period, zone_named(zone)).end_utc for zone in zones)
+    if now < end:
+        raise BillingConflict(f"{period} is not over before {end:%Y-%m-%d %H:%M} UTC: rate it then")
 
 
 def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:

@@ -32,7 +32,7 @@ class UseTables:
     reached
         number of intervals up to and including the last with a value (m,).
     daily, daily_estimated
-        the same by local day (m, days).
+        use by local day, and how many intervals of that use are estimates (m, days).
     periods
         use by TOU period [base units] (periods, m).
     """
@@ -64,7 +64,7 @@ class UseTables:
             reached=np.where(present.any(axis=1), n - np.argmax(present[:, ::-1], axis=1), 0),
             days=tuple(window.first + timedelta(days=day) for day in range(window.days)),
             daily=np.add.reduceat(used.values, begins, axis=1),
-            daily_estimated=np.add.reduceat(estimated, begins, axis=1),
+            daily_estimated=np.add.reduceat(IS_ESTIMATED[used.quality].astype(np.int64), begins, axis=1),
             periods=np.stack([used.values[:, codes == i].sum(axis=1) for i in range(len(tariff.periods))]),
         )
 

@@ -95,6 +95,7 @@ class MqttCollector:
             client.username_pw_set(self._mqtt.username, self._mqtt.password)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -129,6 +130,9 @@ class MqttCollector:
             return
         self._connection += 1
         client.subscribe([(topic, 1) for topic in TOPICS])
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        log.warning("no broker there, trying again", broker=f"{self._mqtt.host}:{self._mqtt.port}")
 
     def _on_subscribe(self, *_: Any) -> None:
         self.subscribed.set()

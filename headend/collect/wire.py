@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic_core import to_json
 
 from headend.errors import InvalidMessage
 
 # Far above any meter, and far enough below 2**63 that sums of a year stay exact.
 _LARGEST = 2**53
+
+#: A message with more bad blocks than this is not searched for good ones any further.
+_FAULTS_NAMED = 100
 
 _GATEWAY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Value = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
@@ -63,6 +68,13 @@ class ReadsMessage(Envelope):
     blocks: Annotated[list[WireBlock], FailFast()]
 
 
+class _UnreadBlocks(Envelope):
+    """A reads message whose blocks are yet to be looked at."""
+
+    sent_at: AwareDatetime
+    blocks: list[Any]
+
+
 class StatusMessage(_Wire):
     """A gateway's presence, on `headend/v1/{gateway}/status`; retained, and `false` as its last will."""
 
@@ -106,9 +118,34 @@ def read_reads(payload: bytes) -> ReadsMessage:
     return _read(ReadsMessage, payload)
 
 
+def read_block_by_block(
+    payload: bytes,
+) -> tuple[datetime, list[tuple[int, WireBlock]], list[tuple[int, InvalidMessage]]]:
+    """A reads message of which `read_reads` refused something: when it was sent, its good blocks, and the faults.
+
+    Blocks and faults come with their place in the message. Raises `InvalidMessage` where it is no message at all.
+    """
+    message = _read(_UnreadBlocks, payload)
+    good: list[tuple[int, WireBlock]] = []
+    faults: list[tuple[int, InvalidMessage]] = []
+    for place, block in enumerate(message.blocks):
+        try:
+            good.append((place, _read(WireBlock, to_json(block))))
+        except InvalidMessage as fault:
+            faults.append((place, fault))
+        if len(faults) == _FAULTS_NAMED:
+            rest = f"{len(message.blocks) - place - 1} more blocks after {_FAULTS_NAMED} bad ones"
+            faults.append((place + 1, InvalidMessage("block", rest, "blocks of this schema", fault="not the schema")))
+            break
+    return message.sent_at, good, faults
+
+
 def read_status(payload: bytes) -> StatusMessage:
     """A status message; raises `InvalidMessage`."""
     return _read(StatusMessage, payload)
+
+
+_IN_OUR_WORDS = {"missing": "a value", "timezone_aware": "a time with Z or an offset", "int_type": "a whole number"}
 
 
 def _read(model: Any, payload: bytes) -> Any:
@@ -118,10 +155,11 @@ def _read(model: Any, payload: bytes) -> Any:
         complaint = error.errors(include_url=False)[0]
         if complaint["type"] == "json_invalid":
             detail = complaint["ctx"]["error"]
-            raise InvalidMessage("message", repr(payload[:40]), f"JSON ({detail})", fault="not JSON") from None
+            found = repr(payload[:40].decode("utf-8", "replace"))
+            raise InvalidMessage("message", found, f"JSON ({detail})", fault="not JSON") from None
         where = ".".join(str(part) for part in complaint["loc"]) or "message"
         found = "nothing" if complaint["type"] == "missing" else repr(complaint["input"])[:60]
-        expected = "a value" if complaint["type"] == "missing" else complaint["msg"].removeprefix("Input should be ")
+        expected = _IN_OUR_WORDS.get(complaint["type"]) or complaint["msg"].removeprefix("Input should be ")
         raise InvalidMessage(where, found, expected, fault="not the schema") from None
 
 

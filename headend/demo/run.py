@@ -45,7 +45,7 @@ from headend.site import Site
 from headend.store.tables import quarantine
 from headend.vee import load_rule_set
 
-_MADE_BY_A_DEMO = ("journal.db", "site.db", "truth.csv", "summary.json", "statements", "session.key")
+_MADE_BY_A_DEMO = ("journal.db", "site.db", "truth.csv", "summary.json", "statements", "session.key", "collector.lock")
 _CATCH_UP_S = 0.05
 _JOBS: tuple[Role, ...] = ("jobs",)
 

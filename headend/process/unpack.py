@@ -6,14 +6,15 @@ hold back the good ones of its message.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.collect.wire import Topic, WireBlock, read_reads, read_status
+from headend.collect.wire import Topic, WireBlock, read_block_by_block, read_envelope, read_reads, read_status
 from headend.errors import InvalidMessage
 from headend.reads.blocks import NO_REGISTER, Blocks, pack
 from headend.registry.registry import EnrolledChannel
@@ -114,13 +115,18 @@ def _unpack_entry(
         raise InvalidMessage("message", f"{entry.size} bytes", f"at most {max_bytes}", fault="too large")
     if topic.kind == "status":
         news.online = read_status(entry.payload).online
+    if topic.kind == "events" and read_envelope(entry.payload) is None:
+        found = repr(entry.payload[:40].decode("utf-8", "replace"))
+        raise InvalidMessage("message", found, "JSON with a seq", fault="not the schema")
     if topic.kind != "reads":
         return
-    message = read_reads(entry.payload)
+    sent_at, blocks, faults = _read_blocks(entry.payload)
     received_s = entry.received_us // 1_000_000
-    offset_s = int(message.sent_at.timestamp()) - received_s
+    offset_s = int(sent_at.timestamp()) - received_s
     news.clock_offset_s = max(-_LARGEST_OFFSET_S, min(offset_s, _LARGEST_OFFSET_S))
-    for place, block in enumerate(message.blocks):
+    for place, fault in faults:
+        result.rejected.append(Rejected(entry, place, fault.fault, f"blocks.{place}.{fault}"))
+    for place, block in blocks:
         try:
             channel = _claimed_channel(block, entry.gateway, enrolled, received_s + future_s)
         except InvalidMessage as error:
@@ -133,6 +139,16 @@ def _unpack_entry(
         loose.register.append(NO_REGISTER if block.register_ is None else block.register_)
         loose.values.append(block.values)
         loose.flags.append(block.quality)
+
+
+def _read_blocks(
+    payload: bytes,
+) -> tuple[datetime, Iterable[tuple[int, WireBlock]], Sequence[tuple[int, InvalidMessage]]]:
+    try:
+        message = read_reads(payload)
+    except InvalidMessage:
+        return read_block_by_block(payload)
+    return message.sent_at, enumerate(message.blocks), ()
 
 
 def _claimed_channel(block: WireBlock, gateway: str, enrolled: Enrolled, latest_s: int) -> EnrolledChannel:

@@ -12,6 +12,9 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
+
+from headend.errors import InvalidConfig
 
 Schema = Literal["journal", "site"]
 
@@ -79,11 +82,16 @@ def upsert(tx: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
 
 
 def _open(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(url)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return create_engine(url)
+        if parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise InvalidConfig("database URL", repr(url), f"one that SQLAlchemy knows ({error})") from None
+    except OSError as error:
+        raise InvalidConfig("data folder", f"{error.filename} ({error.strerror})", "one that can be written") from None
     engine = create_engine(url, connect_args={"timeout": 60})
 
     @event.listens_for(engine, "connect")

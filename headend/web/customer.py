@@ -25,7 +25,7 @@ from headend.store import tables as t
 from headend.store.ledger import SqlLedger
 from headend.web.access import CUSTOMER, SITE, Page, known_user
 from headend.web.charts import Spec, daily_chart, elapsed, load_chart
-from headend.web.readings import Holding, by_day, by_hour, holdings, readings
+from headend.web.readings import Holding, by_day, by_hour, holdings, over_by, readings
 from headend.web.render import render
 from headend.web.statements import as_html, as_json, as_pdf
 from headend.web.words import unit_of
@@ -135,7 +135,7 @@ async def chart(request: web.Request) -> web.Response:
             ]
             if not mine:
                 raise NotFound("this account has no such meter and channel in this month")
-            start_s, end_s = elapsed(view.period, seconds(now))
+            start_s, end_s = elapsed(view.period, over_by(mine[0].channel, seconds(now)))
             reads = readings(tx, site.store, mine[0].channel, max(start_s, mine[0].start_s), min(end_s, mine[0].end_s))
         if view.step == "hour":
             return load_chart(by_hour(reads), zone)

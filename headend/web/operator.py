@@ -22,7 +22,7 @@ from headend.store import tables as t
 from headend.web.access import OPERATOR, SITE, Page
 from headend.web.charts import load_chart
 from headend.web.fleetview import CAMERA, FleetCamera, Selection, rows
-from headend.web.readings import Readings, last_read_s, readings
+from headend.web.readings import Readings, last_read_s, over_by, readings
 from headend.web.render import page_number, render
 from headend.web.words import Unit, unit_of
 
@@ -135,7 +135,7 @@ async def meter(request: web.Request) -> web.Response:
             last_s = last_read_s(tx, site.store, channels, now_s)
             span = _span(request, site, last_s or now_s)
             start_s, end_s = span.seconds(site)
-            reads = readings(tx, site.store, shown, start_s, min(end_s, max(start_s, now_s)))
+            reads = readings(tx, site.store, shown, start_s, min(end_s, max(start_s, over_by(shown, now_s))))
             findings = _findings(tx, shown.meter, start_s, end_s)
         return MeterPage(channels, shown, unit_of(shown.channel), span, last_s, _intervals(reads), findings)
 
@@ -161,7 +161,7 @@ async def meter_chart(request: web.Request) -> web.Response:
             now_s = seconds(site.clock())
             start_s, end_s = _span(request, site, now_s).seconds(site)
             shown = _chosen(channels, request.query.get("channel"))
-            return readings(tx, site.store, shown, start_s, min(end_s, max(start_s, now_s)))
+            return readings(tx, site.store, shown, start_s, min(end_s, max(start_s, over_by(shown, now_s))))
 
     reads = await asyncio.to_thread(look)
     return web.json_response(load_chart(reads, site.settings.site.zone))

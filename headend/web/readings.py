@@ -96,6 +96,11 @@ class Holding:
     end_s: int
 
 
+def over_by(channel: EnrolledChannel, now_s: int) -> int:
+    """End of the channel's last interval that is over [s since 1970]: one that still runs is not missing."""
+    return now_s // channel.interval_s * channel.interval_s
+
+
 def readings(tx: Connection, store: IntervalStore, channel: EnrolledChannel, start_s: int, end_s: int) -> Readings:
     """The channel's intervals over [start_s, end_s), widened to whole intervals."""
     interval_s = channel.interval_s

@@ -272,7 +272,7 @@ def test_month_before_is_compared_from_its_last_gap_on(flat: Town) -> None:
     assert flat.statements()["Ada"].segments[0].previous is None
 
 
-def test_estimates_of_what_was_fed_in_are_marked_too(town: Town) -> None:
+def test_estimates_of_what_was_fed_in_are_counted_but_mark_no_day_of_use(town: Town) -> None:
     town.account("Sol", {"tariff": "solar"})
     town.meter("E-1", "Sol", IMPORT, EXPORT)
     town.reads("E-1", 100)

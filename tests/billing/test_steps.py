@@ -79,6 +79,7 @@ def test_each_statement_names_the_hash_of_the_one_before(flat: Town) -> None:
     flat.meter("E-2", "Bea", IMPORT)
     for meter in ("E-1", "E-2"):
         flat.reads(meter, first=date(2026, 10, 31), last=date(2026, 12, 1))
+    flat.now = datetime(2026, 12, 3, 8, tzinfo=UTC)
     bill(flat, OCTOBER)
     bill(flat, NOVEMBER)  # on the same clock: the order of issue is in the chain, not in the time
     october, november = flat.documents(OCTOBER)["Ada"], flat.documents(NOVEMBER)["Ada"]
@@ -151,3 +152,12 @@ def test_document_in_the_ledger_is_canonical(flat: Town) -> None:
     plain = json.loads(document)
     assert document == json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     assert plain["totals"] == {"currency": "EUR", "gross": "154.85", "net": "130.13", "tax": "24.72"}
+
+
+def test_month_that_is_not_over_cannot_be_rated(flat: Town) -> None:
+    # November ends in Berlin at 23:00 UTC of its last day.
+    flat.now = datetime(2026, 11, 30, 22, 59, tzinfo=UTC)
+    with pytest.raises(BillingConflict, match="2026-11 is not over before 2026-11-30 23:00 UTC"):
+        rate_cycle(flat.office, NOVEMBER, "monthly", "ann")
+    flat.now = datetime(2026, 11, 30, 23, tzinfo=UTC)
+    assert rate_cycle(flat.office, NOVEMBER, "monthly", "ann").state == "rated"

@@ -70,7 +70,7 @@ class Bench:
         settings = load_settings(
             None,
             {
-                "mqtt": {"host": "127.0.0.1", "port": self.port, "protocol": self._protocol},
+                "mqtt": {"embedded": False, "host": "127.0.0.1", "port": self.port, "protocol": self._protocol},
                 "collect": {"acknowledge_every_ms": 10} | collect,
             },
         )

@@ -169,10 +169,9 @@ def test_different_interval_lengths_are_different_stacks() -> None:
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
-        (entry(b"not json"), "message: found b'not json', expected "),
-        (entry(b""), "message: found b'', expected "),
+        (entry(b"not json"), "message: found 'not json', expected JSON ("),
+        (entry(b""), "message: found '', expected JSON ("),
         (entry({"seq": 1}), "sent_at: found nothing, expected a value"),
-        (entry(reads(block(values=[10**30]))), "blocks.0.values.0: found 1000000"),
         (entry(reads(block()), size=2**20 + 1), "message: found 1048577 bytes, expected at most 1048576"),
         (entry({"online": "yes"}, topic="headend/v1/GW-1/status"), "online: found 'yes', expected a valid boolean"),
         (
@@ -197,9 +196,28 @@ def test_an_excerpt_is_for_people_whatever_the_bytes() -> None:
 
 
 def test_events_are_in_the_journal_and_no_reads() -> None:
-    found = done(entry(b"anything", topic="headend/v1/GW-1/events"))
+    found = done(entry({"seq": 3, "tamper": True}, topic="headend/v1/GW-1/events"))
     assert (found.stacks, found.rejected) == ([], [])
     assert found.gateways["GW-1"].messages == 1
+    (rejected,) = done(entry(b"anything", topic="headend/v1/GW-1/events")).rejected
+    assert rejected.reason == "message: found 'anything', expected JSON with a seq"
+
+
+def test_a_block_that_is_none_does_not_hold_back_its_neighbours() -> None:
+    bad = [block(values=[10**30]), block(channel="x"), {}, block(start="2026-01-05T12:00:00"), 7]
+    found = done(entry(reads(*bad, block())))
+    assert [(one.block, one.fault) for one in found.rejected] == [(place, "not the schema") for place in range(5)]
+    assert found.rejected[0].reason.startswith("blocks.0.values.0: found 1000000")
+    assert found.rejected[2].reason == "blocks.2.meter: found nothing, expected a value"
+    assert found.rejected[3].reason.startswith("blocks.3.start: found '2026-01-05T12:00:00', expected a time with Z")
+    assert found.stacks[0].present.sum() == 1
+
+
+def test_a_message_of_bad_blocks_is_not_searched_to_its_end() -> None:
+    found = done(entry(reads(*[{}] * 5_000, block())))
+    assert len(found.rejected) == 101
+    assert found.rejected[100].reason.startswith("blocks.100.block: found 4901 more blocks after 100 bad ones")
+    assert found.stacks == []
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_wrong_settings_are_one_line_and_exit_2(tmp_path: Path):
     assert ended.returncode == 2
     lines = ended.stderr.strip().splitlines()
     assert len(lines) == 1
-    assert f"{config}: mqtt.port: found 'nineteen', expected a valid integer" in lines[0]
+    assert f"{config}: mqtt.port: found 'nineteen', expected a whole number" in lines[0]
 
 
 def test_taken_port_is_one_line_and_exit_2(tmp_path: Path):

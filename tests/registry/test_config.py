@@ -47,17 +47,26 @@ def test_where_the_databases_are(tmp_path: Path) -> None:
 
 def test_names_are_looked_for_beside_the_file_first(tmp_path: Path) -> None:
     path = written(tmp_path, "")
-    assert beside(path, "vee.toml") == shipped("vee.toml")
+    assert beside(path, "site.rules", "vee.toml") == shipped("vee.toml")
     (tmp_path / "vee.toml").write_text(RULES)
-    assert beside(path, "vee.toml") == tmp_path / "vee.toml"
-    assert beside(None, "vee.toml") == shipped("vee.toml")
+    assert beside(path, "site.rules", "vee.toml") == tmp_path / "vee.toml"
+    assert beside(None, "site.rules", "vee.toml") == shipped("vee.toml")
+    with pytest.raises(InvalidConfig, match=r"site\.rules: found 'none\.toml', expected the name of a file"):
+        beside(path, "site.rules", "none.toml")
+
+
+def test_wrong_variable_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADEND_WEB__PORT", "xx")
+    with pytest.raises(InvalidConfig, match=r"^HEADEND_WEB__PORT: found 'xx', expected a whole number"):
+        load_settings(written(tmp_path, "[web]\nport = 8080\n"))
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("[mqtt]\nport = 70000", "mqtt.port: found 70000, expected less than or equal to 65535"),
-        ('[mqtt]\nport = "x"', "mqtt.port: found 'x', expected a valid integer"),
+        ('[mqtt]\nport = "x"', "mqtt.port: found 'x', expected a whole number"),
+        ('[mqtt]\nprotocol = "5"', "mqtt.protocol: found '5', expected 3.1.1 with the embedded broker"),
         ('[mqtt]\nprotocol = "4"', "mqtt.protocol: found '4', expected '3.1.1' or '5'"),
         ('[mqtt]\nhsot = "x"', "mqtt.hsot: found 'x', expected a key that the shipped file has"),
         ("[mtqq]\nport = 1", "mtqq: found {'port': 1}, expected a key that the shipped file has"),
