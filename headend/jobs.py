@@ -12,11 +12,10 @@ from datetime import UTC
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import SQLAlchemyError
 
 from headend.billing.cycle import MONTHLY
 from headend.billing.run import rate_cycle
-from headend.errors import BillingConflict, HeadendError
+from headend.errors import BillingConflict
 from headend.office import office_of
 from headend.process.intake import checkpoint
 from headend.process.settlement import settle_due_days
@@ -81,7 +80,7 @@ def _guarded(job: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             job()
-        except (HeadendError, SQLAlchemyError) as error:
+        except Exception as error:
             log.exception("job failed", job=job.__name__, error=str(error))
 
     return run

@@ -17,6 +17,7 @@ from headend.billing.cycle import (
     BillCycle,
     BillException,
     ControlTotals,
+    CycleState,
     ExceptionCode,
     Step,
     advance,
@@ -32,6 +33,7 @@ from headend.billing.statement import (
     Segment,
     Statement,
     Utility,
+    canonical_json,
     parse_statement,
     sha256,
     totals_of,
@@ -83,13 +85,38 @@ def _check_over(agreements: Sequence[Agreement], period: str, now: datetime) -> 
 
 
 def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:
-    """Close the cycle for changes; raises `BillingConflict` where it is not rated or its totals do not tie."""
+    """Close the cycle for changes, after looking whether it would be rated the same today.
+
+    Raises
+    ------
+    BillingConflict
+        the cycle is not rated, its totals do not tie, or reads, agreements or tariffs have changed since.
+    """
+    with office.database.read() as tx:
+        ledger, records = office.ledger(tx), office.records(tx)
+        rated = ledger.cycle(name, period)
+        if rated is not None and rated.state == CycleState.RATED:
+            _check_still_true(office, records, ledger, rated)
     with office.database.write() as tx:
         ledger = office.ledger(tx)
         cycle = _next(office, ledger, period, name, "approve", clerk)
+        if ledger.cycle(name, period) != rated:
+            raise BillingConflict(f"cycle {cycle.id} was changed while it was looked at: approve it again")
         _check_counts(ledger, cycle)
         ledger.keep_cycle(cycle)
     return cycle
+
+
+def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: BillCycle) -> None:
+    """Raise `BillingConflict` where rating the cycle now would give another statement than its draft."""
+    agreements = [agreement for agreement in records.agreements() if in_force(agreement, cycle.period)]
+    run = _rate_accounts(office, records, cycle, agreements, ledger.billed_elsewhere(cycle))
+    now = {statement.customer.account: sha256(canonical_json(statement)) for statement in run.statements}
+    drafts = {kept.account: kept.sha256 for kept in ledger.statements(cycle)}
+    changed = sorted(account for account in now.keys() | drafts.keys() if now.get(account) != drafts.get(account))
+    if changed:
+        few = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+        raise BillingConflict(f"reads or agreements have changed since {cycle.id} was rated: {few}. Rate it again")
 
 
 def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:

@@ -6,6 +6,7 @@ import sys
 from typing import NoReturn
 
 import typer
+from sqlalchemy.exc import OperationalError
 
 from headend.cli import bill, demo, journal, quarantine, serve, statement, tariff, user
 from headend.errors import HeadendError, InvalidInput, NotFound
@@ -38,6 +39,8 @@ def main() -> None:
         _fail(2, str(error))
     except HeadendError as error:
         _fail(1, str(error))
+    except OperationalError as error:
+        _fail(1, f"the database refused: {error.orig}")
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
 

@@ -25,7 +25,6 @@ import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from sqlalchemy.exc import SQLAlchemyError
 
 from headend.collect.wire import Envelope, Topic, read_envelope
 from headend.config import CollectSettings, MqttSettings
@@ -134,7 +133,10 @@ class MqttCollector:
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
         log.warning("no broker there, trying again", broker=f"{self._mqtt.host}:{self._mqtt.port}")
 
-    def _on_subscribe(self, *_: Any) -> None:
+    def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+        if refused := [str(reason) for reason in reasons if reason.is_failure]:
+            log.error("broker refused our subscriptions", reasons=refused)
+            return
         self.subscribed.set()
         log.info("collecting", broker=f"{self._mqtt.host}:{self._mqtt.port}", protocol=self._mqtt.protocol)
 
@@ -201,8 +203,8 @@ class MqttCollector:
             try:
                 self._journal.append([item.arrival for item in batch], changed)
                 break
-            except SQLAlchemyError as error:
-                # Disk full, or the database away: nothing is acknowledged, the queue fills, the broker waits.
+            except Exception as error:
+                # Disk full, the database away, memory short: nothing is acknowledged, the broker waits.
                 log.warning("journal refused a commit, trying again", messages=len(batch), error=str(error))
                 if self._stopping.wait(_JOURNAL_RETRY_S):
                     return

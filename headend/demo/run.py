@@ -311,8 +311,8 @@ class _StoreWatcher:
 
     def wait_until_caught_up(self) -> None:
         """Return when everything in the journal is in the store."""
-        while self._behind():
-            time.sleep(_CATCH_UP_S)
+        while self._behind() and not self._stopping.wait(_CATCH_UP_S):
+            pass
 
     def stop(self) -> None:
         """Watch no longer."""

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from headend.process.unpack import WHOLE_MESSAGE, Enrolled, GatewayNews, Rejected, Unpacked, unpack
 from headend.reads.blocks import Blocks, contested, merge
+from headend.reads.days import DAY_S
 from headend.registry.registry import enrolled_channels
 from headend.site import Site
 from headend.store import history
@@ -111,6 +112,7 @@ class Intake:
             self._enrolled.channels,
             max_bytes=settings.collect.max_message_bytes,
             future_s=settings.process.future_s,
+            past_s=settings.process.past_days * DAY_S,
         )
 
     def _read_registry(self, tx: Connection) -> None:
@@ -191,10 +193,12 @@ def _gateway(name: str, news: GatewayNews, known: object) -> dict[str, object]:
         if known is not None
         else (None, None, None, None, 0)
     )
+    if news.messages:
+        first, last = first or news.last_seen_s, max(news.last_seen_s, last or 0)
     return {
         "name": name,
-        "first_seen_s": news.last_seen_s if first is None else first,
-        "last_seen_s": max(news.last_seen_s, last or 0),
+        "first_seen_s": first,
+        "last_seen_s": last,
         "online": online if news.online is None else news.online,
         "clock_offset_s": offset if news.clock_offset_s is None else news.clock_offset_s,
         "messages": messages + news.messages,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from headend.errors import HeadendError
 from headend.process.intake import Intake
 from headend.site import Site
 
@@ -38,8 +36,8 @@ class Processor:
         while not self._stopping.is_set():
             try:
                 idle_s = 0.0 if self._intake.step() else self._idle_s
-            except (SQLAlchemyError, HeadendError) as error:
-                # Nothing was committed; the journal still has it all.
+            except Exception as error:
+                # Whatever it was, nothing was committed; the journal still has it all.
                 log.exception("intake failed, trying again", error=str(error))
                 idle_s = _RETRY_S
             self._stopping.wait(idle_s)

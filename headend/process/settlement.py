@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from headend.reads.blocks import NO_REGISTER, supersede
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles
-from headend.reads.quality import IS_ESTIMATED
+from headend.reads.quality import IS_ESTIMATED, Quality
 from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.site import Site
 from headend.store import history
@@ -28,14 +28,17 @@ from headend.vee.daytypes import day_types
 
 # Channels settled in one transaction: enough for array operations to pay, few enough not to hold up intake.
 _CHANNELS_AT_ONCE = 250
+# Runs that begin within the same weeks are looked at together, so that none has to be read over years.
+_ALIKE_DAYS = 28
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """One channel with its due days, oldest first."""
+    """One channel with a run of due days, oldest first; `run` tells it from the channel's other runs."""
 
     channel: EnrolledChannel
     days: tuple[int, ...]
+    run: int
 
     @property
     def key(self) -> tuple[int, int]:
@@ -85,16 +88,27 @@ def _due(tx: Connection, site: Site, end_day: int) -> list[_Due]:
         # A channel that has not reported for weeks is silent, not missing a day: the operator sees it, and nothing is
         # known to estimate it from.
         silent = set(range(max(began[key], first_seen.get(key, last)), last)) - there[key]
-        if days := silent | open_days[key]:
-            due.append(_Due(c, tuple(sorted(days))))
+        due += [_Due(c, run, place) for place, run in enumerate(_runs(sorted(silent | open_days[key])))]
     return due
+
+
+def _runs(days: Sequence[int]) -> list[tuple[int, ...]]:
+    """Days cut into runs without a gap: what lies between two of them is not due."""
+    runs: list[list[int]] = []
+    for day in days:
+        if runs and day == runs[-1][-1] + 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return [tuple(run) for run in runs]
 
 
 def _alike(due: Iterable[_Due]) -> list[list[_Due]]:
     """Grouped by what validation of many channels at once has in common."""
-    groups: dict[tuple[int, str, str], list[_Due]] = defaultdict(list)
+    groups: dict[tuple[int, str, str, int, int], list[_Due]] = defaultdict(list)
     for d in due:
-        groups[d.channel.interval_s, d.channel.timezone, d.channel.customer_class].append(d)
+        age = d.days[0] // _ALIKE_DAYS
+        groups[d.channel.interval_s, d.channel.timezone, d.channel.customer_class, d.run, age].append(d)
     return list(groups.values())
 
 
@@ -179,7 +193,10 @@ def _keep(
     values, quality = settled.values.reshape(shape)[row, day], settled.quality.reshape(shape)[row, day]
     merged = supersede(stood, values, quality)
     history.keep(tx, stood, merged.replaced, by=f"rules {site.rules.version}", now=site.clock())
-    site.store.save(tx, merged.blocks, settled=True)
+    # A day that intake touched since the due days were listed is not settled by a neighbour's window.
+    unseen = (quality == Quality.RAW).any(axis=1)
+    site.store.save(tx, merged.blocks.take(~unseen), settled=True)
+    site.store.save(tx, merged.blocks.take(unseen), settled=False)
     kept = {d.key for d, keep in zip(group, rows.tolist(), strict=True) if keep}
     findings = (f for f in settled.findings if (f.meter, f.channel) in kept)
     history.keep_findings(tx, findings, site.rules.version, site.clock())

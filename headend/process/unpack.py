@@ -81,7 +81,7 @@ class Unpacked:
     gateways: dict[str, GatewayNews] = field(default_factory=dict)
 
 
-def unpack(entries: Sequence[Entry], enrolled: Enrolled, *, max_bytes: int, future_s: int) -> Unpacked:
+def unpack(entries: Sequence[Entry], enrolled: Enrolled, *, max_bytes: int, future_s: int, past_s: int) -> Unpacked:
     """Take a batch of journal entries apart.
 
     Parameters
@@ -91,12 +91,14 @@ def unpack(entries: Sequence[Entry], enrolled: Enrolled, *, max_bytes: int, futu
     max_bytes
         larger messages are refused.
     future_s
-        how far after its arrival a read may end.
+        how far after its arrival a read may end [s].
+    past_s
+        how long before its arrival it may begin [s].
     """
     result, runs = Unpacked(), dict[int, _Runs]()
     for entry in entries:
         try:
-            _unpack_entry(entry, enrolled, max_bytes, future_s, result, runs)
+            _unpack_entry(entry, enrolled, max_bytes, (-past_s, future_s), result, runs)
         except InvalidMessage as error:
             result.rejected.append(Rejected(entry, WHOLE_MESSAGE, error.fault, str(error)))
     for interval_s, loose in runs.items():
@@ -105,12 +107,19 @@ def unpack(entries: Sequence[Entry], enrolled: Enrolled, *, max_bytes: int, futu
 
 
 def _unpack_entry(
-    entry: Entry, enrolled: Enrolled, max_bytes: int, future_s: int, result: Unpacked, runs: dict[int, _Runs]
+    entry: Entry,
+    enrolled: Enrolled,
+    max_bytes: int,
+    around_s: tuple[int, int],
+    result: Unpacked,
+    runs: dict[int, _Runs],
 ) -> None:
     topic = Topic.parse(entry.topic)
     news = result.gateways.setdefault(topic.gateway, GatewayNews())
-    news.last_seen_s = max(news.last_seen_s, entry.received_us // 1_000_000)
-    news.messages += 1
+    # A status may be the broker's: retained from long ago, or a last will. It says nothing of when a gateway was heard.
+    if topic.kind != "status":
+        news.last_seen_s = max(news.last_seen_s, entry.received_us // 1_000_000)
+        news.messages += 1
     if entry.size > max_bytes:
         raise InvalidMessage("message", f"{entry.size} bytes", f"at most {max_bytes}", fault="too large")
     if topic.kind == "status":
@@ -128,7 +137,9 @@ def _unpack_entry(
         result.rejected.append(Rejected(entry, place, fault.fault, f"blocks.{place}.{fault}"))
     for place, block in blocks:
         try:
-            channel = _claimed_channel(block, entry.gateway, enrolled, received_s + future_s)
+            channel = _claimed_channel(
+                block, entry.gateway, enrolled, (received_s + around_s[0], received_s + around_s[1])
+            )
         except InvalidMessage as error:
             result.rejected.append(Rejected(entry, place, error.fault, f"blocks.{place}.{error}"))
             continue
@@ -151,7 +162,9 @@ def _read_blocks(
     return message.sent_at, enumerate(message.blocks), ()
 
 
-def _claimed_channel(block: WireBlock, gateway: str, enrolled: Enrolled, latest_s: int) -> EnrolledChannel:
+def _claimed_channel(
+    block: WireBlock, gateway: str, enrolled: Enrolled, believed_s: tuple[int, int]
+) -> EnrolledChannel:
     """The channel a block speaks of, if it may say what it says."""
     channel = enrolled.get((block.meter, block.channel))
     if channel is None:
@@ -189,10 +202,13 @@ def _claimed_channel(block: WireBlock, gateway: str, enrolled: Enrolled, latest_
         raise InvalidMessage(
             "start", block.start.isoformat(), f"no time before {block.meter} was installed", fault="before installation"
         )
-    if start_s + block.interval_s * len(block.values) > latest_s:
+    if start_s + block.interval_s * len(block.values) > believed_s[1]:
         raise InvalidMessage(
             "start", f"{block.start.isoformat()}, in the future", "intervals that have ended", fault="in the future"
         )
+    if start_s < believed_s[0]:
+        found = f"{block.start.isoformat()}, long past"
+        raise InvalidMessage("start", found, "a time that a meter still remembers", fault="too old")
     if block.quality is not None and len(block.quality) != len(block.values):
         raise InvalidMessage(
             "quality",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.reads.days import DAY_S
-from headend.reads.quality import IS_MEASURED, Quality
+from headend.reads.quality import IS_ACTUAL, IS_MEASURED, Quality
 
 #: "No register came with this interval." Registers themselves are never negative.
 NO_REGISTER = -1
@@ -117,10 +117,7 @@ def pack(
     interval's first read, the second its second … Almost always there is one.
     """
     stacks: list[Blocks] = []
-    left = np.arange(len(start_s))
-    while len(left):
-        _, first = np.unique(np.stack([meter[left], channel[left], start_s[left]]), axis=1, return_index=True)
-        now = left[first]
+    for now in _rounds(meter, channel, start_s):
         keys, block = np.unique(
             np.stack([meter[now], channel[now], start_s[now] // DAY_S]), axis=1, return_inverse=True
         )
@@ -131,8 +128,20 @@ def pack(
         stack.flags[at] = flags[now]
         stack.register[at] = register[now]
         stacks.append(stack)
-        left = np.delete(left, first)
     return stacks
+
+
+def _rounds(meter: Int64s, channel: Int64s, start_s: Int64s) -> list[NDArray[np.intp]]:
+    """Places of every interval's first read, of every interval's second read, and so on."""
+    order = np.lexsort((start_s, channel, meter))
+    same = np.ones(len(order), dtype=np.bool_)
+    for column in (meter, channel, start_s):
+        same[1:] &= column[order][1:] == column[order][:-1]
+    same[:1] = False
+    place = np.arange(len(order))
+    rank = place - np.maximum.accumulate(np.where(same, 0, place))
+    by_rank = np.argsort(rank, kind="stable")
+    return np.split(order[by_rank], np.flatnonzero(np.diff(rank[by_rank])) + 1) if len(order) else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +179,8 @@ def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
     """Incoming reads over what is stored (same keys, same order).
 
     A read for an interval without value is stored. The same value again is a duplicate, unless what stands is an
-    estimate or an edit: an actual read replaces those whatever its value. Another value is a new version.
+    estimate or an edit: an actual read replaces those whatever its value. Another value is a new version; but a
+    questionable one never replaces an actual or an edit.
 
     Parameters
     ----------
@@ -180,7 +190,9 @@ def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
     """
     arrives = incoming.present & ~redelivered
     new = arrives & ~stored.present
-    standing = arrives & stored.present
+    # What arrival checks refuse is no reason to give up what stands as read, or as somebody decided.
+    held = IS_ACTUAL[stored.quality] | (stored.quality == Quality.EDITED)
+    standing = arrives & stored.present & ~(held & (incoming.quality == Quality.QUESTIONABLE))
     replaced = standing & ((incoming.values != stored.values) | ~IS_MEASURED[stored.quality])
     taken = new | replaced
     return Merged(

@@ -9,7 +9,7 @@ from datetime import date
 from sqlalchemy import Connection, Row, delete, select
 
 from headend.billing.agreements import Account, Agreement
-from headend.errors import NotFound
+from headend.errors import InvalidConfig, NotFound
 from headend.reads.channels import Channel
 from headend.reads.days import seconds
 from headend.registry.site_file import SiteFile
@@ -64,6 +64,7 @@ def enrol(tx: Connection, site: SiteFile) -> None:
         t.meter,
         [{"id": known[m.meter], "name": m.meter, "commodity": m.commodity, "gateway": m.gateway} for m in site.meters],
     )
+    _refuse_moves(tx, site, known)
     _correct_installations(tx, {(known[m.meter], m.usage_point): seconds(m.installed) for m in site.meters})
     upsert(
         tx,
@@ -115,6 +116,23 @@ def enrol(tx: Connection, site: SiteFile) -> None:
             for g in a.agreements
         ],
     )
+
+
+def _refuse_moves(tx: Connection, site: SiteFile, known: Mapping[str, int]) -> None:
+    """The site file cannot say when a meter moved or counted otherwise, so it must not say that it did."""
+    hangs = {row.meter_id: row.usage_point_id for row in tx.execute(select(t.installation))}
+    counts = {(row.meter_id, row.channel): row.interval_s for row in tx.execute(select(t.meter_channel))}
+    for meter in site.meters:
+        if hangs.get(known[meter.meter], meter.usage_point) != meter.usage_point:
+            found = f"{meter.usage_point}, but it hangs at {hangs[known[meter.meter]]}"
+            raise InvalidConfig(
+                f"meter {meter.meter}: usage_point", found, "where it hangs, or a meter of another name"
+            )
+        for row in meter.channels:
+            before = counts.get((known[meter.meter], Channel.parse(row.channel).code), row.interval_s)
+            if before != row.interval_s:
+                found = f"{row.interval_s}, but its reads are of {before} s"
+                raise InvalidConfig(f"meter {meter.meter}: {row.channel}: interval_s", found, "what it has always been")
 
 
 def _correct_installations(tx: Connection, begins: Mapping[tuple[int, str], int]) -> None:

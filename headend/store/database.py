@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError
@@ -45,6 +47,10 @@ class Database:
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.set_main_option("version_locations", str(_MIGRATIONS / self.schema))
         config.set_main_option("path_separator", "os")
+        newest = ScriptDirectory.from_config(config).get_current_head()
+        with self.read() as tx:
+            if MigrationContext.configure(tx).get_current_revision() == newest:
+                return  # the usual case waits for nobody who is writing
         with self.write() as tx:
             config.attributes["connection"] = tx
             command.upgrade(config, "head")
@@ -85,14 +91,14 @@ def _open(url: str) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
-            return create_engine(url)
+            return create_engine(url, hide_parameters=True)
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise InvalidConfig("database URL", repr(url), f"one that SQLAlchemy knows ({error})") from None
     except OSError as error:
         raise InvalidConfig("data folder", f"{error.filename} ({error.strerror})", "one that can be written") from None
-    engine = create_engine(url, connect_args={"timeout": 60})
+    engine = create_engine(url, connect_args={"timeout": 60}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

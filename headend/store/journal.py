@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -20,6 +21,8 @@ from headend.store.tables import entry, gateway_sequence
 
 #: The chain before the first entry.
 GENESIS = bytes(32)
+
+_NEWEST = select(entry.c.offset, entry.c.chain).order_by(entry.c.offset.desc()).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,12 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        with database.read() as tx:
-            last = tx.execute(select(entry.c.offset, entry.c.chain).order_by(entry.c.offset.desc()).limit(1)).first()
-        self._last: tuple[int, bytes] = (last.offset, last.chain) if last else (0, GENESIS)
+        self._last_offset = self.newest_offset()
 
     @property
     def last_offset(self) -> int:
         """Offset of the newest entry this process appended or found when it opened the journal; 0 when empty."""
-        return self._last[0]
+        return self._last_offset
 
     def newest_offset(self) -> int:
         """Offset of the newest entry, whoever appended it; 0 when empty."""
@@ -86,27 +87,15 @@ class Journal:
 
     def append(self, arrivals: Sequence[Arrival], windows: dict[str, SequenceWindow]) -> None:
         """Make messages durable, with the sequence windows they changed: all of it, or an exception and nothing."""
-        offset, chain = self._last
-        rows = []
-        for arrival in arrivals:
-            offset += 1
-            chain = _link(chain, offset, arrival)
-            rows.append(
-                {
-                    "offset": offset,
-                    "received_us": arrival.received_us,
-                    "topic": arrival.topic,
-                    "gateway": arrival.gateway,
-                    "payload": arrival.payload,
-                    "size": arrival.size,
-                    "chain": chain,
-                }
-            )
         with self._database.write() as tx:
+            # Asked inside the transaction: whoever appended last, this goes on from there.
+            newest = tx.execute(_NEWEST).first()
+            rows = _chained(arrivals, *(newest or (0, GENESIS)))
             if rows:
                 tx.execute(entry.insert(), rows)
             upsert(tx, gateway_sequence, [{"gateway": name, "window": w.to_json()} for name, w in windows.items()])
-        self._last = offset, chain
+        if rows:
+            self._last_offset = rows[-1]["offset"]
 
     def after(self, offset: int, limit: int) -> list[Entry]:
         """The next `limit` entries after `offset`, oldest first."""
@@ -132,6 +121,26 @@ class Journal:
                 if chain != found.chain:
                     raise StoreBroken(f"journal: entry {offset} is not what was written")
         return offset
+
+
+def _chained(arrivals: Sequence[Arrival], offset: int, chain: bytes) -> list[dict[str, Any]]:
+    """Rows that go on from the entry with this offset and chain."""
+    rows = []
+    for arrival in arrivals:
+        offset += 1
+        chain = _link(chain, offset, arrival)
+        rows.append(
+            {
+                "offset": offset,
+                "received_us": arrival.received_us,
+                "topic": arrival.topic,
+                "gateway": arrival.gateway,
+                "payload": arrival.payload,
+                "size": arrival.size,
+                "chain": chain,
+            }
+        )
+    return rows
 
 
 def _link(chain: bytes, offset: int, message: Arrival | Entry) -> bytes:

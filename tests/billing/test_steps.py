@@ -141,8 +141,17 @@ def test_draft_that_vanished_stops_approval(flat: Town) -> None:
     rate_cycle(flat.office, OCTOBER, "monthly", "ann")
     with flat.database.write() as tx:
         tx.exec_driver_sql("DELETE FROM statement")
-    with pytest.raises(BillingConflict, match="counts 1 statements"):
+    with pytest.raises(BillingConflict, match="have changed since 2026-10/monthly was rated: Ada"):
         approve(flat.office, OCTOBER, "monthly", "ann")
+
+
+def test_reads_that_changed_after_rating_stop_approval_until_it_is_rated_again(flat: Town) -> None:
+    rate_cycle(flat.office, OCTOBER, "monthly", "ann")
+    flat.set("E-1", datetime(2026, 10, 5, 12, tzinfo=UTC), values=9_000)
+    with pytest.raises(BillingConflict, match=r"reads or agreements have changed .* Ada. Rate it again"):
+        approve(flat.office, OCTOBER, "monthly", "ann")
+    rate_cycle(flat.office, OCTOBER, "monthly", "ann")
+    assert approve(flat.office, OCTOBER, "monthly", "ann").state == "approved"
 
 
 def test_document_in_the_ledger_is_canonical(flat: Town) -> None:

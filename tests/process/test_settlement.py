@@ -399,3 +399,15 @@ def test_hundreds_of_channels_are_settled_like_one(tmp_path: Path) -> None:
         hour = field.stands(MONDAY + DAY + 5 * HOUR, 1, meter=f"E-{n}")
         assert hour.values == [100 + n if n % 10 == 0 else 100]
     field.close()
+
+
+def test_one_very_old_read_does_not_invent_the_years_since(field: Field) -> None:
+    field.send(MONDAY - 300 * DAY, [500])
+    field.send(MONDAY, [100] * 24)
+    field.settle(MONDAY + DAY + 7 * HOUR)
+    with field.site.database.read() as tx:
+        days = list(field.site.store.channel_days(tx, 0, 30_000))
+    assert sorted({found.day for found in days}) == [
+        seconds(MONDAY - 300 * DAY) // 86_400,
+        seconds(MONDAY) // 86_400,
+    ]
