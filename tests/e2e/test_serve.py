@@ -101,3 +101,17 @@ def test_taken_port_is_one_line_and_exit_2(tmp_path: Path):
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
     assert f"web.port: found {port}" in ended.stderr.strip().splitlines()[-1]
+
+
+def test_a_second_collector_is_refused_by_name(tmp_path: Path):
+    port = free_port()
+    first = Headend(tmp_path / "site", {"mqtt": {"port": port}}, "collect")
+    first.start()
+    try:
+        await_port(port)
+        command = [sys.executable, "-m", "headend", "serve", "--config", str(first.config), "--role", "collect"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == 1
+        assert "another process collects for this site already" in ended.stderr.strip().splitlines()[-1]
+    finally:
+        assert first.stop() == 0

@@ -174,3 +174,32 @@ def test_a_name_twice_is_a_mistake_of_whoever_copied_it(tmp_path: Path, table: s
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match=r"none\.toml: found .*No such file.*expected a readable TOML file$"):
         read_site_file(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (
+            'usage_point = "UP-1"\ninstalled',
+            'usage_point = "UP-2"\ninstalled',
+            "meter E-10023: usage_point: found UP-2, but it hangs at UP-1",
+        ),
+        (
+            'channel = "1-0:1.8.0", interval_s = 3600',
+            'channel = "1-0:1.8.0", interval_s = 900',
+            "meter E-10023: 1-0:1.8.0: interval_s: found 900, but its reads are of 3600 s",
+        ),
+    ],
+)
+def test_a_meter_neither_moves_nor_counts_otherwise(
+    database: Database, tmp_path: Path, old: str, new: str, complaint: str
+) -> None:
+    second = '[[usage_points]]\nid = "UP-2"\naddress = "there"\ntimezone = "Europe/Berlin"\n\n[[meters]]'
+    with database.write() as tx:
+        enrol(tx, read_site_file(shipped("site.toml")))
+    text = shipped("site.toml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "moved.toml"
+    path.write_text(text.replace(old, new, 1).replace("[[meters]]", second, 1), encoding="utf-8")
+    with database.write() as tx, pytest.raises(InvalidConfig, match=complaint):
+        enrol(tx, read_site_file(path))
