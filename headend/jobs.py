@@ -16,8 +16,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from headend.billing.cycle import MONTHLY
 from headend.billing.run import rate_cycle
 from headend.errors import BillingConflict
+from headend.monitor.health import journal_lag
 from headend.office import office_of
-from headend.process.intake import checkpoint
 from headend.process.settlement import settle_due_days
 from headend.reads.days import previous_month
 from headend.site import Site
@@ -48,7 +48,7 @@ class Jobs:
         """Close the days that are due, unless the journal holds reads for them that are not in the store yet."""
         site = self._site
         with site.database.read() as tx:
-            behind = site.journal.newest_offset() - checkpoint(tx)
+            behind = journal_lag(tx, site.journal)
         if behind > site.settings.process.batch_messages:
             log.info("settlement waits for intake", messages_behind=behind)
             return

@@ -18,16 +18,15 @@ app = typer.Typer(help="Messages that could not be used, and why.", no_args_is_h
 def list_messages(config: Config = None, limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
     """The newest messages in quarantine, with their reasons."""
     from headend.app import open_site
+    from headend.monitor.quarantine import quarantined
     from headend.reads.days import moment
-    from headend.store.tables import quarantine
 
     site = open_site(config)
-    query = select(quarantine).order_by(quarantine.c.offset.desc(), quarantine.c.block).limit(limit)
     table = Table("journal", "received (UTC)", "gateway", "reason")
     with site.database.read() as tx:
-        for row in tx.execute(query):
-            received = f"{moment(row.received_us // 1_000_000):%Y-%m-%d %H:%M:%S}"
-            table.add_row(str(row.offset), received, row.gateway, row.reason)
+        for one in quarantined(tx, limit=limit):
+            received = f"{moment(one.received_us // 1_000_000):%Y-%m-%d %H:%M:%S}"
+            table.add_row(str(one.offset), received, one.gateway, one.reason)
     Console().print(table)
 
 

@@ -35,8 +35,9 @@ from headend.demo.times import DemoClock, Times, times
 from headend.demo.village import DemoPlan, load_plan, village
 from headend.documents.files import write_statement
 from headend.errors import HeadendError
+from headend.monitor.health import journal_lag
 from headend.office import office_of
-from headend.process.intake import IntakeCounts, checkpoint, totals
+from headend.process.intake import IntakeCounts, totals
 from headend.process.settlement import settle_due_days
 from headend.reads.days import zone_named
 from headend.registry.registry import enrol
@@ -321,7 +322,7 @@ class _StoreWatcher:
 
     def _behind(self) -> bool:
         with self._site.database.read() as tx:
-            return checkpoint(tx) < self._site.journal.newest_offset()
+            return journal_lag(tx, self._site.journal) > 0
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.3):

@@ -28,7 +28,6 @@ from headend.web.statements import as_html, as_json, as_pdf
 _log = structlog.get_logger(__name__)
 
 _STATEMENT_ROWS = 50
-#: The one cycle of a utility that bills all accounts in the same month.
 
 Step = Callable[[Office, str, str, str], BillCycle]
 _STEPS: dict[str, tuple[Step, str]] = {
