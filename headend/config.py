@@ -25,8 +25,8 @@ Count = Annotated[int, Field(gt=0, le=10_000_000)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-def _zone(name: str) -> str:
-    return zone_named(name).key
+#: The name of an IANA time zone, in any model of a file.
+Zone = Annotated[str, AfterValidator(lambda name: zone_named(name).key)]
 
 
 class _Section(BaseModel):
@@ -37,7 +37,7 @@ class SiteSettings(_Section):
     """The utility itself."""
 
     name: str
-    timezone: Annotated[str, AfterValidator(_zone)]
+    timezone: Zone
     address: tuple[str, ...]
     registry: str
     tariffs: str

@@ -63,7 +63,7 @@ def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
         cycle = before or open_cycle(name, period, office.clock(), clerk)
         check_step(cycle, "rate")
         elsewhere = ledger.billed_elsewhere(cycle)
-        agreements = [agreement for agreement in records.agreements() if in_force(agreement, period)]
+        agreements = _agreements_of(records, period)
         _check_over(agreements, period, office.clock())
         run = _rate_accounts(office, records, cycle, agreements, elsewhere)
     with office.database.write() as tx:
@@ -74,6 +74,11 @@ def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
         ledger.keep_cycle(cycle)
         ledger.replace_drafts(cycle, run.statements, run.exceptions)
     return cycle
+
+
+def _agreements_of(records: Records, period: str) -> list[Agreement]:
+    """Agreements in force on at least one day of the period."""
+    return [agreement for agreement in records.agreements() if in_force(agreement, period)]
 
 
 def _check_over(agreements: Sequence[Agreement], period: str, now: datetime) -> None:
@@ -109,7 +114,7 @@ def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:
 
 def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: BillCycle) -> None:
     """Raise `BillingConflict` where rating the cycle now would give another statement than its draft."""
-    agreements = [agreement for agreement in records.agreements() if in_force(agreement, cycle.period)]
+    agreements = _agreements_of(records, cycle.period)
     run = _rate_accounts(office, records, cycle, agreements, ledger.billed_elsewhere(cycle))
     now = {statement.customer.account: sha256(canonical_json(statement)) for statement in run.statements}
     drafts = {kept.account: kept.sha256 for kept in ledger.statements(cycle)}

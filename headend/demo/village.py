@@ -6,10 +6,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from headend.config import checked, read_toml
-from headend.reads.days import zone_named
+from headend.config import Zone, checked, read_toml
 from headend.registry.site_file import SiteFile
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -38,7 +37,7 @@ class People(_Table):
 class DemoPlan(_Table):
     """The shipped `demo/demo.toml`."""
 
-    timezone: Annotated[str, AfterValidator(lambda name: zone_named(name).key)]
+    timezone: Zone
     meters: Annotated[int, Field(gt=0)]
     meters_per_gateway: Annotated[int, Field(gt=0)]
     seed: int

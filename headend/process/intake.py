@@ -89,15 +89,14 @@ class Intake:
         return left
 
     def _take_in(self, tx: Connection, entries: Sequence[Entry]) -> tuple[Unpacked, IntakeCounts]:
-        if time.monotonic() - self._enrolled.read_at > _REREAD_REGISTRY_S:
+        stale = time.monotonic() - self._enrolled.read_at > _REREAD_REGISTRY_S
+        if stale:
+            self._read_registry(tx)
+        unpacked = self._unpack(entries)
+        if not stale and any(rejected.block != WHOLE_MESSAGE for rejected in unpacked.rejected):
+            # Refused by what the registry was a moment ago: perhaps it knows better now.
             self._read_registry(tx)
             unpacked = self._unpack(entries)
-        else:
-            unpacked = self._unpack(entries)
-            if any(rejected.block != WHOLE_MESSAGE for rejected in unpacked.rejected):
-                # Refused by what the registry was a moment ago: perhaps it knows better now.
-                self._read_registry(tx)
-                unpacked = self._unpack(entries)
         counts = IntakeCounts()
         cause = f"journal {entries[0].offset}–{entries[-1].offset}" if entries else ""
         for blocks in unpacked.stacks:

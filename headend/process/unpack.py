@@ -135,11 +135,10 @@ def _unpack_entry(
     news.clock_offset_s = max(-_LARGEST_OFFSET_S, min(offset_s, _LARGEST_OFFSET_S))
     for place, fault in faults:
         result.rejected.append(Rejected(entry, place, fault.fault, f"blocks.{place}.{fault}"))
+    believed_s = received_s + around_s[0], received_s + around_s[1]
     for place, block in blocks:
         try:
-            channel = _claimed_channel(
-                block, entry.gateway, enrolled, (received_s + around_s[0], received_s + around_s[1])
-            )
+            channel = _claimed_channel(block, entry.gateway, enrolled, believed_s)
         except InvalidMessage as error:
             result.rejected.append(Rejected(entry, place, error.fault, f"blocks.{place}.{error}"))
             continue

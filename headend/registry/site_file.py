@@ -15,9 +15,8 @@ from typing import Annotated, Literal
 from babel import Locale, UnknownLocaleError
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from headend.config import checked, read_toml
+from headend.config import Zone, checked, read_toml
 from headend.reads.channels import Channel
-from headend.reads.days import zone_named
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Commodity = Literal["electricity", "gas", "water", "heat"]
@@ -25,10 +24,6 @@ Commodity = Literal["electricity", "gas", "water", "heat"]
 
 def _obis(text: str) -> str:
     return Channel.parse(text).obis
-
-
-def _zone(text: str) -> str:
-    return zone_named(text).key
 
 
 def _locale(text: str) -> str:
@@ -68,7 +63,7 @@ class UsagePointRow(_Row):
 
     id: Name
     address: str
-    timezone: Annotated[str, AfterValidator(_zone)]
+    timezone: Zone
 
 
 class AgreementRow(_Row):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,10 +40,6 @@ class Findings:
     def add(self, meter: int, channel: int, start_s: int, rule: str, severity: Severity, detail: str) -> None:
         """One more."""
         self.rows.append(Finding(meter, channel, start_s, rule, severity, detail))
-
-    def extend(self, others: Iterable[Finding]) -> None:
-        """Many more."""
-        self.rows.extend(others)
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.rows)
