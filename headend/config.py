@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 Seconds = Annotated[int, Field(gt=0, le=10 * 365 * 86_400)]
 Count = Annotated[int, Field(gt=0, le=10_000_000)]
+Bytes = Annotated[int, Field(ge=1_024, le=8 * 1024**3)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -69,11 +70,18 @@ class MqttSettings(_Section):
     password: str
     session_expiry_s: Seconds
     keepalive_s: Seconds
+    share: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$")]
+    tls: bool
+    ca_file: str
 
     @model_validator(mode="after")
     def _embedded_speaks_311(self) -> MqttSettings:
         if self.embedded and self.protocol != "3.1.1":
             raise InvalidInput("protocol", repr(self.protocol), "3.1.1 with the embedded broker, or embedded = false")
+        if self.embedded and self.tls:
+            raise InvalidInput("tls", "true", "false with the embedded broker, or embedded = false")
+        if self.share and self.protocol != "5":
+            raise InvalidInput("share", repr(self.share), 'none, or protocol = "5": shared subscriptions came with it')
         return self
 
 
@@ -81,9 +89,26 @@ class CollectSettings(_Section):
     """From the field to the journal."""
 
     queue: Count
+    queue_bytes: Bytes
     commit_messages: Count
+    commit_bytes: Bytes
     acknowledge_every_ms: Annotated[int, Field(ge=0, le=60_000)]
     max_message_bytes: Annotated[int, Field(ge=1_024, le=256 * 1024 * 1024)]
+    sparkplug: bool
+    sparkplug_host: Annotated[str, Field(pattern=r"^[^/+#]{1,64}$")]
+    mappings: tuple[str, ...]
+    inbox: str
+    inbox_every_s: Seconds
+
+
+class ModbusSettings(_Section):
+    """The poller of Modbus meters."""
+
+    profiles: str
+    delay_s: Annotated[float, Field(ge=0, le=600)]
+    timeout_s: Annotated[float, Field(gt=0, le=60)]
+    at_once: Count
+    back_off_s: Seconds
 
 
 class ProcessSettings(_Section):
@@ -93,6 +118,17 @@ class ProcessSettings(_Section):
     poll_ms: Annotated[int, Field(gt=0, le=60_000)]
     future_s: Seconds
     past_days: Annotated[int, Field(gt=0, le=36_500)]
+    register_tolerance_s: Seconds
+
+
+class CommandSettings(_Section):
+    """From the head-end to gateways."""
+
+    retry_after_s: Seconds
+    expire_after_s: Seconds
+    look_every_ms: Annotated[int, Field(gt=0, le=60_000)]
+    backfill_after_s: Seconds
+    backfill_days: Annotated[int, Field(gt=0, le=60)]
 
 
 class BillingSettings(_Section):
@@ -105,6 +141,7 @@ class JobSettings(_Section):
     """What happens by itself."""
 
     settle_every_s: Seconds
+    backfill_every_s: Seconds
     bill_every_s: Seconds
     bill_on_day: Annotated[int, Field(ge=1, le=28)]
 
@@ -139,7 +176,9 @@ class Settings(BaseSettings):
     data: DataSettings
     mqtt: MqttSettings
     collect: CollectSettings
+    modbus: ModbusSettings
     process: ProcessSettings
+    commands: CommandSettings
     billing: BillingSettings
     jobs: JobSettings
     web: WebSettings

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError
 from pydantic_core import to_json
@@ -60,12 +60,62 @@ class WireBlock(_Wire):
     ] = None
 
 
+class WireRegister(_Wire):
+    """A cumulative register as it stood at a moment, of a device that tells no intervals."""
+
+    meter: Annotated[str, Field(min_length=1, max_length=64, examples=["E-10023"])]
+    channel: Annotated[str, Field(min_length=9, max_length=19, examples=["1-0:1.8.0"])]
+    at: Annotated[AwareDatetime, Field(description="when it was read")]
+    value: Annotated[int, Field(ge=0, le=_LARGEST, description="whole Wh, var·h, dm³ or litre")]
+    serial: Annotated[str, Field(max_length=64, description="of the device that counted")] | None = None
+
+
 class ReadsMessage(Envelope):
     """A gateway's reads, on `headend/v1/{gateway}/reads`."""
 
     sent_at: Annotated[AwareDatetime, Field(description="the gateway's clock when it sent this")]
     # One wrong block is enough to refuse a message; a million complaints about it would be a way to stop us.
     blocks: Annotated[list[WireBlock], FailFast()]
+    registers: Annotated[list[WireRegister], FailFast()] = []
+
+
+class WireEvent(_Wire):
+    """Something that happened to a meter, or to the gateway itself."""
+
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$", examples=["tamper", "outage", "battery_low"])]
+    at: Annotated[AwareDatetime, Field(description="when it happened")]
+    meter: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    detail: Annotated[str, Field(max_length=500)] = ""
+
+
+class EventsMessage(Envelope):
+    """What happened, on `headend/v1/{gateway}/events`."""
+
+    sent_at: AwareDatetime
+    events: Annotated[list[WireEvent], FailFast(), Field(min_length=1, max_length=1_000)]
+
+
+class CommandMessage(_Wire):
+    """What a gateway is to do, on `headend/v1/{gateway}/command`."""
+
+    id: int
+    kind: str
+    sent_at: AwareDatetime
+    expires_at: AwareDatetime
+    args: dict[str, Any]
+
+
+class ResultMessage(_Wire):
+    """What became of a command, on `headend/v1/{gateway}/result`."""
+
+    id: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    state: Literal["acknowledged", "progress", "done", "failed"]
+    sent_at: AwareDatetime
+    detail: Annotated[str, Field(max_length=500)] = ""
+    wanted: Annotated[
+        tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None,
+        Field(description="firmware: the chunks it wants next, [first, end)"),
+    ] = None
 
 
 class _UnreadBlocks(Envelope):
@@ -79,6 +129,7 @@ class StatusMessage(_Wire):
     """A gateway's presence, on `headend/v1/{gateway}/status`; retained, and `false` as its last will."""
 
     online: bool
+    firmware: Annotated[str, Field(max_length=64)] | None = None
 
 
 class Acknowledgement(_Wire):
@@ -165,7 +216,14 @@ def _read(model: Any, payload: bytes) -> Any:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of every message, for those who build gateways."""
-    names: dict[str, type[BaseModel]] = {"reads": ReadsMessage, "status": StatusMessage, "ack": Acknowledgement}
+    names: dict[str, type[BaseModel]] = {
+        "reads": ReadsMessage,
+        "events": EventsMessage,
+        "status": StatusMessage,
+        "result": ResultMessage,
+        "ack": Acknowledgement,
+        "command": CommandMessage,
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Head-end wire format v1",

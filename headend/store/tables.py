@@ -67,6 +67,9 @@ gateway = Table(
     Column("online", Boolean),
     Column("clock_offset_s", Integer),
     Column("messages", BigInteger, nullable=False, default=0),
+    Column("firmware", Text),  # the version it said it runs
+    Column("token_sha256", String(64)),  # of the secret for HTTP push; null: none was given
+    Column("revoked_s", BigInteger),  # since when nothing is taken from it any more
 )
 
 account = Table(
@@ -84,6 +87,7 @@ usage_point = Table(
     Column("id", Text, primary_key=True),
     Column("timezone", Text, nullable=False),
     Column("address", Text, nullable=False),
+    Column("gas_area", Text),
 )
 
 meter = Table(
@@ -103,6 +107,38 @@ meter_channel = Table(
     Column("interval_s", Integer, nullable=False),
     Column("max_per_interval", BigInteger, nullable=False),
     Column("register_digits", SmallInteger, nullable=False),
+)
+
+# What one unit on the wire stands for, from a moment on: current and voltage transformers, pulses.
+channel_constant = Table(
+    "channel_constant",
+    site,
+    Column("meter_id", ForeignKey("meter.id"), primary_key=True),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("valid_from_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("numerator", BigInteger, nullable=False),  # base units = wire units × numerator ÷ denominator
+    Column("denominator", BigInteger, nullable=False),
+    Column("made_of", Text, nullable=False),  # for people: "CT 200/5 × PT 20000/100"
+)
+
+# Where a Modbus meter answers.
+modbus_device = Table(
+    "modbus_device",
+    site,
+    Column("meter_id", ForeignKey("meter.id"), primary_key=True),
+    Column("profile", Text, nullable=False),
+    Column("address", Text, nullable=False),  # tcp://host:port or rtu:///dev/ttyUSB0?baud=9600&parity=N
+    Column("unit", SmallInteger, nullable=False),
+)
+
+# What a m³ of gas is worth, by gas area.
+gas_quality = Table(
+    "gas_quality",
+    site,
+    Column("area", Text, primary_key=True),
+    Column("valid_from", String(10), primary_key=True),
+    Column("calorific_value", String(16), nullable=False),  # kWh/m³, a decimal
+    Column("conversion", String(16), nullable=False),  # volume at base conditions ÷ volume counted, a decimal
 )
 
 installation = Table(
@@ -162,6 +198,18 @@ Index(
     postgresql_where=day_block.c.settled.is_(False),
 )
 
+# Reads of cumulative registers at any moment, of devices that tell nothing else; intervals are made of them.
+register_read = Table(
+    "register_read",
+    site,
+    Column("meter", Integer, primary_key=True, autoincrement=False),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("register", BigInteger, nullable=False),
+    Column("serial", Text),  # of the device that counted; null where it does not say
+    sqlite_with_rowid=False,
+)
+
 interval_history = Table(
     "interval_history",
     site,
@@ -200,6 +248,60 @@ quarantine = Table(
     Column("fault", String(32), nullable=False),
     Column("reason", Text, nullable=False),
     Column("excerpt", Text, nullable=False),
+)
+
+# What gateways and pollers tell beside reads: tamper, outage, battery, restart, a device that does not answer.
+event = Table(
+    "event",
+    site,
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),  # in its message
+    Column("at_s", BigInteger, nullable=False, index=True),
+    Column("gateway", Text, nullable=False, index=True),
+    Column("meter", Text, index=True),  # null: the gateway itself
+    Column("kind", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+# The names behind a Sparkplug node's aliases, since its last birth.
+sparkplug_birth = Table(
+    "sparkplug_birth",
+    site,
+    Column("node", Text, primary_key=True),  # group/edge node
+    Column("device", Text, primary_key=True),  # "": the node itself
+    Column("born_us", BigInteger, nullable=False),
+    Column("metrics", Text, nullable=False),  # JSON of BirthMetrics
+)
+
+# ---- site: downlink ------------------------------------------------------------------------------------------------
+
+command = Table(
+    "command",
+    site,
+    Column("id", _BIG_KEY, primary_key=True),
+    Column("gateway", Text, nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("args", Text, nullable=False),  # JSON
+    Column("state", String(16), nullable=False, index=True),
+    Column("detail", Text, nullable=False),  # what the gateway said last
+    Column("attempts", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("sent_us", BigInteger),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("wanted", Text),  # firmware: JSON [first, end) of the chunks the gateway asks for
+)
+
+firmware_image = Table(
+    "firmware_image",
+    site,
+    Column("version", Text, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("signature", LargeBinary, nullable=False),  # Ed25519 over the image
+    Column("image", LargeBinary, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+    Column("added_by", Text, nullable=False),
 )
 
 # One row: how far the journal is processed and what became of it, advanced in the same transaction as the reads.
