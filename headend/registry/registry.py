@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, select
 from headend.billing.agreements import Account, Agreement
 from headend.errors import InvalidConfig, NotFound
 from headend.reads.channels import Channel
+from headend.reads.constants import Constant
 from headend.reads.days import seconds
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
@@ -28,9 +29,11 @@ class EnrolledChannel:
     max_per_interval
         what the connection can physically carry in one interval [base units].
     register_digits
-        the cumulative register rolls over at 10 ** register_digits.
+        the cumulative register on the wire rolls over at 10 ** register_digits.
     installed_s, removed_s
         when it began and ended to measure [s since 1970]; None: still does.
+    constants
+        what one unit on the wire stands for, rising in time; none: one base unit.
     """
 
     meter: int
@@ -45,6 +48,7 @@ class EnrolledChannel:
     customer_class: str
     installed_s: int
     removed_s: int | None
+    constants: tuple[Constant, ...] = ()
 
 
 def enrol(tx: Connection, site: SiteFile) -> None:
@@ -179,6 +183,7 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
     )
     if meter is not None:
         query = query.where(t.meter.c.name == meter)
+    constants = _constants(tx, meter)
     found = {}
     for row in tx.execute(query):
         found[row.id, row.channel] = EnrolledChannel(
@@ -194,8 +199,22 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
             row.customer_class or "residential",
             row.installed_s,
             row.removed_s,
+            constants.get((row.id, row.channel), ()),
         )
     return list(found.values())
+
+
+def _constants(tx: Connection, meter: str | None) -> dict[tuple[int, int], tuple[Constant, ...]]:
+    """By (meter, channel), rising in time."""
+    c = t.channel_constant.c
+    query = select(t.channel_constant).order_by(c.meter_id, c.channel, c.valid_from_s)
+    if meter is not None:
+        query = query.join(t.meter, t.meter.c.id == c.meter_id).where(t.meter.c.name == meter)
+    found: dict[tuple[int, int], tuple[Constant, ...]] = {}
+    for row in tx.execute(query):
+        constant = Constant(row.valid_from_s, row.numerator, row.denominator, row.made_of)
+        found[row.meter_id, row.channel] = (*found.get((row.meter_id, row.channel), ()), constant)
+    return found
 
 
 def channels_of(tx: Connection, meter: str) -> list[EnrolledChannel]:
