@@ -19,6 +19,7 @@ from firmware_sim.faults import FaultPlan, read_plan
 from firmware_sim.fleet import Fleet, Patience, Schedule, print_event
 from firmware_sim.inventory import make_shipment
 from firmware_sim.link import parse_broker
+from firmware_sim.modbus.command import modbus
 from firmware_sim.truth import TruthFile
 
 app = typer.Typer(
@@ -93,6 +94,9 @@ def fleet(
         field.run()
     if not progress:
         print(json.dumps(field.totals()))
+
+
+app.command()(modbus)
 
 
 def _nothing(_event: dict[str, Any]) -> None:

@@ -1,0 +1,43 @@
+"""What command-line options mean, where more than one command has them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from firmware_sim.errors import InvalidInput
+
+
+def moment(option: str, text: str) -> datetime:
+    """An aware time.
+
+    Raises
+    ------
+    InvalidInput
+        when it is none, or does not say its offset.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(option, text, "an ISO 8601 time such as 2026-01-05T00:00:00Z") from error
+    if found.tzinfo is None:
+        raise InvalidInput(option, text, "an offset or Z at its end")
+    return found
+
+
+def check_zone(name: str) -> None:
+    """Refuse what is no IANA time zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInput("--timezone", name, "an IANA name such as Europe/Berlin") from error
+
+
+def writable(path: Path) -> TextIO:
+    """A new truth file, open for writing."""
+    try:
+        return path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InvalidInput("--truth", str(error), "a file that can be written") from error
