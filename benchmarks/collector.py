@@ -27,6 +27,8 @@ from pydantic import BaseModel
 from benchmarks.table import show
 from headend.app import utc_now
 from headend.collect.mqtt import MqttCollector
+from headend.collect.topics import Topics
+from headend.collect.writer import JournalWriter
 from headend.config import load_settings
 from headend.logs import configure_logs
 from headend.store.database import Database
@@ -148,15 +150,18 @@ class Ours:
         configure_logs(settings.log)
         self._database = Database(f"sqlite:///{folder / 'journal.db'}", "journal")
         self._journal = Journal(self._database)
-        self._collector = MqttCollector(settings.mqtt, settings.collect, self._journal, utc_now)
+        self._writer = JournalWriter(self._journal, settings.collect, utc_now)
+        self._collector = MqttCollector(settings.mqtt, settings.collect, Topics(), self._writer)
 
     def start(self) -> None:
         self._collector.start()
+        self._writer.start()
 
     def count(self) -> int:
         return self._journal.last_offset
 
     def stop(self) -> None:
+        self._writer.stop()
         self._collector.stop()
         self._database.close()
 

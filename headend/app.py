@@ -16,6 +16,8 @@ from sqlalchemy import select
 from headend.collect.broker import EmbeddedBroker
 from headend.collect.mqtt import MqttCollector
 from headend.collect.only import OnlyCollector
+from headend.collect.topics import Topics
+from headend.collect.writer import JournalWriter
 from headend.config import beside, load_settings
 from headend.errors import InvalidConfig, StoreBroken
 from headend.jobs import Jobs
@@ -92,22 +94,26 @@ def open_site(
             f"the store has processed {processed} journal entries, the journal has {newest}:"
             " it is another one, or an older copy"
         )
-    return Site(settings, clock, database, journal, SqlIntervalStore(), tariffs, rules)
+    topics = Topics(with_sparkplug=settings.collect.sparkplug)
+    return Site(settings, clock, database, journal, topics, SqlIntervalStore(), tariffs, rules)
 
 
-def parts_of(site: Site, roles: Collection[Role]) -> list[Part]:
+def parts_of(site: Site, roles: Collection[Role], writer: JournalWriter) -> list[Part]:
     """The background parts of these roles, in the order they are started; stop them the other way round."""
     parts: list[Part] = []
-    mqtt = site.settings.mqtt
+    settings = site.settings
     if "collect" in roles:
-        parts.append(OnlyCollector(site.settings.data.directory / "collector.lock"))
-        if mqtt.embedded:
-            parts.append(EmbeddedBroker(mqtt.host, mqtt.port))
-        parts.append(MqttCollector(mqtt, site.settings.collect, site.journal, site.clock))
+        parts.append(OnlyCollector(settings.data.directory / f"{settings.mqtt.client_id}.lock"))
+        if settings.mqtt.embedded:
+            parts.append(EmbeddedBroker(settings.mqtt.host, settings.mqtt.port))
+        parts.append(MqttCollector(settings.mqtt, settings.collect, site.topics, writer))
     if "process" in roles:
         parts.append(Processor(site))
     if "jobs" in roles:
         parts.append(Jobs(site))
+    if {"collect", "api"} & set(roles):
+        # Started last, so stopped first: what it has taken is durable and acknowledged while its sources still stand.
+        parts.append(writer)
     return parts
 
 
@@ -119,12 +125,13 @@ class HeadEnd:
 
     def __init__(self, site: Site, roles: Collection[Role] = ROLES) -> None:
         self._site, self._roles = site, roles
+        self._writer = JournalWriter(site.journal, site.settings.collect, site.clock)
         self._running: list[Part] = []
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> HeadEnd:
         try:
-            for part in parts_of(self._site, self._roles):
+            for part in parts_of(self._site, self._roles, self._writer):
                 await asyncio.to_thread(part.start)
                 self._running.append(part)
             if "api" in self._roles:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from headend.collect.topics import Topics
 from headend.config import Settings
 from headend.store.database import Database
 from headend.store.intervals import IntervalStore
@@ -25,6 +26,7 @@ class Site:
     clock: Clock
     database: Database
     journal: Journal
+    topics: Topics
     store: IntervalStore
     tariffs: TariffBook
     rules: RuleSet

@@ -42,7 +42,7 @@ class Claims:
     blocks, registers
         reads, with their place in the message.
     faults
-        what in the message is wrong, with its place; the rest still counts.
+        what in the message is wrong, with the path to it (`blocks.3`, `metrics.0`); the rest still counts.
     online, firmware
         what a gateway says of itself; None: nothing.
     result
@@ -57,7 +57,7 @@ class Claims:
     blocks: list[tuple[int, WireBlock]] = field(default_factory=list)
     registers: list[tuple[int, WireRegister]] = field(default_factory=list)
     events: list[WireEvent] = field(default_factory=list)
-    faults: list[tuple[int, InvalidMessage]] = field(default_factory=list)
+    faults: list[tuple[str, InvalidMessage]] = field(default_factory=list)
     online: bool | None = None
     firmware: str | None = None
     result: ResultMessage | None = None

@@ -1,9 +1,8 @@
-"""The MQTT collector: broker → journal → acknowledgement.
+"""The MQTT collector: broker → journal writer → acknowledgement.
 
-Two threads and a bounded queue. paho's network thread only puts messages into the queue; when the queue is full it
-waits, TCP fills up and the broker holds back: memory stays bounded and nothing is thrown away. The writer thread takes
-what is there, commits it to the journal in one transaction and only then sends PUBACK to the broker and, gathered over
-a moment, `ack` to each gateway.
+paho's network thread only hands messages to the writer; when the writer is full it waits, TCP fills up and the broker
+holds back. What is durable is acknowledged twice: by PUBACK to the broker, at once, and by `ack` to the gateway,
+gathered over a moment.
 
 PUBACKs belong to a connection: after a reconnect the broker delivers again what was not acknowledged, under numbers
 that may be used anew, so those of an older connection are not sent.
@@ -12,12 +11,9 @@ that may be used anew, so those of an older connection are not sent.
 from __future__ import annotations
 
 import json
-import queue
+import random
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -26,34 +22,18 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from headend.collect.wire import Envelope, Topic, read_envelope
+from headend.collect.topics import Topics, is_numbered
+from headend.collect.writer import JournalWriter
 from headend.config import CollectSettings, MqttSettings
-from headend.errors import InvalidMessage
-from headend.store.journal import Arrival, Journal
+from headend.errors import HeadendError
 from headend.store.sequence import SequenceWindow
 
 log = structlog.get_logger(__name__)
 
-#: What the field says, at QoS 1.
-TOPICS = ("headend/v1/+/reads", "headend/v1/+/events", "headend/v1/+/status")
-
-#: Of a message that is too large the journal keeps this much: enough to see who sent what.
-_EXCERPT_BYTES = 4_096
-
-_RECONNECT_S = (1, 30)
-_JOURNAL_RETRY_S = 1.0
+# A broker that comes back meets all its clients at once; each waits a little differently.
+_RECONNECT_S = (1.0, 2.0)
+_LONGEST_WAIT_S = 30
 _FIRST_CONTACT_S = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A message between the network and the journal."""
-
-    arrival: Arrival
-    envelope: Envelope | None
-    mid: int
-    qos: int
-    connection: int
 
 
 class MqttCollector:
@@ -61,27 +41,24 @@ class MqttCollector:
 
     Parameters
     ----------
-    journal
-        this collector is the only one to append to it.
-    clock
-        tells when a message came.
+    topics
+        what to subscribe to, and whose a message is.
     """
 
-    def __init__(
-        self, mqtt: MqttSettings, collect: CollectSettings, journal: Journal, clock: Callable[[], datetime]
-    ) -> None:
-        self._mqtt, self._collect, self._journal, self._clock = mqtt, collect, journal, clock
-        self._windows: dict[str, SequenceWindow] = journal.windows()
-        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(collect.queue)
-        self._owed: dict[str, None] = {}  # gateways to be acknowledged, in the order they came
+    def __init__(self, mqtt: MqttSettings, collect: CollectSettings, topics: Topics, writer: JournalWriter) -> None:
+        self._mqtt, self._topics, self._writer = mqtt, topics, writer
+        self._every_s = collect.acknowledge_every_ms / 1_000
+        self._owed: dict[str, SequenceWindow] = {}  # gateways to be acknowledged, in the order they came
+        self._owing = threading.Condition()
         self._connection = 0
+        self._same_connection = threading.Lock()
         self._stopping = threading.Event()
         #: Set while the broker sends us what the field says.
         self.subscribed = threading.Event()
-        self._client = self._make_client()
-        self._writer = threading.Thread(target=self._write, name="journal-writer", daemon=True)
+        self._client = self._make_client(min(collect.queue, 65_535))
+        self._acknowledger = threading.Thread(target=self._acknowledge_gateways, name="acknowledger", daemon=True)
 
-    def _make_client(self) -> paho.Client:
+    def _make_client(self, receive_maximum: int) -> paho.Client:
         v5 = self._mqtt.protocol == "5"
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -92,7 +69,15 @@ class MqttCollector:
         )
         if self._mqtt.username:
             client.username_pw_set(self._mqtt.username, self._mqtt.password)
-        client.reconnect_delay_set(*_RECONNECT_S)
+        if self._mqtt.tls:
+            client.tls_set(ca_certs=self._mqtt.ca_file or None)
+        client.reconnect_delay_set(random.uniform(*_RECONNECT_S), _LONGEST_WAIT_S)  # type: ignore[arg-type]  # noqa: S311
+        self._connect: dict[str, Any] = {}
+        if v5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = self._mqtt.session_expiry_s
+            properties.ReceiveMaximum = receive_maximum
+            self._connect = {"clean_start": False, "properties": properties}
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
@@ -102,24 +87,25 @@ class MqttCollector:
 
     def start(self) -> None:
         """Begin to collect. A broker that is there is subscribed to by the end; one that is not is tried again."""
-        self._writer.start()
-        properties: dict[str, Any] = {}
-        if self._mqtt.protocol == "5":
-            connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            connect.SessionExpiryInterval = self._mqtt.session_expiry_s
-            connect.ReceiveMaximum = min(self._collect.queue, 65_535)
-            properties = {"clean_start": False, "properties": connect}
-        self._client.connect_async(self._mqtt.host, self._mqtt.port, self._mqtt.keepalive_s, **properties)
+        self._acknowledger.start()
+        self._client.connect_async(self._mqtt.host, self._mqtt.port, self._mqtt.keepalive_s, **self._connect)
         self._client.loop_start()
         self.subscribed.wait(_FIRST_CONTACT_S)
 
     def stop(self) -> None:
-        """Take no more, commit what is waiting, acknowledge it, disconnect."""
+        """Take no more, acknowledge what is durable, disconnect."""
         self._stopping.set()
-        self._waiting.put(None)
-        self._writer.join()
+        with self._owing:
+            self._owing.notify()
+        self._acknowledger.join()
         self._client.disconnect()
         self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send to the field at QoS 1; raises `HeadendError` where there is no broker to send it to."""
+        if not self.subscribed.is_set():
+            raise HeadendError(f"{topic}: not sent, the broker is away")
+        self._client.publish(topic, payload, qos=1)
 
     # -- network thread --
 
@@ -127,8 +113,8 @@ class MqttCollector:
         if reason.is_failure:
             log.warning("broker refused the connection", reason=str(reason))
             return
-        self._connection += 1
-        client.subscribe([(topic, 1) for topic in TOPICS])
+        group = f"$share/{self._mqtt.share}/" if self._mqtt.share else ""
+        client.subscribe([(f"{group}{topic}", 1) for topic in self._topics.subscriptions])
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
         log.warning("no broker there, trying again", broker=f"{self._mqtt.host}:{self._mqtt.port}")
@@ -141,81 +127,45 @@ class MqttCollector:
         log.info("collecting", broker=f"{self._mqtt.host}:{self._mqtt.port}", protocol=self._mqtt.protocol)
 
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        with self._same_connection:
+            self._connection += 1
         self.subscribed.clear()
         if not self._stopping.is_set():
             log.warning("lost the broker, will come back", reason=str(reason))
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        if self._stopping.is_set():
-            return  # not acknowledged: the broker keeps it
-        try:
-            gateway = Topic.parse(message.topic).gateway
-        except InvalidMessage:
-            gateway = ""
-        payload = bytes(message.payload)
-        size = len(payload)
-        envelope = read_envelope(payload)
-        if size > self._collect.max_message_bytes:
-            payload = payload[:_EXCERPT_BYTES]
-        received_us = int(self._clock().timestamp() * 1_000_000)
-        arrival = Arrival(received_us, message.topic, gateway, payload, size)
-        self._waiting.put(_Waiting(arrival, envelope, message.mid, message.qos, self._connection))
+        topic = message.topic
+        gateway = self._topics.gateway_of(topic)
+        then = partial(self._durable, gateway, message.mid, message.qos, self._connection)
+        # Where it is not taken we are stopping: not acknowledged, so the broker keeps it.
+        if not self._stopping.is_set():
+            self._writer.put(topic, gateway, bytes(message.payload), then, numbered=is_numbered(topic))
 
     # -- writer thread --
 
-    def _write(self) -> None:
-        every_s = self._collect.acknowledge_every_ms / 1_000
-        due = time.monotonic()
-        running = True
-        while running:
-            batch, running = self._take(max(0.0, due - time.monotonic()) if self._owed else None)
-            if batch:
-                self._commit(batch)
-            if self._owed and (time.monotonic() >= due or not running):
-                self._acknowledge_gateways()
-                due = time.monotonic() + every_s
+    def _durable(self, gateway: str, mid: int, qos: int, connection: int, window: SequenceWindow | None) -> None:
+        if qos:
+            # paho drops what it has not sent of a connection that is gone; after that we must not add to it.
+            with self._same_connection:
+                if connection == self._connection:
+                    self._client.ack(mid, qos)
+        if window is not None:
+            with self._owing:
+                self._owed[gateway] = window
+                self._owing.notify()
 
-    def _take(self, timeout: float | None) -> tuple[list[_Waiting], bool]:
-        """All that waits, up to one commit's worth; False once there will be no more."""
-        batch: list[_Waiting] = []
-        try:
-            item = self._waiting.get(timeout=timeout)
-            while item is not None:
-                batch.append(item)
-                if len(batch) == self._collect.commit_messages:
-                    return batch, True
-                item = self._waiting.get_nowait()
-        except queue.Empty:
-            return batch, True
-        return batch, False
-
-    def _commit(self, batch: list[_Waiting]) -> None:
-        # Windows are noted on copies: what the journal has not taken must never be acknowledged.
-        changed: dict[str, SequenceWindow] = {}
-        for item in batch:
-            if item.envelope is not None and item.arrival.gateway:
-                gateway = item.arrival.gateway
-                window = changed.get(gateway)
-                if window is None:
-                    window = changed[gateway] = self._windows.get(gateway, SequenceWindow()).copy()
-                window.note(item.envelope.seq, item.envelope.epoch, item.envelope.oldest)
-        while True:
-            try:
-                self._journal.append([item.arrival for item in batch], changed)
-                break
-            except Exception as error:
-                # Disk full, the database away, memory short: nothing is acknowledged, the broker waits.
-                log.warning("journal refused a commit, trying again", messages=len(batch), error=str(error))
-                if self._stopping.wait(_JOURNAL_RETRY_S):
-                    return
-        self._windows.update(changed)
-        for item in batch:
-            if item.qos and item.connection == self._connection:
-                self._client.ack(item.mid, item.qos)
-        self._owed.update(dict.fromkeys(changed))
+    # -- acknowledger thread --
 
     def _acknowledge_gateways(self) -> None:
-        for gateway in self._owed:
-            answer = json.dumps(self._windows[gateway].acknowledgement(), separators=(",", ":"))
-            self._client.publish(f"headend/v1/{gateway}/ack", answer, qos=1)
-        self._owed.clear()
+        while True:
+            with self._owing:
+                while not self._owed and not self._stopping.is_set():
+                    self._owing.wait()
+            self._stopping.wait(self._every_s)
+            with self._owing:
+                owed, self._owed = self._owed, {}
+            for gateway, window in owed.items():
+                answer = json.dumps(window.acknowledgement(), separators=(",", ":"))
+                self._client.publish(f"headend/v1/{gateway}/ack", answer, qos=1)
+            if self._stopping.is_set():
+                return

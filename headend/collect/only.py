@@ -1,4 +1,4 @@
-"""One collector a journal: a second would take the first one's session away, and the first take it back, for ever."""
+"""One collector a client id: a second would take the first one's session away, and the first take it back, for ever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OnlyCollector:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise HeadendError(f"another process collects for this site already ({self._path})") from None
+            raise HeadendError(f"another process collects under this client id already ({self._path})") from None
 
     def stop(self) -> None:
         """Let go of it."""

@@ -7,13 +7,14 @@ microseconds a message, and the step to arrays is one concatenation.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError
 from pydantic_core import to_json
 
+from headend.collect.cbor import as_json, is_cbor
 from headend.errors import InvalidMessage
 
 # Far above any meter, and far enough below 2**63 that sums of a year stay exact.
@@ -123,6 +124,7 @@ class _UnreadBlocks(Envelope):
 
     sent_at: AwareDatetime
     blocks: list[Any]
+    registers: list[Any] = []
 
 
 class StatusMessage(_Wire):
@@ -159,8 +161,8 @@ class Topic:
 def read_envelope(payload: bytes) -> Envelope | None:
     """The envelope of a message, or None where there is none to be had."""
     try:
-        return Envelope.model_validate_json(payload)
-    except ValidationError:
+        return Envelope.model_validate_json(as_json(payload) if is_cbor(payload) else payload)
+    except (ValidationError, InvalidMessage):
         return None
 
 
@@ -169,26 +171,48 @@ def read_reads(payload: bytes) -> ReadsMessage:
     return _read(ReadsMessage, payload)
 
 
-def read_block_by_block(
-    payload: bytes,
-) -> tuple[datetime, list[tuple[int, WireBlock]], list[tuple[int, InvalidMessage]]]:
-    """A reads message of which `read_reads` refused something: when it was sent, its good blocks, and the faults.
+@dataclass(slots=True)
+class Salvaged:
+    """What is good in a reads message that `read_reads` refused, with the places, and what is wrong with the rest."""
 
-    Blocks and faults come with their place in the message. Raises `InvalidMessage` where it is no message at all.
+    sent_at: datetime
+    blocks: list[tuple[int, WireBlock]] = field(default_factory=list)
+    registers: list[tuple[int, WireRegister]] = field(default_factory=list)
+    faults: list[tuple[str, InvalidMessage]] = field(default_factory=list)
+
+
+def read_block_by_block(payload: bytes) -> Salvaged:
+    """Take a refused reads message apart; raises `InvalidMessage` where it is no message at all.
+
+    Each fault comes with the path to it, such as `blocks.3`.
     """
-    message = _read(_UnreadBlocks, payload)
-    good: list[tuple[int, WireBlock]] = []
-    faults: list[tuple[int, InvalidMessage]] = []
-    for place, block in enumerate(message.blocks):
+    message: _UnreadBlocks = _read(_UnreadBlocks, payload)
+    found = Salvaged(message.sent_at)
+    found.blocks = _good_ones(WireBlock, "blocks", message.blocks, found.faults)
+    found.registers = _good_ones(WireRegister, "registers", message.registers, found.faults)
+    return found
+
+
+def _good_ones(model: Any, name: str, items: list[Any], faults: list[tuple[str, InvalidMessage]]) -> list[Any]:
+    good: list[tuple[int, Any]] = []
+    wrong = 0
+    for place, item in enumerate(items):
         try:
-            good.append((place, _read(WireBlock, to_json(block))))
+            good.append((place, _read(model, to_json(item))))
         except InvalidMessage as fault:
-            faults.append((place, fault))
-        if len(faults) == _FAULTS_NAMED:
-            rest = f"{len(message.blocks) - place - 1} more blocks after {_FAULTS_NAMED} bad ones"
-            faults.append((place + 1, InvalidMessage("block", rest, "blocks of this schema", fault="not the schema")))
+            faults.append((f"{name}.{place}", fault))
+            wrong += 1
+        if wrong == _FAULTS_NAMED:
+            rest = f"{len(items) - place - 1} more {name} after {_FAULTS_NAMED} bad ones"
+            what = InvalidMessage("block", rest, f"{name} of this schema", fault="not the schema")
+            faults.append((f"{name}.{place + 1}", what))
             break
-    return message.sent_at, good, faults
+    return good
+
+
+def read_events(payload: bytes) -> EventsMessage:
+    """An events message; raises `InvalidMessage`."""
+    return _read(EventsMessage, payload)
 
 
 def read_status(payload: bytes) -> StatusMessage:
@@ -196,10 +220,17 @@ def read_status(payload: bytes) -> StatusMessage:
     return _read(StatusMessage, payload)
 
 
+def read_result(payload: bytes) -> ResultMessage:
+    """A command's result; raises `InvalidMessage`."""
+    return _read(ResultMessage, payload)
+
+
 _IN_OUR_WORDS = {"missing": "a value", "timezone_aware": "a time with Z or an offset", "int_type": "a whole number"}
 
 
 def _read(model: Any, payload: bytes) -> Any:
+    if is_cbor(payload):
+        payload = as_json(payload)
     try:
         return model.model_validate_json(payload)
     except ValidationError as error:

@@ -11,20 +11,20 @@ from headend.store import tables as t
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One message, or one block of it, that is kept aside.
+    """One message, or one piece of it, that is kept aside.
 
     Parameters
     ----------
     offset
         its place in the journal, where it stands whole.
-    block
-        which block of the message; None: all of it.
+    path
+        to the piece, such as `blocks.3`; "": all of it.
     received_us
         when it came [µs since 1970].
     """
 
     offset: int
-    block: int | None
+    path: str
     received_us: int
     gateway: str
     fault: str
@@ -44,25 +44,14 @@ def quarantined(tx: Connection, *, fault: str | None = None, limit: int = 100, s
     """What is kept aside, newest first."""
     q = t.quarantine.c
     query = (
-        select(q.offset, q.block, q.received_us, q.gateway, q.fault, q.reason, q.excerpt)
-        .order_by(q.offset.desc(), q.block)
+        select(q.offset, q.path, q.received_us, q.gateway, q.fault, q.reason, q.excerpt)
+        .order_by(q.offset.desc(), q.path)
         .limit(limit)
         .offset(skip)
     )
     if fault is not None:
         query = query.where(q.fault == fault)
-    return [
-        Quarantined(
-            row.offset,
-            None if row.block < 0 else row.block,
-            row.received_us,
-            row.gateway,
-            row.fault,
-            row.reason,
-            row.excerpt,
-        )
-        for row in tx.execute(query)
-    ]
+    return [Quarantined(*row) for row in tx.execute(query)]
 
 
 def quarantined_count(tx: Connection, *, fault: str | None = None) -> int:

@@ -7,19 +7,24 @@ not. So what the journal holds is in the store exactly once, whoever sent it how
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from sqlalchemy import Connection, delete, func, select
 
-from headend.process.unpack import WHOLE_MESSAGE, Enrolled, GatewayNews, Rejected, Unpacked, unpack
+from headend.collect.topics import SPARKPLUG, Births
+from headend.process.registers import make_intervals
+from headend.process.unpack import Belief, GatewayNews, Happened, Rejected, Unpacked, unpack
 from headend.reads.blocks import Blocks, contested, merge
-from headend.reads.days import DAY_S
-from headend.registry.registry import enrolled_channels
+from headend.reads.days import DAY_S, seconds
+from headend.registry.gateways import revoked_gateways
+from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.site import Site
-from headend.store import history
+from headend.store import commands, history
 from headend.store import tables as t
+from headend.store.births import births, keep_births
 from headend.store.database import upsert
 from headend.store.journal import Entry
 from headend.vee import check_arrival
@@ -38,20 +43,18 @@ class IntakeCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Enrolled:
+class _Registry:
     """The registry as intake needs it, kept for a moment: a large one is not read anew for every batch.
 
     Parameters
     ----------
-    channels
-        by (meter name, OBIS code).
     maximum
         highest possible value of an interval, by (meter, channel).
     read_at
         steady time [s].
     """
 
-    channels: Enrolled
+    belief: Belief
     maximum: dict[tuple[int, int], int]
     read_at: float
 
@@ -61,7 +64,7 @@ class Intake:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._enrolled = _Enrolled({}, {}, -_REREAD_REGISTRY_S)
+        self._registry = _Registry(_believed(site, [], ()), {}, -_REREAD_REGISTRY_S)
 
     def step(self) -> int:
         """Process the next batch; number of messages, 0 when there are none."""
@@ -74,6 +77,7 @@ class Intake:
                 if checkpoint(tx) == offset:  # else another process was faster
                     unpacked, counts = self._take_in(tx, entries)
                     _note_gateways(tx, unpacked)
+                    _note_downlink(tx, unpacked, site.clock())
                     _advance(tx, entries[-1].offset, counts)
         return len(entries)
 
@@ -89,36 +93,37 @@ class Intake:
         return left
 
     def _take_in(self, tx: Connection, entries: Sequence[Entry]) -> tuple[Unpacked, IntakeCounts]:
-        stale = time.monotonic() - self._enrolled.read_at > _REREAD_REGISTRY_S
+        stale = time.monotonic() - self._registry.read_at > _REREAD_REGISTRY_S
         if stale:
             self._read_registry(tx)
-        unpacked = self._unpack(entries)
-        if not stale and any(rejected.block != WHOLE_MESSAGE for rejected in unpacked.rejected):
+        known = births(tx) if any(entry.topic.startswith(SPARKPLUG) for entry in entries) else {}
+        unpacked = self._unpack(entries, known)
+        if not stale and any(rejected.path for rejected in unpacked.rejected):
             # Refused by what the registry was a moment ago: perhaps it knows better now.
             self._read_registry(tx)
-            unpacked = self._unpack(entries)
+            unpacked = self._unpack(entries, known)
+        site, now = self._site, self._site.clock()
+        tolerance_s = site.settings.process.register_tolerance_s
+        findings = make_intervals(tx, unpacked.registers, tolerance_s, unpacked.runs)
+        history.keep_findings(tx, findings, site.rules.version, now)
         counts = IntakeCounts()
         cause = f"journal {entries[0].offset}–{entries[-1].offset}" if entries else ""
         for blocks in unpacked.stacks:
             self._store(tx, blocks, cause, counts)
         upsert(tx, t.quarantine, [_quarantined(rejected) for rejected in unpacked.rejected])
+        upsert(tx, t.event, [_event(happened) for happened in unpacked.events])
+        born = [(birth.node, birth.device, birth.metrics) for birth in unpacked.births.values()]
+        keep_births(tx, born, now)
         return unpacked, counts
 
-    def _unpack(self, entries: Sequence[Entry]) -> Unpacked:
-        settings = self._site.settings
-        return unpack(
-            entries,
-            self._enrolled.channels,
-            max_bytes=settings.collect.max_message_bytes,
-            future_s=settings.process.future_s,
-            past_s=settings.process.past_days * DAY_S,
-        )
+    def _unpack(self, entries: Sequence[Entry], known: Births) -> Unpacked:
+        return unpack(entries, self._site.topics, known, self._registry.belief)
 
     def _read_registry(self, tx: Connection) -> None:
         channels = enrolled_channels(tx)
         rules = self._site.rules
-        self._enrolled = _Enrolled(
-            {(c.meter_name, c.channel.obis): c for c in channels},
+        self._registry = _Registry(
+            _believed(self._site, channels, revoked_gateways(tx)),
             {
                 (c.meter, c.channel.code): int(c.max_per_interval * rules.of(c.customer_class).physical_factor)
                 for c in channels
@@ -127,7 +132,7 @@ class Intake:
         )
 
     def _store(self, tx: Connection, incoming: Blocks, cause: str, counts: IntakeCounts) -> None:
-        site, maximum = self._site, self._enrolled.maximum
+        site, maximum = self._site, self._registry.maximum
         channels = zip(incoming.meter.tolist(), incoming.channel.tolist(), strict=True)
         checked, findings = check_arrival(incoming, np.array([maximum[channel] for channel in channels]))
         stored = site.store.load(tx, checked.keys, checked.interval_s)
@@ -141,6 +146,17 @@ class Intake:
         counts.stored += int(merged.stored.sum())
         counts.replaced += int(merged.replaced.sum())
         counts.duplicates += int(merged.duplicates.sum())
+
+
+def _believed(site: Site, channels: Sequence[EnrolledChannel], revoked: Collection[str]) -> Belief:
+    settings = site.settings
+    return Belief(
+        {(c.meter_name, c.channel.obis): c for c in channels},
+        revoked,
+        max_bytes=settings.collect.max_message_bytes,
+        future_s=settings.process.future_s,
+        past_s=settings.process.past_days * DAY_S,
+    )
 
 
 def checkpoint(tx: Connection) -> int:
@@ -174,10 +190,36 @@ def _note_gateways(tx: Connection, unpacked: Unpacked) -> None:
     upsert(tx, t.gateway, [_gateway(name, news, known.get(name)) for name, news in unpacked.gateways.items()])
 
 
+def _note_downlink(tx: Connection, unpacked: Unpacked, now: datetime) -> None:
+    """What became of commands, and what is to be asked."""
+    for gateway, result in unpacked.results:
+        commands.take_result(tx, gateway, result, now)
+    for name, news in unpacked.gateways.items():
+        if news.online:
+            commands.gateway_online(tx, name, now)
+        if news.reborn:
+            commands.reborn(tx, name, now)
+        if news.ask_for_rebirth:
+            commands.ask_for_rebirth(tx, name, now)
+
+
+def _event(happened: Happened) -> dict[str, object]:
+    event = happened.event
+    return {
+        "offset": happened.entry.offset,
+        "place": happened.place,
+        "at_s": seconds(event.at),
+        "gateway": happened.entry.gateway,
+        "meter": event.meter,
+        "kind": event.kind,
+        "detail": event.detail,
+    }
+
+
 def _quarantined(rejected: Rejected) -> dict[str, object]:
     return {
         "offset": rejected.entry.offset,
-        "block": rejected.block,
+        "path": rejected.path[:64],
         "received_us": rejected.entry.received_us,
         "gateway": rejected.entry.gateway,
         "fault": rejected.fault,
@@ -187,10 +229,17 @@ def _quarantined(rejected: Rejected) -> dict[str, object]:
 
 
 def _gateway(name: str, news: GatewayNews, known: object) -> dict[str, object]:
-    first, last, online, offset, messages = (
-        (known.first_seen_s, known.last_seen_s, known.online, known.clock_offset_s, known.messages)  # type: ignore[attr-defined]
+    first, last, online, offset, messages, firmware = (
+        (
+            known.first_seen_s,  # type: ignore[attr-defined]
+            known.last_seen_s,  # type: ignore[attr-defined]
+            known.online,  # type: ignore[attr-defined]
+            known.clock_offset_s,  # type: ignore[attr-defined]
+            known.messages,  # type: ignore[attr-defined]
+            known.firmware,  # type: ignore[attr-defined]
+        )
         if known is not None
-        else (None, None, None, None, 0)
+        else (None, None, None, None, 0, None)
     )
     if news.messages:
         first, last = first or news.last_seen_s, max(news.last_seen_s, last or 0)
@@ -201,4 +250,5 @@ def _gateway(name: str, news: GatewayNews, known: object) -> dict[str, object]:
         "online": online if news.online is None else news.online,
         "clock_offset_s": offset if news.clock_offset_s is None else news.clock_offset_s,
         "messages": messages + news.messages,
+        "firmware": firmware if news.firmware is None else news.firmware,
     }

@@ -1,27 +1,26 @@
 """Journal entries unpacked: loose reads in arrays, and what cannot be used, with the reason.
 
-Everything a message claims is checked here against the registry and the clock, block by block: one bad block does not
+Everything a message claims is checked here against the registry and the clock, piece by piece: one bad block does not
 hold back the good ones of its message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import chain
+from datetime import UTC, datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
-from headend.collect.wire import Topic, WireBlock, read_block_by_block, read_envelope, read_reads, read_status
+from headend.collect.claims import Birth, Claims
+from headend.collect.files.message import FileBlock
+from headend.collect.topics import FROM_OURSELVES, Births, Topics
+from headend.collect.wire import ResultMessage, WireBlock, WireEvent, WireRegister
 from headend.errors import InvalidMessage
-from headend.reads.blocks import NO_REGISTER, Blocks, pack
+from headend.process.runs import Runs
+from headend.reads.blocks import NO_REGISTER, Blocks
+from headend.reads.constants import to_base_units
 from headend.registry.registry import EnrolledChannel
 from headend.store.journal import Entry
 
-#: Quarantine's block number for "the whole message".
-WHOLE_MESSAGE = -1
 _EXCERPT_CHARACTERS = 300
 #: A clock further off than this is broken, and by how much is of no interest (68 years; a column holds no more).
 _LARGEST_OFFSET_S = 2**31 - 1
@@ -31,10 +30,16 @@ Enrolled = Mapping[tuple[str, str], EnrolledChannel]
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message, or one block of it, that cannot be used: the kind of fault, and the whole reason."""
+    """A message, or a piece of it, that cannot be used: the kind of fault, and the whole reason.
+
+    Parameters
+    ----------
+    path
+        to the piece, such as `blocks.3`; "" for the whole message.
+    """
 
     entry: Entry
-    block: int
+    path: str
     fault: str
     reason: str
 
@@ -46,24 +51,42 @@ class Rejected:
 
 @dataclass(slots=True)
 class GatewayNews:
-    """What a batch of messages says about one gateway itself."""
+    """What a batch of messages says about one gateway itself.
+
+    Parameters
+    ----------
+    clock_offset_s
+        of the message that was least on its way: a delay looks like a clock that is behind.
+    reborn, ask_for_rebirth
+        Sparkplug: its names came anew, or must be asked for.
+    """
 
     last_seen_s: int = 0
     messages: int = 0
     clock_offset_s: int | None = None
     online: bool | None = None
+    firmware: str | None = None
+    reborn: bool = False
+    ask_for_rebirth: bool = False
 
 
-@dataclass(slots=True)
-class _Runs:
-    """Runs of reads with one interval length, not yet arrays."""
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event, and where in the journal it was told."""
 
-    meter: list[int] = field(default_factory=list)
-    channel: list[int] = field(default_factory=list)
-    first: list[int] = field(default_factory=list)
-    register: list[int] = field(default_factory=list)
-    values: list[list[int | None]] = field(default_factory=list)
-    flags: list[list[int] | None] = field(default_factory=list)
+    entry: Entry
+    place: int
+    event: WireEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterRead:
+    """A cumulative register of an enrolled channel at a moment [s since 1970], in the units of the wire."""
+
+    channel: EnrolledChannel
+    at_s: int
+    register: int
+    serial: str | None
 
 
 @dataclass(slots=True)
@@ -72,22 +95,36 @@ class Unpacked:
 
     Parameters
     ----------
-    stacks
-        raw day blocks, in an order in which they can be merged one after the other.
+    runs
+        loose reads by interval length [s].
+    births
+        Sparkplug births of this batch, the newest of each device.
     """
 
-    stacks: list[Blocks] = field(default_factory=list)
+    runs: dict[int, Runs] = field(default_factory=dict)
+    registers: list[RegisterRead] = field(default_factory=list)
+    events: list[Happened] = field(default_factory=list)
+    results: list[tuple[str, ResultMessage]] = field(default_factory=list)
+    births: dict[tuple[str, str], Birth] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     gateways: dict[str, GatewayNews] = field(default_factory=dict)
 
+    @property
+    def stacks(self) -> list[Blocks]:
+        """Raw day blocks, in an order in which they can be merged one after the other."""
+        return [stack for interval_s, runs in self.runs.items() for stack in runs.pack(interval_s)]
 
-def unpack(entries: Sequence[Entry], enrolled: Enrolled, *, max_bytes: int, future_s: int, past_s: int) -> Unpacked:
-    """Take a batch of journal entries apart.
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Whom and what to believe.
 
     Parameters
     ----------
     enrolled
         channels by (meter name, OBIS code).
+    revoked
+        gateways from which nothing is taken any more.
     max_bytes
         larger messages are refused.
     future_s
@@ -95,96 +132,131 @@ def unpack(entries: Sequence[Entry], enrolled: Enrolled, *, max_bytes: int, futu
     past_s
         how long before its arrival it may begin [s].
     """
-    result, runs = Unpacked(), dict[int, _Runs]()
+
+    enrolled: Enrolled
+    revoked: Collection[str]
+    max_bytes: int
+    future_s: int
+    past_s: int
+
+
+def unpack(entries: Sequence[Entry], topics: Topics, births: Births, belief: Belief) -> Unpacked:
+    """Take a batch of journal entries apart.
+
+    Parameters
+    ----------
+    births
+        what Sparkplug devices told of themselves before this batch.
+    """
+    result, known = Unpacked(), dict(births)
     for entry in entries:
         try:
-            _unpack_entry(entry, enrolled, max_bytes, (-past_s, future_s), result, runs)
+            _unpack_entry(entry, topics, known, belief, result)
         except InvalidMessage as error:
-            result.rejected.append(Rejected(entry, WHOLE_MESSAGE, error.fault, str(error)))
-    for interval_s, loose in runs.items():
-        result.stacks += _blocks(interval_s, loose)
+            result.rejected.append(Rejected(entry, "", error.fault, str(error)))
     return result
 
 
 def _unpack_entry(
-    entry: Entry,
-    enrolled: Enrolled,
-    max_bytes: int,
-    around_s: tuple[int, int],
-    result: Unpacked,
-    runs: dict[int, _Runs],
+    entry: Entry, topics: Topics, births: dict[tuple[str, str], str], belief: Belief, result: Unpacked
 ) -> None:
-    topic = Topic.parse(entry.topic)
-    news = result.gateways.setdefault(topic.gateway, GatewayNews())
-    # A status may be the broker's: retained from long ago, or a last will. It says nothing of when a gateway was heard.
-    if topic.kind != "status":
-        news.last_seen_s = max(news.last_seen_s, entry.received_us // 1_000_000)
-        news.messages += 1
-    if entry.size > max_bytes:
-        raise InvalidMessage("message", f"{entry.size} bytes", f"at most {max_bytes}", fault="too large")
-    if topic.kind == "status":
-        news.online = read_status(entry.payload).online
-    if topic.kind == "events" and read_envelope(entry.payload) is None:
-        found = repr(entry.payload[:40].decode("utf-8", "replace"))
-        raise InvalidMessage("message", found, "JSON with a seq", fault="not the schema")
-    if topic.kind != "reads":
-        return
-    sent_at, blocks, faults = _read_blocks(entry.payload)
     received_s = entry.received_us // 1_000_000
-    offset_s = int(sent_at.timestamp()) - received_s
-    news.clock_offset_s = max(-_LARGEST_OFFSET_S, min(offset_s, _LARGEST_OFFSET_S))
-    for place, fault in faults:
-        result.rejected.append(Rejected(entry, place, fault.fault, f"blocks.{place}.{fault}"))
-    believed_s = received_s + around_s[0], received_s + around_s[1]
-    for place, block in blocks:
+    news = _news(entry, received_s, result)
+    if entry.gateway in belief.revoked:
+        found = f"a message of {entry.gateway}"
+        raise InvalidMessage("gateway", found, "nothing more: it was revoked", fault="revoked gateway")
+    if entry.size > belief.max_bytes:
+        raise InvalidMessage("message", f"{entry.size} bytes", f"at most {belief.max_bytes}", fault="too large")
+    claims = topics.read(entry.topic, entry.payload, datetime.fromtimestamp(received_s, UTC), births)
+    for birth in claims.births:
+        result.births[birth.node, birth.device] = birth
+        births[birth.node, birth.device] = birth.metrics
+    _take_news(claims, received_s, news)
+    result.events += [Happened(entry, place, event) for place, event in enumerate(claims.events)]
+    if claims.result is not None:
+        result.results.append((entry.gateway, claims.result))
+    result.rejected += [Rejected(entry, path, fault.fault, f"{path}.{fault}") for path, fault in claims.faults]
+    for path, refused in _take_reads(entry, claims, received_s, belief, result):
+        result.rejected.append(Rejected(entry, path, refused.fault, f"{path}.{refused}"))
+
+
+def _news(entry: Entry, received_s: int, result: Unpacked) -> GatewayNews:
+    if not entry.gateway:
+        return GatewayNews()
+    news = result.gateways.setdefault(entry.gateway, GatewayNews())
+    # A status may be the broker's: retained from long ago, or a last will. It says nothing of when a gateway was heard.
+    if not entry.topic.endswith("/status"):
+        news.last_seen_s = max(news.last_seen_s, received_s)
+        news.messages += 1
+    return news
+
+
+def _take_news(claims: Claims, received_s: int, news: GatewayNews) -> None:
+    if claims.sent_at is not None:
+        offset_s = int(claims.sent_at.timestamp()) - received_s
+        offset_s = max(-_LARGEST_OFFSET_S, min(offset_s, _LARGEST_OFFSET_S))
+        news.clock_offset_s = offset_s if news.clock_offset_s is None else max(offset_s, news.clock_offset_s)
+    if claims.online is not None:
+        news.online = claims.online
+    if claims.firmware is not None:
+        news.firmware = claims.firmware
+    if claims.rebirth:
+        news.ask_for_rebirth = True
+    if any(not birth.device for birth in claims.births):
+        news.reborn, news.ask_for_rebirth = True, False
+
+
+def _take_reads(
+    entry: Entry, claims: Claims, received_s: int, belief: Belief, result: Unpacked
+) -> Iterator[tuple[str, InvalidMessage]]:
+    """Take what may be taken; the rest comes back with the reason."""
+    source = None if entry.topic.startswith(FROM_OURSELVES) else entry.gateway
+    # A file may tell of years long past; what the field tells is of what a meter remembers.
+    oldest_s = received_s - belief.past_s if source is not None else 0
+    believed_s = oldest_s, received_s + belief.future_s
+    for place, block in claims.blocks:
         try:
-            channel = _claimed_channel(block, entry.gateway, enrolled, believed_s)
+            channel = _claimed_channel(block, source, belief.enrolled)
+            _check_block(block, channel, believed_s)
+            _take_block(block, channel, result.runs)
         except InvalidMessage as error:
-            result.rejected.append(Rejected(entry, place, error.fault, f"blocks.{place}.{error}"))
-            continue
-        loose = runs.setdefault(block.interval_s, _Runs())
-        loose.meter.append(channel.meter)
-        loose.channel.append(channel.channel.code)
-        loose.first.append(int(block.start.timestamp()))
-        loose.register.append(NO_REGISTER if block.register_ is None else block.register_)
-        loose.values.append(block.values)
-        loose.flags.append(block.quality)
+            yield f"blocks.{place}", error
+    for place, read in claims.registers:
+        try:
+            channel = _claimed_channel(read, source, belief.enrolled)
+            at_s = int(read.at.timestamp())
+            _check_time("at", read.at, at_s, at_s, channel, believed_s)
+            result.registers.append(RegisterRead(channel, at_s, read.value, read.serial))
+        except InvalidMessage as error:
+            yield f"registers.{place}", error
 
 
-def _read_blocks(
-    payload: bytes,
-) -> tuple[datetime, Iterable[tuple[int, WireBlock]], Sequence[tuple[int, InvalidMessage]]]:
-    try:
-        message = read_reads(payload)
-    except InvalidMessage:
-        return read_block_by_block(payload)
-    return message.sent_at, enumerate(message.blocks), ()
-
-
-def _claimed_channel(
-    block: WireBlock, gateway: str, enrolled: Enrolled, believed_s: tuple[int, int]
-) -> EnrolledChannel:
-    """The channel a block speaks of, if it may say what it says."""
-    channel = enrolled.get((block.meter, block.channel))
+def _claimed_channel(claim: WireBlock | WireRegister, source: str | None, enrolled: Enrolled) -> EnrolledChannel:
+    """The channel a claim speaks of, if its source may speak of it; `source` is None where that is ourselves."""
+    channel = enrolled.get((claim.meter, claim.channel))
     if channel is None:
-        known = sorted(obis for meter, obis in enrolled if meter == block.meter)
+        known = sorted(obis for meter, obis in enrolled if meter == claim.meter)
         if known:
             raise InvalidMessage(
                 "channel",
-                repr(block.channel),
-                f"one that {block.meter} has: {', '.join(known)}",
+                repr(claim.channel),
+                f"one that {claim.meter} has: {', '.join(known)}",
                 fault="unknown channel",
             )
         raise InvalidMessage(
-            "meter", f"unknown meter {block.meter!r}", "a meter of the registry", fault="unknown meter"
+            "meter", f"unknown meter {claim.meter!r}", "a meter of the registry", fault="unknown meter"
         )
-    if channel.gateway not in {None, gateway}:
+    if source is not None and channel.gateway not in {None, source}:
         raise InvalidMessage(
             "meter",
-            f"{block.meter} from gateway {gateway}",
+            f"{claim.meter} from gateway {source}",
             f"it from {channel.gateway}",
             fault="another gateway's meter",
         )
+    return channel
+
+
+def _check_block(block: WireBlock, channel: EnrolledChannel, believed_s: tuple[int, int]) -> None:
     if block.interval_s != channel.interval_s:
         raise InvalidMessage(
             "interval_s",
@@ -197,17 +269,7 @@ def _claimed_channel(
         raise InvalidMessage(
             "start", block.start.isoformat(), f"a multiple of {block.interval_s} s", fault="off the interval"
         )
-    if start_s < channel.installed_s:
-        raise InvalidMessage(
-            "start", block.start.isoformat(), f"no time before {block.meter} was installed", fault="before installation"
-        )
-    if start_s + block.interval_s * len(block.values) > believed_s[1]:
-        raise InvalidMessage(
-            "start", f"{block.start.isoformat()}, in the future", "intervals that have ended", fault="in the future"
-        )
-    if start_s < believed_s[0]:
-        found = f"{block.start.isoformat()}, long past"
-        raise InvalidMessage("start", found, "a time that a meter still remembers", fault="too old")
+    _check_time("start", block.start, start_s, start_s + block.interval_s * len(block.values), channel, believed_s)
     if block.quality is not None and len(block.quality) != len(block.values):
         raise InvalidMessage(
             "quality",
@@ -215,33 +277,44 @@ def _claimed_channel(
             f"one for each of {len(block.values)} values",
             fault="flags do not fit",
         )
-    return channel
 
 
-def _blocks(interval_s: int, loose: _Runs) -> list[Blocks]:
-    """Runs flattened to reads, and packed into day blocks."""
-    counts = np.fromiter(map(len, loose.values), dtype=np.int64, count=len(loose.values))
-    ends = counts.cumsum()
-    run = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(int(ends[-1])) - np.repeat(ends - counts, counts)
-    present: NDArray[np.bool_] = np.ones(len(run), dtype=np.bool_)
-    values = list(chain.from_iterable(loose.values))
-    if None in values:
-        present = np.fromiter((value is not None for value in values), dtype=np.bool_, count=len(values))
-        values = [value or 0 for value in values]
-    flags = np.zeros(len(run), dtype=np.uint8)
-    for i, given in enumerate(loose.flags):
-        if given and any(given):
-            flags[ends[i] - counts[i] : ends[i]] = given
-    register = np.full(len(run), NO_REGISTER, dtype=np.int64)
-    register[ends - 1] = loose.register
-    return pack(
-        interval_s,
-        np.array(loose.meter)[run],
-        np.array(loose.channel)[run],
-        np.array(loose.first)[run] + place * interval_s,
-        np.array(values, dtype=np.int64),
-        present,
-        flags,
-        register,
+def _check_time(
+    name: str,
+    moment: datetime,
+    start_s: float,
+    end_s: float,
+    channel: EnrolledChannel,
+    believed_s: tuple[int, int],
+) -> None:
+    if start_s < channel.installed_s:
+        raise InvalidMessage(
+            name,
+            moment.isoformat(),
+            f"no time before {channel.meter_name} was installed",
+            fault="before installation",
+        )
+    if channel.removed_s is not None and end_s > channel.removed_s:
+        raise InvalidMessage(
+            name, moment.isoformat(), f"no time after {channel.meter_name} was removed", fault="after removal"
+        )
+    if end_s > believed_s[1]:
+        raise InvalidMessage(
+            name, f"{moment.isoformat()}, in the future", "intervals that have ended", fault="in the future"
+        )
+    if start_s < believed_s[0]:
+        found = f"{moment.isoformat()}, long past"
+        raise InvalidMessage(name, found, "a time that a meter still remembers", fault="too old")
+
+
+def _take_block(block: WireBlock, channel: EnrolledChannel, runs: dict[int, Runs]) -> None:
+    first_s = int(block.start.timestamp())
+    register = NO_REGISTER if block.register_ is None else block.register_
+    values, register = to_base_units(
+        channel.constants, channel.register_digits, first_s, block.interval_s, block.values, register
     )
+    codes = block.codes if isinstance(block, FileBlock) else None
+    loose = runs.get(block.interval_s)
+    if loose is None:
+        loose = runs[block.interval_s] = Runs()
+    loose.add(channel, first_s, values, register, block.quality, codes)

@@ -106,13 +106,13 @@ def pack(
     channel: Int64s,
     start_s: Int64s,
     values: Int64s,
-    present: Bools,
+    quality: Bytes,
     flags: Bytes,
     register: Int64s,
 ) -> list[Blocks]:
-    """Loose reads, in the order they came, into day blocks of raw reads.
+    """Loose reads, in the order they came, into day blocks.
 
-    All arrays are (r,), one element a read; `present` is False for an interval the meter knows it missed. An
+    All arrays are (r,), one element a read; `quality` is MISSING for an interval the meter knows it missed. An
     interval that came twice cannot be in one block twice, so the answer is a list: the first stack holds each
     interval's first read, the second its second … Almost always there is one.
     """
@@ -123,8 +123,8 @@ def pack(
         )
         stack = empty_blocks(interval_s, keys[0], keys[1], keys[2])
         at = block.reshape(-1), (start_s[now] % DAY_S) // interval_s
-        stack.values[at] = np.where(present[now], values[now], 0)
-        stack.quality[at] = np.where(present[now], Quality.RAW, Quality.MISSING)
+        stack.values[at] = np.where(quality[now] == Quality.MISSING, 0, values[now])
+        stack.quality[at] = quality[now]
         stack.flags[at] = flags[now]
         stack.register[at] = register[now]
         stacks.append(stack)
@@ -180,7 +180,7 @@ def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
 
     A read for an interval without value is stored. The same value again is a duplicate, unless what stands is an
     estimate or an edit: an actual read replaces those whatever its value. Another value is a new version; but a
-    questionable one never replaces an actual or an edit.
+    questionable one never replaces an actual or an edit, nor does an estimate or edit that somebody else made.
 
     Parameters
     ----------
@@ -192,8 +192,9 @@ def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
     new = arrives & ~stored.present
     # What arrival checks refuse is no reason to give up what stands as read, or as somebody decided.
     held = IS_ACTUAL[stored.quality] | (stored.quality == Quality.EDITED)
-    standing = arrives & stored.present & ~(held & (incoming.quality == Quality.QUESTIONABLE))
-    replaced = standing & ((incoming.values != stored.values) | ~IS_MEASURED[stored.quality])
+    standing = arrives & stored.present & ~(held & ~IS_ACTUAL[incoming.quality])
+    measured_at_last = IS_MEASURED[incoming.quality] & ~IS_MEASURED[stored.quality]
+    replaced = standing & ((incoming.values != stored.values) | measured_at_last)
     taken = new | replaced
     return Merged(
         blocks=replace(

@@ -33,7 +33,7 @@ class Quality(IntEnum):
 
 
 class Flag(IntFlag):
-    """What the device says of one interval (the wire's `quality` bits)."""
+    """What the device says of one interval (the wire's `quality` bits), and what we saw of the device."""
 
     GOOD = 0
     POWER_OUTAGE = 1
@@ -41,6 +41,7 @@ class Flag(IntFlag):
     PARTIAL = 4
     TEST = 8
     TAMPER = 16
+    NEW_REGISTER = 32  # ours: at its end the register does not go on from before (exchange, reset)
 
 
 _LABELS = {

@@ -82,6 +82,12 @@ def enrolled_gateways(tx: Connection) -> list[Gateway]:
     return [Gateway(*row) for row in tx.execute(query.order_by(g.name))]
 
 
+def revoked_gateways(tx: Connection) -> set[str]:
+    """Gateways from which nothing is taken any more."""
+    g = t.gateway.c
+    return set(tx.execute(select(g.name).where(g.revoked_s.is_not(None))).scalars())
+
+
 def gateways_with_commands(tx: Connection) -> set[str]:
     """Gateways that hear our commands: heard at least once, not revoked, and no Sparkplug nodes."""
     g = t.gateway.c

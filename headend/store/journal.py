@@ -2,25 +2,31 @@
 
 One `append` is one transaction for many messages (group commit) and also commits which sequence numbers each gateway
 may forget: the two can never disagree. Everything else in the head-end is made from the journal and can be made again.
+
+Any number of processes may append. Each reads the end of the chain inside its own transaction, and so notices when
+somebody else has been there: then what it remembers of sequence windows is old, and is read anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from headend.errors import StoreBroken
 from headend.store.database import Database, upsert
-from headend.store.sequence import SequenceWindow
+from headend.store.sequence import Note, SequenceWindow
 from headend.store.tables import entry, gateway_sequence
 
 #: The chain before the first entry.
 GENESIS = bytes(32)
+
+_NAMES_AT_ONCE = 500
 
 _NEWEST = select(entry.c.offset, entry.c.chain).order_by(entry.c.offset.desc()).limit(1)
 
@@ -58,7 +64,7 @@ class Entry:
 
 
 class Journal:
-    """Append-only; one process appends, any number read.
+    """Append-only; any number of processes append and read.
 
     Parameters
     ----------
@@ -69,6 +75,10 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._last_offset = self.newest_offset()
+        self._one_at_a_time = threading.Lock()
+        # What we left behind at our last append, and the windows as they were then.
+        self._left: tuple[int, bytes] = (0, GENESIS)
+        self._windows: dict[str, SequenceWindow] = {}
 
     @property
     def last_offset(self) -> int:
@@ -85,17 +95,30 @@ class Journal:
         with self._database.read() as tx:
             return {row.gateway: SequenceWindow.from_json(row.window) for row in tx.execute(select(gateway_sequence))}
 
-    def append(self, arrivals: Sequence[Arrival], windows: dict[str, SequenceWindow]) -> None:
-        """Make messages durable, with the sequence windows they changed: all of it, or an exception and nothing."""
-        with self._database.write() as tx:
-            # Asked inside the transaction: whoever appended last, this goes on from there.
-            newest = tx.execute(_NEWEST).first()
-            rows = _chained(arrivals, *(newest or (0, GENESIS)))
+    def append(self, arrivals: Sequence[Arrival], notes: Sequence[Note] = ()) -> dict[str, SequenceWindow]:
+        """Make messages durable, and with them what their senders may forget: all of it, or an exception and nothing.
+
+        Returns
+        -------
+        dict
+            the windows that the notes changed, by gateway. They are not to be changed.
+        """
+        with self._one_at_a_time:
+            with self._database.write() as tx:
+                # Asked inside the transaction: whoever appended last, this goes on from there.
+                newest = tx.execute(_NEWEST).first()
+                offset, chain = (newest.offset, newest.chain) if newest else (0, GENESIS)
+                known = self._windows if (offset, chain) == self._left else {}
+                changed = _noted(tx, known, notes)
+                rows = _chained(arrivals, offset, chain)
+                if rows:
+                    tx.execute(entry.insert(), rows)
+                upsert(tx, gateway_sequence, [{"gateway": name, "window": w.to_json()} for name, w in changed.items()])
             if rows:
-                tx.execute(entry.insert(), rows)
-            upsert(tx, gateway_sequence, [{"gateway": name, "window": w.to_json()} for name, w in windows.items()])
-        if rows:
-            self._last_offset = rows[-1]["offset"]
+                self._last_offset = rows[-1]["offset"]
+                self._left = self._last_offset, rows[-1]["chain"]
+            self._windows = known | changed
+            return changed
 
     def after(self, offset: int, limit: int) -> list[Entry]:
         """The next `limit` entries after `offset`, oldest first."""
@@ -121,6 +144,23 @@ class Journal:
                 if chain != found.chain:
                     raise StoreBroken(f"journal: entry {offset} is not what was written")
         return offset
+
+
+def _noted(tx: Connection, known: dict[str, SequenceWindow], notes: Sequence[Note]) -> dict[str, SequenceWindow]:
+    """The windows after these notes; those in `known` stay as they are, for the transaction may yet fail."""
+    names = {note.gateway for note in notes}
+    g = gateway_sequence.c
+    unknown = sorted(names - known.keys())
+    before = {name: known[name].copy() for name in names & known.keys()}
+    for first in range(0, len(unknown), _NAMES_AT_ONCE):
+        query = select(g.gateway, g.window).where(g.gateway.in_(unknown[first : first + _NAMES_AT_ONCE]))
+        before |= {row.gateway: SequenceWindow.from_json(row.window) for row in tx.execute(query)}
+    for note in notes:
+        window = before.get(note.gateway)
+        if window is None:
+            window = before[note.gateway] = SequenceWindow()
+        window.note(note.seq, note.epoch, note.oldest)
+    return before
 
 
 def _chained(arrivals: Sequence[Arrival], offset: int, chain: bytes) -> list[dict[str, Any]]:

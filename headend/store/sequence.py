@@ -9,9 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 #: An acknowledgement names at most this many missing numbers.
 MISSING_NAMED = 1_000
+
+
+class Note(NamedTuple):
+    """What a message says of its place among its gateway's messages; see `SequenceWindow.note`."""
+
+    gateway: str
+    seq: int
+    epoch: str | None = None
+    oldest: int | None = None
 
 
 @dataclass(slots=True)

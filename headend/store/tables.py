@@ -242,7 +242,7 @@ quarantine = Table(
     "quarantine",
     site,
     Column("offset", BigInteger, primary_key=True, autoincrement=False),
-    Column("block", Integer, primary_key=True, autoincrement=False),  # -1: the whole message
+    Column("path", String(64), primary_key=True),  # to the piece, "blocks.3"; "": the whole message
     Column("received_us", BigInteger, nullable=False),
     Column("gateway", Text, nullable=False),
     Column("fault", String(32), nullable=False),

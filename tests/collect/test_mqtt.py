@@ -16,7 +16,9 @@ from sqlalchemy import event
 from headend.app import utc_now
 from headend.collect.broker import EmbeddedBroker
 from headend.collect.mqtt import MqttCollector
-from headend.config import load_settings
+from headend.collect.topics import Topics
+from headend.collect.writer import JournalWriter
+from headend.config import Settings, load_settings
 from headend.store.database import Database
 from headend.store.journal import Journal
 from tests.servers import Mosquitto, free_port
@@ -55,6 +57,21 @@ class Gateway:
         self._client.loop_stop()
 
 
+class Collector:
+    """Collector and writer as a head-end runs them: the writer is started last and stopped first."""
+
+    def __init__(self, settings: Settings, journal: Journal) -> None:
+        self._writer = JournalWriter(journal, settings.collect, utc_now)
+        self.mqtt = MqttCollector(settings.mqtt, settings.collect, Topics(), self._writer)
+        self.mqtt.start()
+        self._writer.start()
+        assert self.mqtt.subscribed.wait(10)
+
+    def stop(self) -> None:
+        self._writer.stop()
+        self.mqtt.stop()
+
+
 class Bench:
     """A broker's port, and collectors and gateways on it that are put away at the end."""
 
@@ -63,10 +80,10 @@ class Bench:
         self.broker_keeps = broker_keeps  # what a subscriber that is away has not fetched; the embedded one does not
         self.url = f"sqlite:///{folder / 'journal.db'}"
         self.journal = Journal(Database(self.url, "journal"))
-        self._running: list[MqttCollector] = []
+        self._running: list[Collector] = []
         self._gateways: list[Gateway] = []
 
-    def collector(self, journal: Journal | None = None, **collect: int) -> MqttCollector:
+    def collector(self, journal: Journal | None = None, **collect: int) -> Collector:
         settings = load_settings(
             None,
             {
@@ -74,13 +91,11 @@ class Bench:
                 "collect": {"acknowledge_every_ms": 10} | collect,
             },
         )
-        made = MqttCollector(settings.mqtt, settings.collect, journal or self.journal, utc_now)
-        made.start()
-        assert made.subscribed.wait(10)
+        made = Collector(settings, journal or self.journal)
         self._running.append(made)
         return made
 
-    def stop(self, collector: MqttCollector) -> None:
+    def stop(self, collector: Collector) -> None:
         self._running.remove(collector)
         collector.stop()
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headend.process.unpack import WHOLE_MESSAGE, Unpacked, unpack
+from headend.collect.topics import Topics
+from headend.process.unpack import Belief, Unpacked, unpack
 from headend.reads import NO_REGISTER, Channel, Quality
 from headend.reads.days import seconds
 from headend.registry.registry import EnrolledChannel
@@ -23,6 +24,7 @@ NOON = seconds(datetime(2026, 1, 5, 12, tzinfo=UTC))
 RECEIVED = NOON + 3600 + 7
 INSTALLED = NOON - 10 * 3600
 DAY_S = 86_400
+RESTARTED = "2026-01-05T12:59:00Z"
 
 
 def channel(
@@ -59,7 +61,8 @@ def reads(*blocks: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def done(*entries: Entry) -> Unpacked:
-    return unpack(entries, ENROLLED, max_bytes=2**20, future_s=300, past_s=1100 * 86_400)
+    belief = Belief(ENROLLED, {"GW-R"}, max_bytes=2**20, future_s=300, past_s=1100 * 86_400)
+    return unpack(entries, Topics(), {}, belief)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def done(*entries: Entry) -> Unpacked:
 def test_a_block_that_may_not_say_what_it_says(changes: dict[str, Any], reason: str) -> None:
     found = done(entry(reads(block(start="2026-01-05T11:00:00Z"), block(**changes), block(values=[7]))))
     (rejected,) = found.rejected
-    assert (rejected.block, rejected.reason) == (1, f"blocks.1.{reason}")
+    assert (rejected.path, rejected.reason) == ("blocks.1", f"blocks.1.{reason}")
     assert rejected.excerpt.startswith('{"seq": 1')
     # What stands beside it is good.
     (stack,) = found.stacks
@@ -183,7 +186,7 @@ def test_different_interval_lengths_are_different_stacks() -> None:
 def test_a_message_that_cannot_be_used(made: Entry, reason: str) -> None:
     found = done(made, entry(reads(block()), offset=2))
     (rejected,) = found.rejected
-    assert rejected.block == WHOLE_MESSAGE
+    assert rejected.path == ""
     assert rejected.reason.startswith(reason)
     assert "\n" not in rejected.reason
     assert found.stacks[0].present.sum() == 1
@@ -195,18 +198,45 @@ def test_an_excerpt_is_for_people_whatever_the_bytes() -> None:
     assert "\x00" not in rejected.excerpt
 
 
-def test_events_are_in_the_journal_and_no_reads() -> None:
-    found = done(entry({"seq": 3, "tamper": True}, topic="headend/v1/GW-1/events"))
+def test_events_are_kept_with_their_place() -> None:
+    told = [{"kind": "tamper", "at": "2026-01-05T12:30:00Z", "meter": "E-1"}, {"kind": "restart", "at": RESTARTED}]
+    found = done(
+        entry({"seq": 3, "sent_at": "2026-01-05T13:00:07Z", "events": told}, topic="headend/v1/GW-1/events", offset=9)
+    )
     assert (found.stacks, found.rejected) == ([], [])
     assert found.gateways["GW-1"].messages == 1
+    assert [(one.entry.offset, one.place, one.event.kind, one.event.meter) for one in found.events] == [
+        (9, 0, "tamper", "E-1"),
+        (9, 1, "restart", None),
+    ]
     (rejected,) = done(entry(b"anything", topic="headend/v1/GW-1/events")).rejected
-    assert rejected.reason == "message: found 'anything', expected JSON with a seq"
+    assert rejected.reason.startswith("message: found 'anything', expected JSON (")
+
+
+def test_a_revoked_gateway_is_not_believed() -> None:
+    (rejected,) = done(entry(reads(block()), topic="headend/v1/GW-R/reads")).rejected
+    assert (rejected.path, rejected.fault) == ("", "revoked gateway")
+
+
+def test_what_we_read_from_files_and_meters_binds_no_gateway() -> None:
+    source = {"name": "e.csv", "sha256": "0" * 64, "format": "csv"}
+    codes = [Quality.EDITED, Quality.RAW]
+    history = block(meter="E-2", start="2026-01-05T03:00:00Z", values=[4, 5], codes=codes)
+    found = done(
+        entry(reads(history, source=source), topic="file/e.csv"),
+        entry(reads(registers=[{"meter": "E-2", "channel": "1-0:1.8.0", "at": RESTARTED, "value": 7}]), topic="modbus/p"),
+    )
+    assert found.rejected == []
+    assert found.stacks[0].quality[0, 3:5].tolist() == codes
+    assert [(one.channel.meter, one.register, one.serial) for one in found.registers] == [(2, 7, None)]
 
 
 def test_a_block_that_is_none_does_not_hold_back_its_neighbours() -> None:
     bad = [block(values=[10**30]), block(channel="x"), {}, block(start="2026-01-05T12:00:00"), 7]
     found = done(entry(reads(*bad, block())))
-    assert [(one.block, one.fault) for one in found.rejected] == [(place, "not the schema") for place in range(5)]
+    assert [(one.path, one.fault) for one in found.rejected] == [
+        (f"blocks.{place}", "not the schema") for place in range(5)
+    ]
     assert found.rejected[0].reason.startswith("blocks.0.values.0: found 1000000")
     assert found.rejected[2].reason == "blocks.2.meter: found nothing, expected a value"
     assert found.rejected[3].reason.startswith("blocks.3.start: found '2026-01-05T12:00:00', expected a time with Z")

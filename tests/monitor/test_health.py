@@ -177,7 +177,7 @@ def test_warnings_and_failures_are_counted_estimates_are_not(bench):
 
 
 def test_journal_lag_is_what_is_not_processed(bench):
-    bench.journal.append([Arrival(1, "t", "GW-1", b"{}", 2)] * 7, {})
+    bench.journal.append([Arrival(1, "t", "GW-1", b"{}", 2)] * 7)
     with bench.database.read() as tx:
         assert journal_lag(tx, bench.journal) == 7
     with bench.database.write() as tx:
@@ -200,22 +200,22 @@ def test_quarantine_newest_first_by_fault(bench):
             [
                 {
                     "offset": offset,
-                    "block": block,
+                    "path": path,
                     "received_us": 0,
                     "gateway": "GW-1",
                     "fault": fault,
                     "reason": f"{fault}, and where",
                     "excerpt": "",
                 }
-                for offset, block, fault in (
-                    (1, -1, "a"),
-                    (2, 0, "b"),
-                    (2, 1, "b"),
+                for offset, path, fault in (
+                    (1, "", "a"),
+                    (2, "blocks.0", "b"),
+                    (2, "blocks.1", "b"),
                 )
             ],
         )
     with bench.database.read() as tx:
-        assert [(one.offset, one.block) for one in quarantined(tx)] == [(2, 0), (2, 1), (1, None)]
-        assert [(one.offset, one.block) for one in quarantined(tx, limit=1, skip=1)] == [(2, 1)]
+        assert [(one.offset, one.path) for one in quarantined(tx)] == [(2, "blocks.0"), (2, "blocks.1"), (1, "")]
+        assert [(one.offset, one.path) for one in quarantined(tx, limit=1, skip=1)] == [(2, "blocks.1")]
         assert faults(tx) == [FaultCount("b", 2), FaultCount("a", 1)]
         assert (quarantined_count(tx), quarantined_count(tx, fault="a")) == (3, 1)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from headend.collect.topics import Topics
 from headend.config import load_settings, shipped
 from headend.process import Intake, settle_due_days
 from headend.process.intake import IntakeCounts, totals
@@ -85,6 +86,7 @@ class Field:
             self.clock,
             Database(f"sqlite:///{self.folder / 'site.db'}", "site"),
             Journal(self.journal_database),
+            Topics(with_sparkplug=True),
             SqlIntervalStore(),
             load_book(shipped("tariffs")),
             load_rule_set(shipped("vee.toml")),
@@ -108,7 +110,7 @@ class Field:
 
     def journal_raw(self, payload: bytes, topic: str, gateway: str = "GW") -> int:
         received_us = seconds(self.clock()) * 1_000_000
-        self.site.journal.append([Arrival(received_us, topic, gateway, payload, len(payload))], {})
+        self.site.journal.append([Arrival(received_us, topic, gateway, payload, len(payload))])
         return self.site.journal.last_offset
 
     def send(self, start: datetime, values: Iterable[int | None], *, meter: str = "E-1", **more: Any) -> None:

@@ -144,8 +144,11 @@ def test_quarantine_and_retry_after_the_meter_is_enrolled(field: Field) -> None:
     field.intake.step()
     q = t.quarantine.c
     with field.site.database.read() as tx:
-        rows = tx.execute(select(q.offset, q.block, q.gateway, q.reason, q.excerpt).order_by(q.offset)).all()
-    assert [(row.offset, row.block, row.gateway) for row in rows] == [(good_and_unknown, 1, "GW"), (broken, -1, "GW")]
+        rows = tx.execute(select(q.offset, q.path, q.gateway, q.reason, q.excerpt).order_by(q.offset)).all()
+    assert [(row.offset, row.path, row.gateway) for row in rows] == [
+        (good_and_unknown, "blocks.1", "GW"),
+        (broken, "", "GW"),
+    ]
     assert rows[0].reason == "blocks.1.meter: found unknown meter 'E-2', expected a meter of the registry"
     assert rows[1].excerpt == "?"
     assert field.values(MONDAY, 1) == [1]

@@ -40,7 +40,7 @@ def packed(reads: list[Read], interval_s: int) -> list[Blocks]:
         column["channel"],
         column["start_s"],
         np.array([-7 if r.value is None else r.value for r in reads], dtype=np.int64),
-        np.array([r.value is not None for r in reads], dtype=np.bool_),
+        np.array([Quality.MISSING if r.value is None else Quality.RAW for r in reads], dtype=np.uint8),
         np.array([r.flags for r in reads], dtype=np.uint8),
         np.array([r.register for r in reads], dtype=np.int64),
     )

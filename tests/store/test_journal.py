@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from headend.errors import StoreBroken
 from headend.store.database import Database
 from headend.store.journal import Arrival, Journal
-from headend.store.sequence import SequenceWindow
+from headend.store.sequence import Note, SequenceWindow
 
 
 def arrival(n: int) -> Arrival:
@@ -30,7 +30,7 @@ def window(*seqs: int) -> SequenceWindow:
 @pytest.fixture
 def journal(journal_database: Database) -> Journal:
     made = Journal(journal_database)
-    made.append([arrival(n) for n in range(1, 6)], {})
+    made.append([arrival(n) for n in range(1, 6)])
     return made
 
 
@@ -48,7 +48,7 @@ def test_an_empty_journal(journal_database: Database) -> None:
     assert (journal.last_offset, journal.newest_offset(), journal.verify()) == (0, 0, 0)
     assert journal.after(0, 10) == []
     assert journal.windows() == {}
-    journal.append([], {})
+    journal.append([])
     assert journal.verify() == 0
 
 
@@ -67,15 +67,26 @@ def test_what_is_appended_comes_back_in_order(journal: Journal) -> None:
 def test_another_journal_continues_the_chain(journal: Journal, journal_database: Database) -> None:
     other = Journal(journal_database)
     assert other.last_offset == 5
-    other.append([arrival(6)], {})
+    other.append([arrival(6)])
     assert other.verify() == 6
     assert journal.newest_offset() == 6
 
 
 def test_windows_are_committed_with_the_messages(journal: Journal, journal_database: Database) -> None:
-    journal.append([arrival(6)], {"GW-0": window(1, 2, 6), "GW-1": window(1)})
-    journal.append([arrival(7)], {"GW-1": window(1, 2)})
+    changed = journal.append([arrival(6)], [Note("GW-0", 1), Note("GW-0", 2), Note("GW-1", 1), Note("GW-0", 6)])
+    assert changed == {"GW-0": window(1, 2, 6), "GW-1": window(1)}
+    assert journal.append([arrival(7)], [Note("GW-1", 2)]) == {"GW-1": window(1, 2)}
     assert Journal(journal_database).windows() == {"GW-0": window(1, 2, 6), "GW-1": window(1, 2)}
+
+
+def test_windows_follow_what_another_process_appended(journal: Journal, journal_database: Database) -> None:
+    other = Journal(journal_database)
+    journal.append([arrival(6)], [Note("GW-0", 1), Note("GW-1", 1)])
+    other.append([arrival(7)], [Note("GW-0", 2)])
+    journal.append([arrival(8)], [Note("GW-0", 4)])
+    other.append([arrival(9)], [Note("GW-0", 3), Note("GW-0", 4)])
+    assert journal.append([arrival(10)], [Note("GW-0", 5)]) == {"GW-0": window(1, 2, 3, 4, 5)}
+    assert journal.windows() == {"GW-0": window(1, 2, 3, 4, 5), "GW-1": window(1)}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +108,7 @@ def test_an_altered_entry_is_found(journal: Journal, journal_database: Database,
 
 def test_bytes_that_move_from_topic_to_payload_are_found(journal_database: Database) -> None:
     journal = Journal(journal_database)
-    journal.append([Arrival(1, "headend/v1/GW/reads", "GW", b"x|y", 3)], {})
+    journal.append([Arrival(1, "headend/v1/GW/reads", "GW", b"x|y", 3)])
     for separator in ("|", '"', ", "):
         alter(
             journal_database,
@@ -143,10 +154,10 @@ def test_an_append_that_fails_half_way_leaves_nothing(journal: Journal, journal_
         "CREATE TRIGGER full BEFORE INSERT ON gateway_sequence BEGIN SELECT RAISE(ABORT, 'disk full'); END",
     )
     with pytest.raises(SQLAlchemyError, match="disk full"):
-        journal.append([arrival(6), arrival(7)], {"GW-0": window(6)})
+        journal.append([arrival(6), arrival(7)], [Note("GW-0", 6)])
     assert (journal.last_offset, journal.newest_offset(), journal.windows()) == (5, 5, {})
     alter(journal_database, "DROP TRIGGER full")
-    journal.append([arrival(6), arrival(7)], {"GW-0": window(6)})
+    journal.append([arrival(6), arrival(7)], [Note("GW-0", 6)])
     assert journal.verify() == 7
 
 
@@ -156,22 +167,22 @@ def test_a_read_only_database_takes_nothing(journal: Journal, journal_database: 
         connection.exec_driver_sql("PRAGMA query_only = ON")
 
     with pytest.raises(SQLAlchemyError, match="readonly"):
-        journal.append([arrival(6)], {})
+        journal.append([arrival(6)])
     assert (journal.last_offset, journal.newest_offset()) == (5, 5)
 
 
 def test_two_that_append_do_not_write_over_each_other(journal: Journal, journal_database: Database) -> None:
     other = Journal(journal_database)
-    journal.append([arrival(6)], {})
-    other.append([arrival(7)], {})
-    journal.append([arrival(8)], {})
+    journal.append([arrival(6)])
+    other.append([arrival(7)])
+    journal.append([arrival(8)])
     assert (journal.verify(), other.last_offset, journal.last_offset) == (8, 7, 8)
 
 
 def test_a_thousand_entries_survive_being_closed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'j.db'}"
     database = Database(url, "journal")
-    Journal(database).append([arrival(n) for n in range(1_000)], {})
+    Journal(database).append([arrival(n) for n in range(1_000)])
     database.close()
     again = Database(url, "journal")
     assert Journal(again).verify() == 1_000

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from headend.billing.run import approve, issue, rate_cycle
+from headend.collect.topics import Topics
 from headend.config import load_settings, shipped
 from headend.office import office_of
 from headend.reads.blocks import Blocks, empty_blocks
@@ -106,6 +107,7 @@ def empty_site(folder: Path) -> Site:
         lambda: NOW,
         Database(settings.site_url, "site"),
         Journal(Database(settings.journal_url, "journal")),
+        Topics(),
         SqlIntervalStore(),
         *_prices_and_rules(),
     )
@@ -144,7 +146,7 @@ def filled_site(folder: Path) -> Site:
         ):
             add_user(tx, login, role, PASSWORD, account)
         tell(tx, meters["E-1"])
-    site.journal.append([Arrival(1, "headend/v1/GW-1/reads", "GW-1", b"{}", 2)] * 5, {})
+    site.journal.append([Arrival(1, "headend/v1/GW-1/reads", "GW-1", b"{}", 2)] * 5)
     return site
 
 
@@ -198,23 +200,23 @@ def tell(tx, meter: int) -> None:
         [
             {
                 "offset": offset,
-                "block": block,
+                "path": path,
                 "received_us": (seconds(NOW) - offset) * 1_000_000,
                 "gateway": "GW-9",
                 "fault": fault,
                 "reason": reason,
                 "excerpt": excerpt,
             }
-            for offset, block, fault, reason, excerpt in (
-                (1, -1, "not JSON", "payload: found text, expected JSON", "<script>alert(1)</script>"),
+            for offset, path, fault, reason, excerpt in (
+                (1, "", "not JSON", "payload: found text, expected JSON", "<script>alert(1)</script>"),
                 (
                     2,
-                    0,
+                    "blocks.0",
                     "unknown meter",
                     "meter: found 'X-9', expected an enrolled meter",
                     '{"meter": "X-9", "values": [1, 2, 3]}',
                 ),
-                (3, 1, "unknown meter", "meter: found 'X-9', expected an enrolled meter", '{"meter": "X-9"}'),
+                (3, "blocks.1", "unknown meter", "meter: found 'X-9', expected an enrolled meter", '{"meter": "X-9"}'),
             )
         ],
     )

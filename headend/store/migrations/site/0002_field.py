@@ -100,6 +100,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["meter_id"], ["meter.id"], name=op.f("fk_modbus_device_meter_id")),
         sa.PrimaryKeyConstraint("meter_id", name=op.f("pk_modbus_device")),
     )
+    with op.batch_alter_table("quarantine") as quarantine:
+        quarantine.alter_column("block", new_column_name="path", existing_type=sa.Integer(), type_=sa.String(64))
+    op.execute("UPDATE quarantine SET path = CASE WHEN path = '-1' THEN '' ELSE 'blocks.' || path END")
     op.add_column("gateway", sa.Column("firmware", sa.Text(), nullable=True))
     op.add_column("gateway", sa.Column("token_sha256", sa.String(length=64), nullable=True))
     op.add_column("gateway", sa.Column("revoked_s", sa.BigInteger(), nullable=True))
