@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from headend.billing.agreements import Agreement
-from headend.billing.ports import Office
+from headend.billing.ports import GasQualities, Office
 from headend.billing.statement import Utility
 from headend.reads import LoadProfiles
-from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels
+from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels, gas_qualities
 from headend.site import Site
 from headend.store.intervals import IntervalStore
 from headend.store.ledger import SqlLedger
@@ -31,6 +31,10 @@ class SiteRecords:
     def channels(self) -> Sequence[EnrolledChannel]:
         """Every enrolled channel."""
         return enrolled_channels(self.tx)
+
+    def gas_qualities(self) -> GasQualities:
+        """What gas is worth, by area."""
+        return gas_qualities(self.tx)
 
     def profiles(self, channels: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int) -> LoadProfiles:
         """Reads of (meter, channel) over [start_s, end_s), in the order asked for."""

@@ -152,7 +152,7 @@ def control_totals(
         billed += 1
         lines = Decimal(0)
         for segment in statement.segments:
-            energy[segment.commodity] = energy.get(segment.commodity, 0) + int(segment.usage.scaleb(3))
+            energy[segment.commodity] = energy.get(segment.commodity, 0) + int(segment.metered.scaleb(3))
             lines += sum((line.amount for line in segment.lines), Decimal(0))
         if lines != statement.totals.gross:
             raise BillingConflict(

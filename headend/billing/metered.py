@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from headend.billing.ports import MeterChannel
 from headend.billing.statement import MeterReads, Obtained, RegisterRead
 from headend.reads import NO_REGISTER, LoadProfiles, Quality
+from headend.reads.constants import constant_at, modulus_at
 from headend.reads.days import moment
 from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED
 
@@ -106,43 +107,59 @@ def reads_digest(profiles: LoadProfiles, meters: Sequence[tuple[int, MeterChanne
     return digest.hexdigest()
 
 
-def meter_reads(profiles: LoadProfiles, row: int, meter: MeterChannel, columns: slice) -> MeterReads:
-    """One meter over the period, with its register at both ends.
+def meter_reads(profiles: LoadProfiles, row: int, meter: MeterChannel, columns: slice) -> list[MeterReads]:
+    """One meter while it hung within the period, with its register at both ends.
 
-    A register is seldom sent for the very end of a local month, so it is carried there over the interval reads from
-    the nearest one sent within the period.
+    Where a constant changes, the register goes on at another scale: there is one `MeterReads` for each, in order.
     """
     begin_s = profiles.start_s + columns.start * profiles.interval_s
     end_s = profiles.start_s + columns.stop * profiles.interval_s
-    columns = slice(
-        columns.start + max(0, -(-(meter.installed_s - begin_s) // profiles.interval_s)),
-        columns.stop - max(0, -(-(end_s - (meter.removed_s or end_s)) // profiles.interval_s)),
-    )
+    start = columns.start + max(0, -(-(meter.installed_s - begin_s) // profiles.interval_s))
+    stop = columns.stop - max(0, -(-(end_s - (meter.removed_s or end_s)) // profiles.interval_s))
+    changes = [(each.valid_from_s - profiles.start_s) // profiles.interval_s for each in meter.constants]
+    edges = [start, *(each for each in changes if start < each < stop), stop]
+    return [
+        _at_one_scale(profiles, row, meter, slice(*each), from_another=each[0] in changes)
+        for each in pairwise(edges)
+        if each[0] < each[1]
+    ]
+
+
+def _at_one_scale(
+    profiles: LoadProfiles, row: int, meter: MeterChannel, columns: slice, *, from_another: bool
+) -> MeterReads:
+    """A register is seldom sent for the very end of a local month, so it is carried there over the interval reads.
+
+    It is carried from the nearest one sent within the columns; `from_another` says that the register before them is on
+    another scale.
+    """
+    opens_s, closes_s = (profiles.start_s + edge * profiles.interval_s for edge in (columns.start, columns.stop))
     values = profiles.values[row, columns]
     register = profiles.register[row, columns]
     # The register at the period's begin is the one at the end of the interval before it, where that was fetched.
-    before = int(profiles.register[row, columns.start - 1]) if columns.start else NO_REGISTER
+    fetched = columns.start > 0 and not from_another
+    before = int(profiles.register[row, columns.start - 1]) if fetched else NO_REGISTER
     known = np.flatnonzero(register != NO_REGISTER)
     estimated = IS_ESTIMATED[profiles.quality[row, columns]]
     opening = closing = None
-    opens, closes = (moment(profiles.start_s + edge * profiles.interval_s) for edge in (columns.start, columns.stop))
-    modulus = 10**meter.register_digits
+    modulus = modulus_at(meter.constants, meter.register_digits, opens_s)
     if before != NO_REGISTER:
-        opening = _register(opens, before, "read")
+        opening = _register(opens_s, before, "read")
     elif len(known):
         used = slice(0, int(known[0]) + 1)
         at = (int(register[known[0]]) - int(values[used].sum())) % modulus
-        opening = _register(opens, at, "estimated" if estimated[used].any() else "calculated")
+        opening = _register(opens_s, at, "estimated" if estimated[used].any() else "calculated")
     if len(known):
         rest = slice(int(known[-1]) + 1, None)
         at = (int(register[known[-1]]) + int(values[rest].sum())) % modulus
         how: Obtained = "estimated" if estimated[rest].any() else "calculated"
-        closing = _register(closes, at, how if len(values[rest]) else "read")
-    return MeterReads(meter.meter_name, meter.channel.obis, opening, closing, units(values.sum()))
+        closing = _register(closes_s, at, how if len(values[rest]) else "read")
+    constant = constant_at(meter.constants, opens_s).made_of or None
+    return MeterReads(meter.meter_name, meter.channel.obis, opening, closing, units(values.sum()), constant)
 
 
-def _register(at: datetime, value: int, obtained: Obtained) -> RegisterRead:
-    return RegisterRead(at, units(value), obtained)
+def _register(at_s: int, value: int, obtained: Obtained) -> RegisterRead:
+    return RegisterRead(moment(at_s), units(value), obtained)
 
 
 def units(base_units: int | np.int64) -> Decimal:

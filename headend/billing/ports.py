@@ -5,16 +5,18 @@ Everything here is a shape. Who has a database fills it in; rules and rating see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from headend.billing.agreements import Agreement
 from headend.billing.cycle import BillCycle, BillException
 from headend.billing.statement import Statement, Utility
 from headend.reads import Channel, LoadProfiles
+from headend.reads.constants import Constant
 from headend.tariffs import TariffBook
 
 
@@ -32,11 +34,34 @@ class MeterChannel(Protocol):
     @property
     def register_digits(self) -> int: ...
     @property
+    def constants(self) -> Sequence[Constant]: ...
+    @property
     def usage_point(self) -> str: ...
     @property
     def installed_s(self) -> int: ...
     @property
     def removed_s(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GasQuality:
+    """What a m³ of gas is worth from a local day on.
+
+    Parameters
+    ----------
+    calorific_value
+        of a m³ at base conditions [kWh/m³].
+    conversion
+        volume at base conditions ÷ volume counted.
+    """
+
+    valid_from: date
+    calorific_value: Decimal
+    conversion: Decimal
+
+
+#: By gas area, rising in time.
+GasQualities = Mapping[str, Sequence[GasQuality]]
 
 
 class Records(Protocol):
@@ -47,6 +72,9 @@ class Records(Protocol):
 
     def channels(self) -> Sequence[MeterChannel]:
         """Every enrolled channel."""
+
+    def gas_qualities(self) -> GasQualities:
+        """What gas is worth, by area."""
 
     def profiles(self, channels: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int) -> LoadProfiles:
         """Reads of (meter, channel) over [start_s, end_s), in the order asked for."""

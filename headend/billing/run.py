@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from headend.billing.agreements import Agreement
+from headend.billing.agreements import Agreement, in_force, overlapping
 from headend.billing.cycle import (
     BillCycle,
     BillException,
@@ -27,7 +27,7 @@ from headend.billing.cycle import (
     tie_out,
 )
 from headend.billing.ports import Kept, Ledger, Office, Records
-from headend.billing.segments import Rated, in_force, overlapping, rate_agreements
+from headend.billing.segments import Rated, rate_agreements
 from headend.billing.statement import (
     Customer,
     Segment,
@@ -216,7 +216,7 @@ def _statements(
         yield _statement(utility, cycle, by_account[account][0], its)
 
 
-_COMMODITIES = ("electricity", "gas", "water")
+_COMMODITIES = ("electricity", "gas", "heat", "water")
 
 
 def _as_on_paper(segment: Segment) -> tuple[int, str, str]:

@@ -64,13 +64,48 @@ class RegisterRead:
 
 @dataclass(frozen=True, slots=True)
 class MeterReads:
-    """One meter channel over the period: opening and closing register where known, and what the intervals sum to."""
+    """One meter channel over the period: opening and closing register where known, and what the intervals sum to.
+
+    Where a constant changes within the period there is one for each.
+
+    Parameters
+    ----------
+    constant
+        transformers or pulses that registers and quantity are multiplied by already; None: none.
+    """
 
     meter: str
     channel: str
     opening: RegisterRead | None
     closing: RegisterRead | None
     quantity: Number
+    constant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GasEnergy:
+    """Gas by energy over days with one calorific value: volume × conversion × calorific value, rounded once.
+
+    Parameters
+    ----------
+    first, last
+        local days, both included.
+    volume
+        counted [m³].
+    conversion
+        volume at base conditions ÷ volume counted.
+    calorific_value
+        [kWh/m³].
+    energy
+        [kWh], rounded half up to a whole Wh.
+    """
+
+    first: date
+    last: date
+    volume: Number
+    conversion: Number
+    calorific_value: Number
+    energy: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +191,8 @@ class Segment:
         reads the bill rests on, and how many of them are estimates.
     reads_sha256
         digest of all values and quality codes billed.
+    gas
+        how the energy came about, where gas is priced by it; `meters` are in m³ then. Else empty.
     """
 
     agreement: str
@@ -183,6 +220,17 @@ class Segment:
     net: Number
     tax: Number
     gross: Number
+    gas: tuple[GasEnergy, ...] = ()
+
+    @property
+    def metered(self) -> Decimal:
+        """What the meters counted [kWh or m³]: the volume of gas, also where its energy is priced."""
+        return sum((each.volume for each in self.gas), Decimal(0)) if self.gas else self.usage
+
+    @property
+    def metered_unit(self) -> str:
+        """Unit of the registers."""
+        return "m³" if self.gas else self.unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +281,13 @@ _DOCUMENT = TypeAdapter(Statement)
 def canonical_json(statement: Statement) -> bytes:
     """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
     plain = _DOCUMENT.dump_python(statement, mode="json")
+    # What came into the format later stands only where there is some of it: older statements keep their bytes.
+    for segment in plain["segments"]:
+        if not segment["gas"]:
+            del segment["gas"]
+        for meter in segment["meters"]:
+            if meter["constant"] is None:
+                del meter["constant"]
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from headend.reads.blocks import NO_REGISTER, supersede
+from headend.reads.constants import modulus_at
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles
 from headend.reads.quality import IS_ESTIMATED, Quality
@@ -84,7 +85,7 @@ def _due(tx: Connection, site: Site, end_day: int) -> list[_Due]:
     due = []
     for c in channels:
         key = c.meter, c.channel.code
-        last = end_day if c.removed_s is None else min(end_day, c.removed_s // DAY_S)
+        last = end_day if c.removed_s is None else min(end_day, -(-c.removed_s // DAY_S))
         # A channel that has not reported for weeks is silent, not missing a day: the operator sees it, and nothing is
         # known to estimate it from.
         silent = set(range(max(began[key], first_seen.get(key, last)), last)) - there[key]
@@ -149,9 +150,29 @@ def _validate(
         [max((d.days[0] - first_day) * per_day, _column(d.channel.installed_s, profiles)) for d in group]
     )
     open_to = np.array([min((d.days[-1] + 1 - first_day) * per_day, _end_column(d.channel, profiles)) for d in group])
-    digits = np.array([d.channel.register_digits for d in group])
+    modulus = _modulus([d.channel for d in group], profiles)
     maximum = np.array([int(d.channel.max_per_interval * limits.physical_factor) for d in group])
-    return profiles, settle(profiles, open_from, open_to, digits, maximum, limits, calendar)
+    return profiles, settle(profiles, open_from, open_to, modulus, maximum, limits, calendar)
+
+
+def _modulus(channels: Sequence[EnrolledChannel], profiles: LoadProfiles) -> NDArray[np.int64]:
+    """Where each row's register rolls over (k,), or each register itself where a constant changes on the way (k, n)."""
+    modulus = np.array([modulus_at(c.constants, c.register_digits, profiles.start_s) for c in channels])
+    shape = profiles.values.shape
+    end_s = profiles.start_s + shape[1] * profiles.interval_s
+    changes = [
+        (row, constant)
+        for row, c in enumerate(channels)
+        for constant in c.constants
+        if profiles.start_s < constant.valid_from_s < end_s
+    ]
+    if changes:
+        modulus = np.repeat(modulus[:, None], shape[1], axis=1)
+        for row, constant in changes:
+            modulus[row, _column(constant.valid_from_s, profiles) :] = constant.scaled(
+                10 ** channels[row].register_digits
+            )
+    return modulus
 
 
 def _column(moment_s: int, profiles: LoadProfiles) -> int:

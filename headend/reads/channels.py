@@ -14,10 +14,13 @@ from headend.errors import InvalidInput
 _OBIS = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 
 _COMMODITY_OF_MEDIUM = {1: "electricity", 6: "heat", 7: "gas", 8: "water", 9: "water"}
+# Values of C: imported, exported, and the four quadrants.
+_REACTIVE = range(3, 9)
 _MEANING = {
     "1-0:1.8.0": "Import",
     "1-0:2.8.0": "Export",
     "1-0:3.8.0": "Reactive import",
+    "1-0:4.8.0": "Reactive export",
     "7-0:3.0.0": "Gas volume",
     "8-0:1.0.0": "Water volume",
     "6-0:1.0.0": "Heat",
@@ -57,6 +60,13 @@ class Channel:
         return _COMMODITY_OF_MEDIUM.get(self.code >> 32, "other")
 
     @property
+    def unit(self) -> str:
+        """What people are shown, 1,000 base units: kWh, kvarh or m³."""
+        if self.commodity in ("gas", "water"):
+            return "m³"
+        return "kvarh" if self.commodity == "electricity" and self.code >> 16 & 255 in _REACTIVE else "kWh"
+
+    @property
     def meaning(self) -> str:
         """A word for people; the code itself where there is none."""
         return _MEANING.get(self.obis, self.obis)
@@ -69,3 +79,4 @@ IMPORT = Channel.parse("1-0:1.8.0")
 EXPORT = Channel.parse("1-0:2.8.0")
 GAS = Channel.parse("7-0:3.0.0")
 WATER = Channel.parse("8-0:1.0.0")
+HEAT = Channel.parse("6-0:1.0.0")

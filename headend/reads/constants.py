@@ -58,6 +58,11 @@ def constant_at(constants: Sequence[Constant], moment_s: int) -> Constant:
     return constants[place - 1] if place else AS_ON_THE_WIRE
 
 
+def modulus_at(constants: Sequence[Constant], digits: int, moment_s: int) -> int:
+    """Where a register of so many digits on the wire rolls over [base units], for intervals that begin at a moment."""
+    return constant_at(constants, moment_s).scaled(10**digits)
+
+
 def to_base_units(
     constants: Sequence[Constant],
     digits: int,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
+from decimal import Decimal
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from headend.billing.agreements import Account, Agreement
+from headend.billing.ports import GasQuality
 from headend.errors import InvalidConfig, NotFound
 from headend.reads.channels import Channel
 from headend.reads.constants import Constant
@@ -57,7 +59,7 @@ def enrol(tx: Connection, site: SiteFile) -> None:
     upsert(
         tx,
         t.usage_point,
-        [{"id": p.id, "timezone": p.timezone, "address": p.address} for p in site.usage_points],
+        [{"id": p.id, "timezone": p.timezone, "address": p.address, "gas_area": p.gas_area} for p in site.usage_points],
     )
     known = {row.name: row.id for row in tx.execute(select(t.meter.c.name, t.meter.c.id))}
     next_id = max(known.values(), default=0) + 1
@@ -69,7 +71,7 @@ def enrol(tx: Connection, site: SiteFile) -> None:
         [{"id": known[m.meter], "name": m.meter, "commodity": m.commodity, "gateway": m.gateway} for m in site.meters],
     )
     _refuse_moves(tx, site, known)
-    _correct_installations(tx, {(known[m.meter], m.usage_point): seconds(m.installed) for m in site.meters})
+    _correct_installations(tx, {known[m.meter]: seconds(m.installed) for m in site.meters})
     upsert(
         tx,
         t.installation,
@@ -78,7 +80,7 @@ def enrol(tx: Connection, site: SiteFile) -> None:
                 "meter_id": known[m.meter],
                 "installed_s": seconds(m.installed),
                 "usage_point_id": m.usage_point,
-                "removed_s": None,
+                "removed_s": seconds(m.removed) if m.removed else None,
             }
             for m in site.meters
         ],
@@ -98,6 +100,25 @@ def enrol(tx: Connection, site: SiteFile) -> None:
             for c in m.channels
         ],
     )
+    _put_constants(tx, site, known)
+    _put_modbus(tx, site, known)
+    upsert(
+        tx,
+        t.gas_quality,
+        [
+            {
+                "area": row.area,
+                "valid_from": row.since.isoformat(),
+                "calorific_value": format(row.calorific_value, "f"),
+                "conversion": format(row.conversion, "f"),
+            }
+            for row in site.gas_quality
+        ],
+    )
+    _put_accounts(tx, site)
+
+
+def _put_accounts(tx: Connection, site: SiteFile) -> None:
     upsert(
         tx,
         t.account,
@@ -122,6 +143,27 @@ def enrol(tx: Connection, site: SiteFile) -> None:
     )
 
 
+def _put_constants(tx: Connection, site: SiteFile, known: Mapping[str, int]) -> None:
+    """A channel that the file names has the constants it has there, and no other."""
+    named = [
+        ({"meter_id": known[meter.meter], "channel": Channel.parse(row.channel).code}, row.dated_constants)
+        for meter in site.meters
+        for row in meter.channels
+    ]
+    c = t.channel_constant.c
+    its = delete(t.channel_constant).where(c.meter_id == bindparam("meter_id"), c.channel == bindparam("channel"))
+    if named:
+        tx.execute(its, [key for key, _ in named])
+    upsert(tx, t.channel_constant, [key | asdict(constant) for key, dated in named for constant in dated])
+
+
+def _put_modbus(tx: Connection, site: SiteFile, known: Mapping[str, int]) -> None:
+    """A device that the file no longer names is no longer asked."""
+    rows = [{"meter_id": known[m.meter], **m.modbus.model_dump()} for m in site.meters if m.modbus is not None]
+    tx.execute(delete(t.modbus_device).where(t.modbus_device.c.meter_id.not_in([row["meter_id"] for row in rows])))
+    upsert(tx, t.modbus_device, rows)
+
+
 def _refuse_moves(tx: Connection, site: SiteFile, known: Mapping[str, int]) -> None:
     """The site file cannot say when a meter moved or counted otherwise, so it must not say that it did."""
     hangs = {row.meter_id: row.usage_point_id for row in tx.execute(select(t.installation))}
@@ -139,11 +181,11 @@ def _refuse_moves(tx: Connection, site: SiteFile, known: Mapping[str, int]) -> N
                 raise InvalidConfig(f"meter {meter.meter}: {row.channel}: interval_s", found, "what it has always been")
 
 
-def _correct_installations(tx: Connection, begins: Mapping[tuple[int, str], int]) -> None:
+def _correct_installations(tx: Connection, begins: Mapping[int, int]) -> None:
     """The file names one installation of a meter: another begin at the same place corrects the earlier one."""
     i = t.installation.c
-    for row in tx.execute(select(t.installation).where(i.removed_s.is_(None))).all():
-        if begins.get((row.meter_id, row.usage_point_id), row.installed_s) != row.installed_s:
+    for row in tx.execute(select(t.installation)).all():
+        if begins.get(row.meter_id, row.installed_s) != row.installed_s:
             tx.execute(delete(t.installation).where(i.meter_id == row.meter_id, i.installed_s == row.installed_s))
 
 
@@ -226,7 +268,7 @@ def channels_of(tx: Connection, meter: str) -> list[EnrolledChannel]:
 
 
 _AGREEMENTS = (
-    select(t.service_agreement, t.account, t.usage_point.c.address, t.usage_point.c.timezone)
+    select(t.service_agreement, t.account, t.usage_point.c.address, t.usage_point.c.timezone, t.usage_point.c.gas_area)
     .join(t.account, t.account.c.id == t.service_agreement.c.account_id)
     .join(t.usage_point, t.usage_point.c.id == t.service_agreement.c.usage_point_id)
     .order_by(t.service_agreement.c.account_id, t.service_agreement.c.id)
@@ -250,7 +292,18 @@ def _agreement(row: Row[tuple[object, ...]]) -> Agreement:
         row.tariff_id,
         date.fromisoformat(row.valid_from),
         date.fromisoformat(row.valid_to) if row.valid_to else None,
+        row.gas_area,
     )
+
+
+def gas_qualities(tx: Connection) -> dict[str, tuple[GasQuality, ...]]:
+    """What gas is worth, by area, rising in time."""
+    c = t.gas_quality.c
+    found: dict[str, tuple[GasQuality, ...]] = {}
+    for row in tx.execute(select(t.gas_quality).order_by(c.area, c.valid_from)):
+        value = GasQuality(date.fromisoformat(row.valid_from), Decimal(row.calorific_value), Decimal(row.conversion))
+        found[row.area] = (*found.get(row.area, ()), value)
+    return found
 
 
 def account_named(tx: Connection, account: str) -> Account:

@@ -9,17 +9,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 from babel import Locale, UnknownLocaleError
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from headend.config import Zone, checked, read_toml
 from headend.reads.channels import Channel
+from headend.reads.constants import Constant
+from headend.reads.days import seconds
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Commodity = Literal["electricity", "gas", "water", "heat"]
+
+#: Wh, var·h, dm³ and litre in a kWh, kvarh and m³.
+BASE_UNITS = 1000
+# Two registers and a modulus still add up in an int64.
+_LARGEST = 2**61
 
 
 def _obis(text: str) -> str:
@@ -34,8 +43,54 @@ def _locale(text: str) -> str:
     return text
 
 
+def _fraction(text: str) -> Fraction:
+    try:
+        over, _, under = text.partition("/")
+        ratio = Fraction(over) / Fraction(under or "1")
+    except (ValueError, ZeroDivisionError):
+        ratio = Fraction(0)
+    if ratio <= 0:
+        raise ValueError("a positive number, or a ratio such as 200/5")
+    return ratio
+
+
+def _ratio(text: str) -> str:
+    _fraction(text)
+    return text
+
+
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Ratio = Annotated[str, BeforeValidator(str), Field(max_length=20), AfterValidator(_ratio)]
+
+
+class ConstantRow(_Row):
+    """What one unit on the wire stands for, from a moment on: transformers, pulses, or both."""
+
+    since: Annotated[AwareDatetime, Field(alias="from")]
+    ct: Ratio | None = None
+    pt: Ratio | None = None
+    pulses_per_unit: Ratio | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ConstantRow:
+        if self.ct is self.pt is self.pulses_per_unit is None:
+            raise ValueError("ct, pt or pulses_per_unit")
+        return self
+
+    def constant(self, unit: str) -> Constant:
+        """As an exact ratio to base units; `unit` is the kWh, kvarh or m³ that the pulses are of."""
+        factor, made_of = Fraction(1), []
+        for name, ratio in (("CT", self.ct), ("PT", self.pt)):
+            if ratio is not None:
+                factor *= _fraction(ratio)
+                made_of.append(f"{name} {ratio}")
+        if self.pulses_per_unit is not None:
+            factor *= BASE_UNITS / _fraction(self.pulses_per_unit)
+            made_of.append(f"{self.pulses_per_unit} pulses per {unit}")
+        return Constant(seconds(self.since), factor.numerator, factor.denominator, " × ".join(made_of))
 
 
 class ChannelRow(_Row):
@@ -45,6 +100,30 @@ class ChannelRow(_Row):
     interval_s: Literal[3600, 1800, 900, 300, 60] = 3600
     max_per_interval: Annotated[int, Field(gt=0, le=10**12)]
     register_digits: Annotated[int, Field(ge=4, le=18)] = 9
+    constants: tuple[ConstantRow, ...] = ()
+
+    @model_validator(mode="after")
+    def _constants_fit(self) -> ChannelRow:
+        _no_name_twice("from", (row.since.isoformat() for row in self.constants))
+        for row, constant in zip(self.constants, self.dated_constants, strict=True):
+            if constant.valid_from_s % self.interval_s:
+                raise ValueError(f"constants that change with an interval of {self.interval_s} s, not at {row.since}")
+            if max(constant.scaled(10**self.register_digits), constant.numerator, constant.denominator) > _LARGEST:
+                raise ValueError(f"{constant.made_of} with fewer register digits: its register is beyond 64 bits")
+        return self
+
+    @property
+    def dated_constants(self) -> list[Constant]:
+        """In base units, in the order of the file."""
+        return [row.constant(Channel.parse(self.channel).unit) for row in self.constants]
+
+
+class ModbusRow(_Row):
+    """Where a Modbus meter answers, and the profile that says which register is what."""
+
+    profile: Name
+    address: Annotated[str, Field(pattern=r"^(tcp://[^\s/]+:\d{1,5}|rtu:///\S+)$", max_length=200)]
+    unit: Annotated[int, Field(ge=0, le=255)] = 1
 
 
 class MeterRow(_Row):
@@ -55,7 +134,19 @@ class MeterRow(_Row):
     usage_point: Name
     gateway: Name | None = None
     installed: AwareDatetime = datetime(2000, 1, 1, tzinfo=UTC)
+    removed: AwareDatetime | None = None
+    modbus: ModbusRow | None = None
     channels: Annotated[tuple[ChannelRow, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _served(self) -> MeterRow:
+        if self.removed is not None:
+            if self.removed <= self.installed:
+                raise ValueError(f"removed after it was installed, {self.installed}")
+            for row in self.channels:
+                if seconds(self.removed) % row.interval_s:
+                    raise ValueError(f"removed at the end of an interval of {row.interval_s} s, not at {self.removed}")
+        return self
 
 
 class UsagePointRow(_Row):
@@ -64,6 +155,16 @@ class UsagePointRow(_Row):
     id: Name
     address: str
     timezone: Zone
+    gas_area: Name | None = None
+
+
+class GasQualityRow(_Row):
+    """What a m³ of gas in an area is worth, from a local day on."""
+
+    area: Name
+    since: Annotated[date, Field(alias="from")]
+    calorific_value: Annotated[Decimal, Field(gt=0, lt=1000, decimal_places=6)]
+    conversion: Annotated[Decimal, Field(gt=0, lt=1000, decimal_places=6)]
 
 
 class AgreementRow(_Row):
@@ -99,12 +200,14 @@ class SiteFile(_Row):
     usage_points: tuple[UsagePointRow, ...] = ()
     meters: tuple[MeterRow, ...] = ()
     accounts: tuple[AccountRow, ...] = ()
+    gas_quality: tuple[GasQualityRow, ...] = ()
 
     @model_validator(mode="after")
     def _refers_to_what_it_names(self) -> SiteFile:
         _no_name_twice("usage point", (point.id for point in self.usage_points))
         _no_name_twice("meter", (meter.meter for meter in self.meters))
         _no_name_twice("account", (account.id for account in self.accounts))
+        _no_name_twice("gas area and day", (f"{row.area} from {row.since}" for row in self.gas_quality))
         points = {point.id for point in self.usage_points}
         for meter in self.meters:
             if meter.usage_point not in points:

@@ -132,8 +132,9 @@ def faults(tariff: Tariff) -> list[Finding]:
 
 
 def _header_faults(tariff: Tariff) -> Iterator[Finding]:
-    if tariff.unit != UNIT_OF[tariff.commodity]:
-        yield Finding("unit", repr(tariff.unit), f"{UNIT_OF[tariff.commodity]} for {tariff.commodity}")
+    units = ["m³", "kWh"] if tariff.commodity == "gas" else [UNIT_OF[tariff.commodity]]
+    if tariff.unit not in units:
+        yield Finding("unit", repr(tariff.unit), f"{' or '.join(units)} for {tariff.commodity}")
     rule = tariff.holidays
     if rule is None:
         return

@@ -35,7 +35,8 @@ from headend.tariffs.money import CURRENCIES, plain
 
 #: Base units (Wh, dm³, litre) in one unit of a price.
 BASE_UNITS = 1000
-UNIT_OF = {"electricity": "kWh", "gas": "m³", "water": "m³"}
+#: What is metered; gas may be priced by its energy too.
+UNIT_OF = {"electricity": "kWh", "gas": "m³", "water": "m³", "heat": "kWh"}
 
 MINUTES = 1440
 #: Kinds of day: Monday … Sunday, and a holiday, which is no weekday whatever day it falls on.
@@ -207,7 +208,7 @@ class Tariff(_Part):
     name: Text
     valid_from: Annotated[date, BeforeValidator(_date)]
     customer_classes: tuple[Name, ...] = Field(min_length=1)
-    commodity: Literal["electricity", "gas", "water"]
+    commodity: Literal["electricity", "gas", "water", "heat"]
     unit: Literal["kWh", "m³"]
     currency: Annotated[str, AfterValidator(_currency)]
     clock: Annotated[str, AfterValidator(_clock)] = "local"

@@ -44,26 +44,33 @@ class Windows:
         return len(self.row)
 
 
-def windows(values: Int64s, register: Int64s, digits: Int64s, maximum: Int64s) -> Windows:
+def windows(values: Int64s, register: Int64s, modulus: Int64s, maximum: Int64s) -> Windows:
     """Windows between consecutive register reads of each row.
+
+    Where a row's modulus changes, another constant holds from there on: its registers are on another scale, and no
+    window reaches across.
 
     Parameters
     ----------
     values, register
         interval values, and registers at their ends (k, n).
-    digits
-        the register rolls over at 10 ** digits (k,).
+    modulus
+        where the register rolls over [base units]: of each row (k,), or of each register (k, n).
     maximum
         highest possible value of one interval (k,): how far a register can have advanced.
     """
     row, column = np.nonzero(register != NO_REGISTER)
-    same = np.flatnonzero(row[1:] == row[:-1])
+    joined = row[1:] == row[:-1]
+    if modulus.ndim == 2:
+        scale = np.diff(modulus, axis=1, prepend=0).astype(np.bool_).cumsum(axis=1)[row, column]
+        joined &= scale[1:] == scale[:-1]
+    same = np.flatnonzero(joined)
     row, first, last = row[same], column[same] + 1, column[same + 1]
     running = np.concatenate([np.zeros((len(values), 1), np.int64), values.cumsum(axis=1)], axis=1)
     total = running[row, last + 1] - running[row, first]
     advance = register[row, last] - register[row, first - 1]
     possible = maximum[row] * (last - first + 1)
-    rolled = advance + 10 ** digits[row]
+    rolled = advance + (modulus[row, last] if modulus.ndim == 2 else modulus[row])
     advance = np.where((advance < 0) & (rolled <= possible), rolled, advance)
     return Windows(row, first, last, np.where((advance < 0) | (advance > possible), -1, advance), total)
 

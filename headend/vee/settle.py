@@ -54,7 +54,7 @@ def settle(
     profiles: LoadProfiles,
     open_from: Int64s,
     open_to: Int64s,
-    digits: Int64s,
+    modulus: Int64s,
     maximum: Int64s,
     limits: Limits,
     calendar: DayTypes,
@@ -68,10 +68,12 @@ def settle(
     open_from, open_to
         the columns of each row that are due: from the first, up to and without the second (k,). What was settled
         before is looked at again only where it shares a window with them.
-    digits, maximum
-        register digits, and highest possible value of one interval, of each row (k,).
+    modulus
+        where the registers roll over, and are on another scale; see `windows`.
+    maximum
+        highest possible value of one interval of each row (k,).
     """
-    return _Settlement(profiles, open_from, open_to, digits, maximum, limits, calendar).run()
+    return _Settlement(profiles, open_from, open_to, modulus, maximum, limits, calendar).run()
 
 
 class _Settlement:
@@ -82,7 +84,7 @@ class _Settlement:
         profiles: LoadProfiles,
         open_from: Int64s,
         open_to: Int64s,
-        digits: Int64s,
+        modulus: Int64s,
         maximum: Int64s,
         limits: Limits,
         calendar: DayTypes,
@@ -95,7 +97,7 @@ class _Settlement:
         self.estimated = np.zeros_like(self.good)
         column = np.arange(self.values.shape[1])
         self.is_open: Bools = (column >= open_from[:, None]) & (column < open_to[:, None])
-        self.windows = windows(self.values, profiles.register, digits, maximum)
+        self.windows = windows(self.values, profiles.register, modulus, maximum)
         self.findings = Findings()
 
     def run(self) -> Settled:

@@ -14,7 +14,6 @@ from headend.reads.days import moment
 from headend.reads.quality import IS_ESTIMATED, Quality
 
 _LOCALE = "en_GB"
-_REACTIVE_C = (3, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,8 @@ class Unit:
 
 def unit_of(channel: Channel) -> Unit:
     """The units of a channel, by its OBIS medium and quantity."""
-    if channel.commodity == "gas":
-        return Unit("dm³", "m³")
-    if channel.commodity == "water":
-        return Unit("litre", "m³")
-    if channel.commodity == "electricity" and channel.code.to_bytes(5, "big")[2] in _REACTIVE_C:
-        return Unit("var·h", "kvarh")
-    return Unit("Wh", "kWh")
+    base = {"kWh": "Wh", "kvarh": "var·h", "m³": "litre" if channel.commodity == "water" else "dm³"}
+    return Unit(base[channel.unit], channel.unit)
 
 
 #: What each rule says, for people; the finding's own detail has the numbers.

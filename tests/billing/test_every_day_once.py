@@ -11,8 +11,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headend.billing.agreements import Account, Agreement
-from headend.billing.segments import in_force, overlapping, rate_agreements
+from headend.billing.agreements import Account, Agreement, in_force, overlapping
+from headend.billing.ports import GasQualities
+from headend.billing.segments import rate_agreements
 from headend.reads import NO_REGISTER, Channel, LoadProfiles, Quality
 from headend.reads.channels import IMPORT
 from headend.reads.days import seconds
@@ -35,6 +36,7 @@ class Hung:
     channel: Channel = IMPORT
     interval_s: int = 3600
     register_digits: int = 9
+    constants: tuple[()] = ()
     installed_s: int = 0
     removed_s: int | None = None
 
@@ -51,6 +53,9 @@ class Constant:
 
     def channels(self) -> Sequence[Hung]:
         return [Hung(place, f"UP-{place}") for place in range(3)]
+
+    def gas_qualities(self) -> GasQualities:
+        return {}
 
     def profiles(self, channels: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int) -> LoadProfiles:
         meter, channel = np.array(channels, dtype=np.int64).T

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from headend.config import shipped
+from headend.billing.ports import GasQuality
+from headend.config import checked, shipped
 from headend.errors import InvalidConfig, NotFound
-from headend.registry.registry import account_named, agreements, channels_of, enrol, enrolled_channels
+from headend.reads.constants import Constant
+from headend.reads.days import seconds
+from headend.registry.registry import (
+    account_named,
+    agreements,
+    channels_of,
+    enrol,
+    enrolled_channels,
+    gas_qualities,
+)
 from headend.registry.site_file import SiteFile, read_site_file
 from headend.store import tables as t
 from headend.store.database import Database
@@ -77,6 +88,113 @@ def test_a_corrected_day_of_installation_replaces_the_earlier_one(database: Data
     expected = int(datetime(2026, 1, 31, 23, tzinfo=UTC).timestamp())
     assert row.installed_s == expected
     assert {c.installed_s for c in found} == {expected}
+
+
+def row(**more: object) -> dict[str, Any]:
+    """A meter of one import channel; `channel_` keys are the channel's."""
+    channel = {"channel": "1-0:1.8.0", "max_per_interval": 10**6}
+    channel |= {key.removeprefix("channel_"): value for key, value in more.items() if key.startswith("channel_")}
+    own = {key: value for key, value in more.items() if not key.startswith("channel_")}
+    return {"meter": "E-1", "commodity": "electricity", "usage_point": "UP", "channels": [channel]} | own
+
+
+def site(*meters: dict[str, Any], **more: object) -> SiteFile:
+    points = [{"id": "UP", "timezone": "UTC", "address": "", "gas_area": "north"}]
+    return SiteFile.model_validate({"usage_points": points, "meters": meters} | more)
+
+
+def at(day: int, hour: int = 0) -> datetime:
+    return datetime(2026, 3, day, hour, tzinfo=UTC)
+
+
+def test_constants_are_exact_and_dated_and_the_file_has_the_last_word(database: Database) -> None:
+    first = {"from": at(1), "ct": "200/5", "pt": "20000/100"}
+    second = {"from": at(9), "ct": "300/5", "pulses_per_unit": "0.75"}
+    with database.write() as tx:
+        enrol(tx, site(row(channel_constants=[second, first])))
+        (channel,) = enrolled_channels(tx)
+        # 40 × 200 = 8,000; 60 × 1,000 ÷ 0.75 = 80,000.
+        assert channel.constants == (
+            Constant(seconds(at(1)), 8_000, 1, "CT 200/5 × PT 20000/100"),
+            Constant(seconds(at(9)), 80_000, 1, "CT 300/5 × 0.75 pulses per kWh"),
+        )
+        enrol(tx, site(row(meter="E-2"), row(channel_constants=[{"from": at(1), "pulses_per_unit": 3000}])))
+        constants = {each.meter_name: each.constants for each in enrolled_channels(tx)}
+    assert constants == {"E-1": (Constant(seconds(at(1)), 1, 3, "3000 pulses per kWh"),), "E-2": ()}
+
+
+def test_meter_is_removed_and_its_successor_installed_at_the_same_place(database: Database) -> None:
+    with database.write() as tx:
+        enrol(tx, site(row()))
+        enrol(tx, site(row(removed=at(9, 10)), row(meter="E-2", installed=at(9, 10))))
+        served = {each.meter_name: (each.installed_s, each.removed_s) for each in enrolled_channels(tx)}
+        assert served["E-1"][1] == served["E-2"][0] == seconds(at(9, 10))
+        assert served["E-2"][1] is None
+        enrol(tx, site(row(installed=at(1))))
+        (old,) = channels_of(tx, "E-1")
+    assert (old.installed_s, old.removed_s) == (seconds(at(1)), None)
+
+
+def test_a_modbus_device_that_is_no_longer_named_is_no_longer_asked(database: Database) -> None:
+    def devices() -> list[tuple[Any, ...]]:
+        return [tuple(found) for found in tx.execute(select(t.modbus_device))]
+
+    device = {"profile": "eastron-sdm120", "address": "tcp://10.0.0.5:502", "unit": 7}
+    with database.write() as tx:
+        enrol(tx, site(row(modbus=device)))
+        assert devices() == [(1, "eastron-sdm120", "tcp://10.0.0.5:502", 7)]
+        enrol(tx, site(row(modbus=device | {"address": "rtu:///dev/ttyUSB0?baud=9600&parity=N"})))
+        assert devices() == [(1, "eastron-sdm120", "rtu:///dev/ttyUSB0?baud=9600&parity=N", 7)]
+        enrol(tx, site(row()))
+        assert devices() == []
+
+
+def test_gas_quality_is_dated_by_area(database: Database) -> None:
+    values = [
+        {"area": "north", "from": date(2026, 2, 1), "calorific_value": "11.300", "conversion": "0.9627"},
+        {"area": "north", "from": date(2026, 1, 1), "calorific_value": "11.243", "conversion": "0.9627"},
+    ]
+    with database.write() as tx:
+        enrol(tx, site(gas_quality=values))
+        assert gas_qualities(tx) == {
+            "north": (
+                GasQuality(date(2026, 1, 1), Decimal("11.243"), Decimal("0.9627")),
+                GasQuality(date(2026, 2, 1), Decimal("11.300"), Decimal("0.9627")),
+            )
+        }
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"channel_constants": [{"from": at(1)}]}, "expected ct, pt or pulses_per_unit"),
+        (
+            {"channel_constants": [{"from": at(1), "ct": "200/0"}]},
+            "expected a positive number, or a ratio ",
+        ),
+        (
+            {"channel_constants": [{"from": at(1), "ct": "many"}]},
+            "expected a positive number, or a ratio ",
+        ),
+        ({"channel_constants": [{"from": at(1), "ct": "nan"}]}, "expected a positive number, or a ratio "),
+        (
+            {"channel_constants": [{"from": at(1).replace(minute=30), "ct": "2"}]},
+            "expected constants that change with an interval of 3600 s",
+        ),
+        (
+            {"channel_register_digits": 18, "channel_constants": [{"from": at(1), "ct": "200/5"}]},
+            "expected CT 200/5 with fewer register digits",
+        ),
+        ({"channel_constants": [{"from": at(1), "ct": "2"}] * 2}, "stands twice"),
+        ({"removed": at(1), "installed": at(2)}, "expected removed after it was installed"),
+        ({"removed": at(1, 10).replace(minute=20)}, "expected removed at the end of an interval of 3600 s"),
+        ({"modbus": {"profile": "x", "address": "10.0.0.5:502"}}, "meters.0.modbus.address: found '10.0.0.5:502'"),
+    ],
+)
+def test_what_no_meter_can_be_is_refused(changes: dict[str, object], complaint: str) -> None:
+    with pytest.raises(InvalidConfig, match=complaint) as refused:
+        checked("site.toml", lambda: site(row(**changes)))
+    assert "\n" not in str(refused.value)
 
 
 def test_what_the_file_no_longer_names_stays(database: Database) -> None:

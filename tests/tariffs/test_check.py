@@ -65,7 +65,7 @@ BAD = [
     ("2025-01-01", '"soon"', "valid_from: found 'soon', expected a date such as 2025-01-01"),
     ("2025-01-01", "2025", "valid_from: found 2025, expected a date such as 2025-01-01"),
     ('"kWh"', '"m³"', "unit: found 'm³', expected kWh for electricity"),
-    ('"electricity"', '"steam"', "commodity: found 'steam', expected 'electricity', 'gas' or 'water'"),
+    ('"electricity"', '"steam"', "commodity: found 'steam', expected 'electricity', 'gas', 'water' or 'heat'"),
     ('"EUR"', '"EUX"', "currency: found 'EUX', expected an ISO 4217 currency such as EUR"),
     ('["residential"]', "[]", "customer_classes: found [], expected at least one"),
     ('["residential"]', '"residential"', "customer_classes: found 'residential', expected a list"),

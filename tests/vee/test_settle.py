@@ -24,7 +24,7 @@ def settled(profiles: LoadProfiles, first_day: int = 0, end_day: int = 4) -> Set
     k = len(profiles.meter)
     calendar = day_types(START_S, N, 3600, ZoneInfo("Europe/Berlin"), "DE")
     open_from, open_to = np.full(k, first_day * 24), np.full(k, end_day * 24)
-    return settle(profiles, open_from, open_to, np.full(k, 9), np.full(k, MAXIMUM), LIMITS, calendar)
+    return settle(profiles, open_from, open_to, np.full(k, 10**9), np.full(k, MAXIMUM), LIMITS, calendar)
 
 
 def profile(values: np.ndarray, quality: np.ndarray, register: np.ndarray) -> LoadProfiles:

@@ -1,0 +1,117 @@
+"""What is rated together: the days of an agreement under one tariff version, with the meters that measured them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from headend.billing.agreements import Agreement, in_force
+from headend.billing.cycle import ExceptionCode
+from headend.billing.ports import MeterChannel
+from headend.errors import NotFound
+from headend.reads.channels import EXPORT, GAS, HEAT, IMPORT, WATER, Channel
+from headend.reads.days import Period, seconds
+from headend.tariffs import Tariff, TariffBook
+from headend.tariffs.schema import Energy
+
+_USE_CHANNEL = {"electricity": IMPORT, "gas": GAS, "water": WATER, "heat": HEAT}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Days of one agreement under one tariff version, and the meters that measured them."""
+
+    agreement: Agreement
+    tariff: Tariff
+    first: date
+    end: date
+    used: tuple[MeterChannel, ...]
+    fed_in: tuple[MeterChannel, ...] | None
+
+    @property
+    def interval_s(self) -> int:
+        """Length of an interval [s], the same for all meters of the part."""
+        return self.used[0].interval_s
+
+    @property
+    def kind(self) -> tuple[str, date, date, str, int]:
+        """Parts of one kind are rated together."""
+        return self.tariff.version, self.first, self.end, self.agreement.timezone, self.interval_s
+
+
+#: By usage point and channel code.
+Hung = Mapping[tuple[str, int], Sequence[MeterChannel]]
+
+
+def by_usage_point(channels: Iterable[MeterChannel]) -> Hung:
+    """Meters where they hang."""
+    found: dict[tuple[str, int], list[MeterChannel]] = defaultdict(list)
+    for channel in channels:
+        found[channel.usage_point, channel.channel.code].append(channel)
+    return found
+
+
+def parts_of(
+    agreement: Agreement,
+    tariffs: TariffBook,
+    meters: Hung,
+    period: str,
+    refuse: Callable[[Agreement, ExceptionCode, str], None],
+) -> Iterator[Part]:
+    """The parts of one agreement in month `period`; none after the first that cannot be billed, which is refused."""
+    days = in_force(agreement, period)
+    if days is None:
+        return
+    try:
+        versions = tariffs.versions_between(agreement.tariff_id, days.first, days.end)
+    except NotFound as error:
+        refuse(agreement, ExceptionCode.NO_TARIFF, str(error))
+        return
+    for first, end, tariff in versions:
+        its = Period(first, end, days.zone)
+        used = _hung(meters, agreement, _USE_CHANNEL[agreement.commodity], its)
+        if not used:
+            found = f"no {agreement.commodity} meter at {agreement.usage_point}"
+            refuse(agreement, ExceptionCode.NO_METER, found)
+            return
+        fed_in = _hung(meters, agreement, EXPORT, its) if _credits_export(tariff) else None
+        problem = _problem(agreement, tariff, its, used, fed_in)
+        if problem is not None:
+            refuse(agreement, ExceptionCode.CANNOT_RATE, problem)
+            return
+        yield Part(agreement, tariff, first, end, used, fed_in)
+
+
+def _hung(meters: Hung, agreement: Agreement, channel: Channel, days: Period) -> tuple[MeterChannel, ...]:
+    begin_s, end_s = seconds(days.start_utc), seconds(days.end_utc)
+    there = meters.get((agreement.usage_point, channel.code), ())
+    return tuple(
+        [each for each in there if each.installed_s < end_s and (each.removed_s is None or each.removed_s > begin_s)]
+    )
+
+
+def _problem(
+    agreement: Agreement,
+    tariff: Tariff,
+    days: Period,
+    used: tuple[MeterChannel, ...],
+    fed_in: tuple[MeterChannel, ...] | None,
+) -> str | None:
+    if tariff.commodity != agreement.commodity:
+        return f"tariff {tariff.id} is for {tariff.commodity}, the agreement for {agreement.commodity}"
+    if agreement.account.customer_class not in tariff.customer_classes:
+        classes = ", ".join(tariff.customer_classes)
+        return f"tariff {tariff.id} is for {classes}, the account is {agreement.account.customer_class}"
+    if fed_in == ():
+        return f"{tariff.id} credits export, but no meter measures it"
+    if len({meter.interval_s for meter in (*used, *(fed_in or ()))}) > 1:
+        return "its meters have intervals of different lengths"
+    if seconds(days.start_utc) % used[0].interval_s:
+        return f"its local day begins within an interval of {used[0].interval_s} s"
+    return None
+
+
+def _credits_export(tariff: Tariff) -> bool:
+    return any(isinstance(part, Energy) and part.measures == "export" for part in tariff.components)
