@@ -1,4 +1,5 @@
-"""What happens by itself: days are settled when they are due, and last month's cycle is rated when its day has come.
+"""What happens by itself: days are settled when they are due, gateways are asked for what is missing, and last month's
+cycle is rated when its day has come.
 
 The jobs look at the site's clock each time they run, so that nothing is lost by being late and nothing is done twice by
 being early.
@@ -16,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from headend.billing.cycle import MONTHLY
 from headend.billing.run import rate_cycle
 from headend.errors import BillingConflict
+from headend.monitor.gaps import ask_for_gaps
 from headend.monitor.health import journal_lag
 from headend.office import office_of
 from headend.process.settlement import settle_due_days
@@ -33,7 +35,11 @@ class Jobs:
         # Cron and stored jobs are not needed: each job asks the clock what is due.
         self._scheduler = BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(1)})
         settings = site.settings.jobs
-        for job, every_s in ((self.settle, settings.settle_every_s), (self.bill, settings.bill_every_s)):
+        for job, every_s in (
+            (self.settle, settings.settle_every_s),
+            (self.backfill, settings.backfill_every_s),
+            (self.bill, settings.bill_every_s),
+        ):
             self._scheduler.add_job(_guarded(job), "interval", seconds=every_s, coalesce=True, misfire_grace_time=None)
 
     def start(self) -> None:
@@ -46,15 +52,18 @@ class Jobs:
 
     def settle(self) -> None:
         """Close the days that are due, unless the journal holds reads for them that are not in the store yet."""
-        site = self._site
-        with site.database.read() as tx:
-            behind = journal_lag(tx, site.journal)
-        if behind > site.settings.process.batch_messages:
-            log.info("settlement waits for intake", messages_behind=behind)
+        if self._intake_is_behind("settlement"):
             return
-        counts = settle_due_days(site)
+        counts = settle_due_days(self._site)
         if counts.channel_days:
             log.info("days settled", channel_days=counts.channel_days, intervals_estimated=counts.estimated)
+
+    def backfill(self) -> None:
+        """Ask gateways for what did not come, unless it may be in the journal."""
+        if self._intake_is_behind("backfill"):
+            return
+        if commands := ask_for_gaps(self._site):
+            log.info("gateways asked for what is missing", commands=commands)
 
     def bill(self) -> None:
         """Rate last month once its day has come; a clerk reviews, approves and issues."""
@@ -72,6 +81,15 @@ class Jobs:
             log.warning("cycle not rated", period=period, because=str(conflict))
             return
         log.info("cycle rated", period=period, billed=cycle.totals.billed, excepted=cycle.totals.excepted)
+
+    def _intake_is_behind(self, job: str) -> bool:
+        site = self._site
+        with site.database.read() as tx:
+            behind = journal_lag(tx, site.journal)
+        if behind > site.settings.process.batch_messages:
+            log.info("waits for intake", job=job, messages_behind=behind)
+            return True
+        return False
 
 
 def _guarded(job: Callable[[], None]) -> Callable[[], None]:

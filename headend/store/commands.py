@@ -116,7 +116,7 @@ def queue_command(
     NotFound
         no such gateway.
     InvalidInput
-        an unknown kind, wrong args, or a gateway that is revoked.
+        an unknown kind, wrong args, a gateway that is revoked, or one that does not know such commands.
     """
     checked = checked_args(kind, args)
     row = tx.execute(select(t.gateway.c.revoked_s).where(t.gateway.c.name == gateway)).first()
@@ -124,6 +124,12 @@ def queue_command(
         raise NotFound(f"no gateway is called {gateway!r}")
     if row.revoked_s is not None:
         raise InvalidInput("gateway", f"{gateway!r}, which is revoked", "one that is not")
+    is_node = func.replace(t.sparkplug_birth.c.node, "/", ".") == gateway
+    if (tx.execute(select(t.sparkplug_birth.c.node).where(is_node)).first() is None) == (kind == "rebirth"):
+        expected = (
+            "one of the others: this is no Sparkplug node" if kind == "rebirth" else "rebirth, of a Sparkplug node"
+        )
+        raise InvalidInput("command", repr(kind), expected)
     return _insert(tx, gateway, kind, checked, by, now, expires)
 
 

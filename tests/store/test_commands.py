@@ -186,6 +186,17 @@ def test_gateways_that_are_unknown_or_revoked_are_asked_for_nothing(desk):
         desk.queue()
 
 
+def test_a_sparkplug_node_knows_rebirth_and_nothing_else(desk):
+    with desk.database.write() as tx:
+        tx.execute(t.gateway.insert().values(name="plant.press", messages=1))
+        tx.execute(t.sparkplug_birth.insert().values(node="plant/press", device="", born_us=1, metrics="{}"))
+    assert desk.queue("rebirth", gateway="plant.press") == 1
+    with pytest.raises(InvalidInput, match="command: found 'restart', expected rebirth"):
+        desk.queue("restart", gateway="plant.press")
+    with pytest.raises(InvalidInput, match="no Sparkplug node"):
+        desk.queue("rebirth", gateway="GW-1")
+
+
 # ---- sending -----------------------------------------------------------------------------------------------------
 
 
