@@ -1,0 +1,66 @@
+"""Whatever a file holds: it is read, or refused in one line."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headend.collect.files.message import Format
+from headend.collect.files.prepare import parse, prepare
+from headend.errors import InvalidInput
+from tests.collect.files.samples import DATA
+from tests.collect.files.test_green_button import feed, reading
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+FORMATS: list[Format] = ["csv", "nem12", "greenbutton"]
+SEEDS = {
+    "csv": b"meter,channel,start,value,interval_s,quality\nE-1,1-0:1.8.0,2026-01-05T12:00:00+01:00,-5,3600,raw\n" * 2,
+    "nem12": (DATA / "Example_NEM12_multiple_quality.csv").read_bytes(),
+    "nem13": (DATA / "Example_NEM13_forward_estimate.csv").read_bytes(),
+    "greenbutton": feed(reading(0, 5, 8), reading(3600, 6)).encode(),
+}
+
+
+def survives(payload: bytes, form: Format) -> None:
+    """Refused, or ready for the journal once the registry knows what it names."""
+    with suppress(InvalidInput):
+        reads = parse("x", payload, form=form)
+        named = {(one.names[0][:64], one.obis) for one in [*reads.series, *reads.registers] if one.names[0]}
+        known = {(meter, obis) for meter, obis in named if obis}
+        prepare("x", payload, known, form=form, skip_unknown=True).arrivals(NOW)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@given(payload=st.binary(max_size=300) | st.text(alphabet=st.characters(codec="utf-8"), max_size=200).map(str.encode))
+def test_any_bytes(payload: bytes, form: Format):
+    survives(payload, form)
+
+
+CELLS = st.sampled_from(
+    "100 NEM12 NEM13 200 250 300 400 500 900 E1 kWh 30 1440 0 -1 A V S14 N 20260105 99991231 20260105123000".split()
+    + ["1" * 400, "", "²", "٣", "nan", "\x00", '"', "1e9", "1_0"]
+)
+
+
+@given(st.lists(st.lists(CELLS, max_size=24).map(",".join), max_size=8).map("\n".join))
+def test_any_records_of_nem(text: str):
+    survives(f"100,NEM12\n{text}\n900".encode(), "nem12")
+    survives(f"100,NEM13\n{text}\n900".encode(), "nem12")
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_good_files_with_any_damage(name: str):
+    chance = random.Random(7)
+    for _ in range(300):
+        payload = bytearray(SEEDS[name])
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(payload))
+            payload[at : at + chance.randint(0, 3)] = chance.choice(
+                [b"", b"9", b"-", b",", b"\n", b"<", b"\x00", b"\xff", b"99999999999999999999", payload[:at][-20:]]
+            )
+        survives(bytes(payload), "nem12" if name == "nem13" else name)  # type: ignore[arg-type]
