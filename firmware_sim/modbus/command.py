@@ -77,7 +77,8 @@ def modbus(
     places = []
     for spec, host, number in zip(specs, hosts, numbers, strict=True):
         counter = Counter(Meter(spec, seed, timezone), tick)
-        units.setdefault(host, {})[number] = MeterUnit(kind, counter, clock, faults[number], register)
+        units.setdefault(host, {})[number] = made = MeterUnit(kind, counter, clock, faults[number], register)
+        made.refresh()  # a year of a fleet's hours is not for the first master to wait for
         places.append(Place(counter, host, number))
     where = Tcp(units, port) if tcp else Line(str(serial), baud, parity, units[str(serial)])
     if devices:

@@ -41,7 +41,7 @@ class Tcp:
         except OSError as error:
             raise InvalidInput("--tcp", str(error), "an address of this machine and a free port") from error
         try:
-            yield {host: f"tcp://{host}:{port}" for host in self.hosts}
+            yield {host: f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}" for host in self.hosts}
         finally:
             for server in servers:
                 server.close()
