@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from typer.testing import CliRunner
 
+from headend.cli.firmware import app
 from headend.errors import InvalidInput, NotFound
 from headend.registry.firmware import CHUNK_BYTES, Image, add_image, chunk, images, make_keys, roll_out, sign
 from headend.registry.gateways import revoke_gateway
@@ -133,3 +135,28 @@ def test_unknown_version_and_revoked_gateway_are_refused(tx):
     revoke_gateway(tx, "GW-1", NOW, by="olga")
     with pytest.raises(InvalidInput, match="revoked"):
         roll_out(tx, "2.0", ["GW-1"], by="olga", now=NOW, expires=LATER)
+
+
+def test_commands_make_keys_sign_and_roll_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HEADEND_DATA__DIRECTORY", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    image, key = tmp_path / "image", tmp_path / "key.pem"
+    image.write_bytes(IMAGE)
+
+    def run(*words: str) -> str:
+        return CliRunner().invoke(app, [*words], catch_exceptions=False).output
+
+    assert run("keygen", str(key)) == f"private key in {key}, public key in {key}.pub\n"
+    add = ("add", str(image), "--version", "2.0", "--key", str(key), "--by", "olga")
+    assert run(*add) == run(*add) == "firmware 2.0: 40963 bytes\n"
+    assert hashlib.sha256(IMAGE).hexdigest()[:16] in run("list")
+    with Database(f"sqlite:///{tmp_path / 'data' / 'site.db'}", "site").write() as tx:
+        heard = {"messages": 1, "first_seen_s": 1}
+        tx.execute(t.gateway.insert(), [{"name": name} | heard for name in ("GW-1", "GW-2", "GW-3")])
+    assert run("roll-out", "2.0", "GW-2", "--by", "olga") == "1 of 1 gateways asked to run 2.0\n"
+    assert run("roll-out", "2.0", "--all", "--by", "olga") == "2 of 3 gateways asked to run 2.0\n"
+    for wrong in (("roll-out", "2.0"), ("roll-out", "2.0", "GW-1", "--all")):
+        with pytest.raises(InvalidInput, match="expected names, or --all"):
+            run(*wrong, "--by", "olga")
+    with pytest.raises(InvalidInput, match="none: found No such file"):
+        run("add", str(tmp_path / "none"), "--version", "2.1", "--key", str(key), "--by", "olga")

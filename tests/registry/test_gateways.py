@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
+from typer.testing import CliRunner
 
+from headend.cli.gateway import app
 from headend.errors import InvalidInput, NotFound
 from headend.registry.gateways import (
     Gateway,
@@ -88,3 +90,31 @@ def test_gateways_that_hear_commands_are_those_that_were_heard_and_speak_our_wor
     tx.execute(t.sparkplug_birth.insert().values(node="plant/press", device="", born_us=1, metrics="{}"))
     revoke_gateway(tx, "GW-2", NOW, by="olga")
     assert gateways_with_commands(tx) == {"GW-1", "plant.x"}
+
+
+def test_commands_enrol_ask_show_and_revoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HEADEND_DATA__DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str) -> str:
+        return CliRunner().invoke(app, [*words], catch_exceptions=False).output
+
+    token = run("enrol", "GW-1").strip()
+    gap = '[{"meter": "E-1", "channel": "1-0:1.8.0", "from": "2026-01-05T02:00:00Z", "to": "2026-01-05T05:00:00Z"}]'
+    assert run("command", "GW-1", "backfill", "--arg", f"gaps={gap}", "--by", "olga") == "1\n"
+    assert run("command", "GW-1", "set_clock", "--arg", "time=2026-01-05T13:00:00Z", "--by", "olga") == "2\n"
+    assert run("cancel", "1", "--by", "otto") == "command 1 is cancelled\n"
+    with Database(f"sqlite:///{tmp_path / 'site.db'}", "site").read() as tx:
+        assert gateway_of_token(tx, "GW-1", token)
+        second, first = commands_of(tx, "GW-1")
+    assert (second.args, second.state) == ({"time": "2026-01-05T13:00:00Z"}, "queued")
+    assert (first.args["gaps"][0]["to"], first.detail) == ("2026-01-05T05:00:00Z", "cancelled by otto")
+    assert second.expires - second.created == timedelta(days=1)
+    shown = run("commands", "GW-1")
+    assert "backfill" in shown
+    assert "cancelled by otto" in shown
+    assert "GW-1" not in run("commands", "GW-2")
+    run("revoke", "GW-1", "--by", "olga")
+    assert "GW-1" in run("list")
+    with pytest.raises(InvalidInput, match="--arg: found 'now', expected KEY=VALUE"):
+        run("command", "GW-1", "restart", "--arg", "now", "--by", "olga")
