@@ -20,7 +20,7 @@ from headend.billing.statement import MeterReads, Obtained, RegisterRead
 from headend.reads import NO_REGISTER, LoadProfiles, Quality
 from headend.reads.constants import constant_at, modulus_at
 from headend.reads.days import moment
-from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED
+from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED, Flag
 
 Int64s = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -110,14 +110,16 @@ def reads_digest(profiles: LoadProfiles, meters: Sequence[tuple[int, MeterChanne
 def meter_reads(profiles: LoadProfiles, row: int, meter: MeterChannel, columns: slice) -> list[MeterReads]:
     """One meter while it hung within the period, with its register at both ends.
 
-    Where a constant changes, the register goes on at another scale: there is one `MeterReads` for each, in order.
+    Where a constant changes, the register goes on at another scale, and where another device counts or it was reset, it
+    does not go on: there is one `MeterReads` for each stretch, in order.
     """
     begin_s = profiles.start_s + columns.start * profiles.interval_s
     end_s = profiles.start_s + columns.stop * profiles.interval_s
     start = columns.start + max(0, -(-(meter.installed_s - begin_s) // profiles.interval_s))
     stop = columns.stop - max(0, -(-(end_s - (meter.removed_s or end_s)) // profiles.interval_s))
-    changes = [(each.valid_from_s - profiles.start_s) // profiles.interval_s for each in meter.constants]
-    edges = [start, *(each for each in changes if start < each < stop), stop]
+    changes = {(each.valid_from_s - profiles.start_s) // profiles.interval_s for each in meter.constants}
+    changes.update((np.flatnonzero(profiles.flags[row, start:stop] & Flag.NEW_REGISTER) + start).tolist())
+    edges = [start, *sorted(each for each in changes if start < each < stop), stop]
     return [
         _at_one_scale(profiles, row, meter, slice(*each), from_another=each[0] in changes)
         for each in pairwise(edges)
@@ -130,8 +132,8 @@ def _at_one_scale(
 ) -> MeterReads:
     """A register is seldom sent for the very end of a local month, so it is carried there over the interval reads.
 
-    It is carried from the nearest one sent within the columns; `from_another` says that the register before them is on
-    another scale.
+    It is carried from the nearest one sent within the columns; `from_another` says that the register before them does
+    not go on in them.
     """
     opens_s, closes_s = (profiles.start_s + edge * profiles.interval_s for edge in (columns.start, columns.stop))
     values = profiles.values[row, columns]

@@ -25,6 +25,7 @@ _FED_IN = "1-0:2.8.0"
 #: Reads are whole Wh, dm³ or litre, so three places show a quantity in full.
 _THREE_PLACES = parse_pattern("#,##0.000")
 _AS_IT_IS = parse_pattern("#,##0.###")
+_SIX_PLACES = parse_pattern("#,##0.000###")
 _TWO_PLACES = parse_pattern("#,##0.0#")
 
 View = dict[str, Any]
@@ -137,6 +138,7 @@ class _Writer:
                 "head": [self.text(key) for key in ("meter", "opening", "closing", "use")],
                 "rows": [self._meter(meter, s) for meter in s.meters],
             },
+            "gas": self._gas(s),
             "lines": {
                 "title": self.text("charges"),
                 "head": [self.text(key) for key in ("item", "quantity", "price", "amount")],
@@ -157,11 +159,30 @@ class _Writer:
         }
 
     def _meter(self, meter: MeterReads, s: Segment) -> View:
+        notes = [self.text("fed_in")] if meter.channel == _FED_IN else []
         return {
             "meter": meter.meter,
-            "note": self.text("fed_in") if meter.channel == _FED_IN else "",
+            "note": ", ".join([*notes, *([meter.constant] if meter.constant else [])]),
             "registers": [self._register(read, s) for read in (meter.opening, meter.closing)],
-            "quantity": self.quantity(meter.quantity, s.unit),
+            "quantity": self.quantity(meter.quantity, s.metered_unit),
+        }
+
+    def _gas(self, s: Segment) -> View | None:
+        if not s.gas:
+            return None
+        return {
+            "title": self.text("gas_energy"),
+            "head": [self.text(key) for key in ("period", "volume", "conversion", "calorific_value", "energy")],
+            "rows": [
+                [
+                    self.days(each.first, each.last),
+                    self.quantity(each.volume, "m³"),
+                    f"× {self.number(each.conversion, _SIX_PLACES)}",
+                    f"× {self.number(each.calorific_value, _SIX_PLACES)}\u00a0kWh/m³",
+                    f"= {self.quantity(each.energy, s.unit)}",
+                ]
+                for each in s.gas
+            ],
         }
 
     def _register(self, read: RegisterRead | None, s: Segment) -> View:

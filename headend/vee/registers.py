@@ -16,6 +16,7 @@ from headend.reads.blocks import NO_REGISTER
 from headend.vee.ruleset import Limits
 
 Int64s = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,26 +45,28 @@ class Windows:
         return len(self.row)
 
 
-def windows(values: Int64s, register: Int64s, modulus: Int64s, maximum: Int64s) -> Windows:
-    """Windows between consecutive register reads of each row.
-
-    Where a row's modulus changes, another constant holds from there on: its registers are on another scale, and no
-    window reaches across.
+def windows(values: Int64s, register: Int64s, modulus: Int64s, maximum: Int64s, breaks: Bools) -> Windows:
+    """Windows between consecutive register reads of each row; none reaches across a break.
 
     Parameters
     ----------
     values, register
         interval values, and registers at their ends (k, n).
     modulus
-        where the register rolls over [base units]: of each row (k,), or of each register (k, n).
+        where the register rolls over [base units]: of each row (k,), or of each register (k, n). Where a row's changes,
+        its registers are on another scale from there on, which is a break.
     maximum
         highest possible value of one interval (k,): how far a register can have advanced.
+    breaks
+        where the register at an interval's end does not go on from before: exchange, reset (k, n).
     """
     row, column = np.nonzero(register != NO_REGISTER)
     joined = row[1:] == row[:-1]
     if modulus.ndim == 2:
-        scale = np.diff(modulus, axis=1, prepend=0).astype(np.bool_).cumsum(axis=1)[row, column]
-        joined &= scale[1:] == scale[:-1]
+        breaks = breaks | (np.diff(modulus, axis=1, prepend=modulus[:, :1]) != 0)
+    if breaks.any():
+        dial = breaks.cumsum(axis=1)[row, column]
+        joined &= dial[1:] == dial[:-1]
     same = np.flatnonzero(joined)
     row, first, last = row[same], column[same] + 1, column[same + 1]
     running = np.concatenate([np.zeros((len(values), 1), np.int64), values.cumsum(axis=1)], axis=1)
@@ -75,7 +78,7 @@ def windows(values: Int64s, register: Int64s, modulus: Int64s, maximum: Int64s) 
     return Windows(row, first, last, np.where((advance < 0) | (advance > possible), -1, advance), total)
 
 
-def sums_agree(total: Int64s, advance: Int64s, limits: Limits) -> NDArray[np.bool_]:
+def sums_agree(total: Int64s, advance: Int64s, limits: Limits) -> Bools:
     """V8, the sum check: |Σ intervals − advance| within the larger of both tolerances (w,)."""
     tolerance = np.maximum(limits.sum_resolution, advance * (limits.sum_percent / 100))
     return np.less_equal(np.abs(total - advance), tolerance)

@@ -97,7 +97,8 @@ class _Settlement:
         self.estimated = np.zeros_like(self.good)
         column = np.arange(self.values.shape[1])
         self.is_open: Bools = (column >= open_from[:, None]) & (column < open_to[:, None])
-        self.windows = windows(self.values, profiles.register, modulus, maximum)
+        breaks = (profiles.flags & Flag.NEW_REGISTER) != 0
+        self.windows = windows(self.values, profiles.register, modulus, maximum, breaks)
         self.findings = Findings()
 
     def run(self) -> Settled:

@@ -83,6 +83,8 @@ TARIFFS = {
     "future": _flat("future", "0.30", since="2026-10-02"),
     "dollars": _flat("dollars", "1.00", commodity="gas", unit="m³", currency="USD"),
     "gas": _flat("gas", "1.00", "10.40", commodity="gas", unit="m³"),
+    "gas-energy": _flat("gas-energy", "0.10", "10.40", commodity="gas", unit="kWh"),
+    "heat": _flat("heat", "0.1180", "18.90", commodity="heat"),
     "solar": _flat("solar", "0.3000") + _CREDIT,
     "tiered": _HEAD.format(id="tiered", valid_from="2025-01-01", commodity="electricity", unit="kWh", currency="EUR")
     + _TIERED,
@@ -109,9 +111,11 @@ class Town:
             ledger=SqlLedger,
         )
 
-    def account(self, name: str, *agreements: dict[str, Any], at: str = "", **other: str) -> None:
+    def account(
+        self, name: str, *agreements: dict[str, Any], at: str = "", gas_area: str | None = None, **other: str
+    ) -> None:
         """An account at its own usage point `UP-name`, or at that of another account."""
-        point = _point(at or name)
+        point = _point(at or name, gas_area)
         given = {"usage_point": point["id"], "commodity": "electricity", "valid_from": "2025-01-01"}
         accounts = [
             {
@@ -124,7 +128,15 @@ class Town:
         ]
         self.enrol(usage_points=[point], accounts=accounts)
 
-    def meter(self, name: str, account: str, *channels: str, commodity: str = "electricity", **other: object) -> None:
+    def meter(
+        self,
+        name: str,
+        account: str,
+        *channels: str,
+        commodity: str = "electricity",
+        gas_area: str | None = None,
+        **other: object,
+    ) -> None:
         """A meter at an account's usage point."""
         meter = {
             "meter": name,
@@ -133,7 +145,7 @@ class Town:
             "channels": [{"channel": each, "max_per_interval": 10**6, "register_digits": 6} for each in channels],
             **other,
         }
-        self.enrol(usage_points=[_point(account)], meters=[meter])
+        self.enrol(usage_points=[_point(account, gas_area)], meters=[meter])
 
     def enrol(self, **rows: object) -> None:
         """Rows of a site file."""
@@ -194,5 +206,6 @@ class Town:
             return {each.account: each for each in ledger.exceptions(found)} if found else {}
 
 
-def _point(account: str) -> dict[str, Any]:
-    return {"id": f"UP-{account}", "address": f"{account} Street 1, 12345 Musterstadt", "timezone": BERLIN}
+def _point(account: str, gas_area: str | None) -> dict[str, Any]:
+    address = f"{account} Street 1, 12345 Musterstadt"
+    return {"id": f"UP-{account}", "address": address, "timezone": BERLIN, "gas_area": gas_area}

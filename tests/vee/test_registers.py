@@ -16,7 +16,13 @@ def one(
     register: list[int], values: list[int] | None = None, *, digits: int = 4, maximum: int = 50
 ) -> list[tuple[int, ...]]:
     values = values or [10] * len(register)
-    w = windows(np.array([values]), np.array([register]), np.array([10**digits]), np.array([maximum]))
+    w = windows(
+        np.array([values]),
+        np.array([register]),
+        np.array([10**digits]),
+        np.array([maximum]),
+        np.zeros((1, len(values)), bool),
+    )
     return list(zip(w.first.tolist(), w.last.tolist(), w.advance.tolist(), w.total.tolist(), strict=True))
 
 
@@ -39,7 +45,7 @@ def test_windows_by_hand(register: list[int], found: list[tuple[int, ...]]) -> N
 
 def test_windows_do_not_span_channels() -> None:
     register = np.array([[-1, -1, 100], [200, -1, 230]])
-    w = windows(np.full((2, 3), 10), register, np.array([10**9, 10**9]), np.array([50, 50]))
+    w = windows(np.full((2, 3), 10), register, np.array([10**9, 10**9]), np.array([50, 50]), np.zeros((2, 3), bool))
     assert (w.row.tolist(), w.first.tolist(), w.last.tolist(), w.advance.tolist()) == ([1], [1], [2], [30])
 
 
@@ -47,7 +53,7 @@ def test_no_window_reaches_across_a_change_of_scale() -> None:
     """From the fourth hour on a unit on the wire is five base units: 9,995 + 30 → 25, then 5 × 25 = 125."""
     register = np.array([[9_985, 9_995, 25, 155, 185, -1], [9_995, -1, 25, -1, 185, 215]])
     modulus = np.array([[10_000] * 3 + [50_000] * 3] * 2)
-    w = windows(np.full((2, 6), 30), register, modulus, np.array([50, 50]))
+    w = windows(np.full((2, 6), 30), register, modulus, np.array([50, 50]), np.zeros((2, 6), bool))
     assert list(zip(w.row.tolist(), w.first.tolist(), w.last.tolist(), w.advance.tolist(), strict=True)) == [
         (0, 1, 1, 10),
         (0, 2, 2, 30),
@@ -59,8 +65,16 @@ def test_no_window_reaches_across_a_change_of_scale() -> None:
 
 def test_no_window_reaches_across_a_scale_that_came_and_went() -> None:
     modulus = np.array([[10_000, 10_000, 50_000, 10_000, 10_000]])
-    w = windows(np.full((1, 5), 10), np.array([[10, 20, -1, 40, 50]]), modulus, np.array([50]))
+    register = np.array([[10, 20, -1, 40, 50]])
+    w = windows(np.full((1, 5), 10), register, modulus, np.array([50]), np.zeros((1, 5), bool))
     assert (w.first.tolist(), w.last.tolist()) == ([1, 4], [1, 4])
+
+
+def test_no_window_reaches_across_an_exchange() -> None:
+    """Another device from the third hour on: its register happens to fit, and says nothing of the first two hours."""
+    register, breaks = np.array([[100, -1, 130, 140]]), np.array([[False, False, True, False]])
+    w = windows(np.full((1, 4), 10), register, np.array([10**9]), np.array([50]), breaks)
+    assert (w.first.tolist(), w.last.tolist(), w.advance.tolist()) == ([3], [3], [10])
 
 
 @pytest.mark.parametrize(
