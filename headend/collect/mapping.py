@@ -45,6 +45,16 @@ def _known_unit(unit: str) -> str:
     return unit
 
 
+def _topic_template(topic: str) -> str:
+    levels, names = topic.split("/"), NAME.findall(topic)
+    if levels[0] in _TAKEN or any(not NAME.fullmatch(level) and set(level) & set("{}+#") for level in levels):
+        expected = f"levels that are text or {{name}}, the first none of {', '.join(_TAKEN)}"
+        raise InvalidInput("topic", repr(topic)[:100], expected)
+    if len(set(names)) < len(names) or "key" in names:
+        raise InvalidInput("topic", repr(topic)[:100], "each name once, and none of them key")
+    return topic
+
+
 _Source = Annotated[Source, PlainValidator(Source.parse)]
 _Obis = Annotated[str, AfterValidator(lambda text: Channel.parse(text).obis)]
 
@@ -89,23 +99,17 @@ class ForeignFormat(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    topic: str
+    topic: Annotated[str, AfterValidator(_topic_template)]
     gateway: _Source = Source.parse("{gateway}")
     reads: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _names_what_there_is(self) -> ForeignFormat:
-        levels = self.topic.split("/")
-        if levels[0] in _TAKEN or not all(NAME.fullmatch(level) or not set(level) & set("{}+#") for level in levels):
-            expected = f"levels that are text or {{name}}, the first none of {', '.join(_TAKEN)}"
-            raise InvalidInput("topic", repr(self.topic)[:100], expected)
-        captures = NAME.findall(self.topic)
-        if len(set(captures)) < len(captures) or "key" in captures:
-            raise InvalidInput("topic", repr(self.topic)[:100], "each name once, and none of them key")
-        if self.gateway.path or not self.gateway.names <= set(captures):
+        captures = set(NAME.findall(self.topic))
+        if self.gateway.path is not None or not self.gateway.names <= captures:
             raise InvalidInput("gateway", repr(self.gateway.text)[:60], "a text in which the topic's names stand")
         for place, rule in enumerate(self.reads):
-            if unknown := rule.names - {*captures, "key"}:
+            if unknown := rule.names - captures - {"key"}:
                 raise InvalidInput(f"reads.{place}", f"{{{min(unknown)}}}", "a name of the topic's, or key")
         return self
 
