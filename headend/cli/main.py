@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 from sqlalchemy.exc import OperationalError
 
-from headend.cli import bill, demo, journal, quarantine, serve, statement, tariff, user
+from headend.cli import bill, demo, firmware, gateway, journal, quarantine, reads, serve, statement, tariff, user
 from headend.errors import HeadendError, InvalidInput, NotFound
 
 app = typer.Typer(
@@ -18,10 +18,13 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.add_typer(reads.app, name="reads")
 app.add_typer(tariff.app, name="tariff")
 app.add_typer(bill.app, name="bill")
 app.add_typer(statement.app, name="statement")
 app.add_typer(user.app, name="user")
+app.add_typer(gateway.app, name="gateway")
+app.add_typer(firmware.app, name="firmware")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(journal.app, name="journal")
 app.add_typer(journal.database, name="db")

@@ -50,6 +50,7 @@ class Inbox:
         self._folder, self._every_s = folder, every_s
         self._open_meters, self._append, self._clock = open_meters, append, clock
         self._seen: dict[str, tuple[int, int]] = {}
+        self._durable: tuple[str, tuple[int, int]] | None = None
         self._trouble = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
@@ -90,9 +91,9 @@ class Inbox:
             if self._stopping.is_set():
                 return
             if before.get(name) == state:
-                self._take(self._folder / name)
+                self._take(self._folder / name, state)
 
-    def _take(self, path: Path) -> None:
+    def _take(self, path: Path, state: tuple[int, int]) -> None:
         payload, now = path.read_bytes(), self._clock()
         try:
             prepared = prepare(path.name, payload, self._open_meters())
@@ -102,8 +103,11 @@ class Inbox:
             path.rename(target)
             log.warning("inbox: a file cannot be used", file=path.name, error=str(error))
             return
-        self._append(prepared.arrivals(now))
-        path.rename(_free(self._folder / "done", now, path.name))
+        target = _free(self._folder / "done", now, path.name)
+        if self._durable != (path.name, state):  # else it only could not be moved
+            self._append(prepared.arrivals(now))
+            self._durable = path.name, state
+        path.rename(target)
         log.info("inbox: file imported", file=path.name, left_out=len(prepared.left_out))
 
 

@@ -1,0 +1,177 @@
+"""`headend reads`: files of reads in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from headend.cli.serve import Config
+from headend.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from headend.collect.files.match import Key
+    from headend.collect.files.prepare import Prepared
+    from headend.registry.registry import EnrolledChannel
+    from headend.site import Site
+
+app = typer.Typer(help="Reads, from files.", no_args_is_help=True)
+
+
+@app.callback()
+def _reads() -> None:
+    """Reads, from files."""
+
+
+@app.command("import")
+def import_files(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="CSV, NEM12, NEM13 or Green Button.")],
+    form: Annotated[
+        Literal["auto", "csv", "nem12", "greenbutton"],
+        typer.Option("--format", help="auto looks at the content; nem12 is NEM13 too."),
+    ] = "auto",
+    meter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=METER", help="What the file calls a meter, or NAME:CHANNEL=METER/OBIS; repeatable."),
+    ] = None,
+    interval: Annotated[
+        int, typer.Option(min=1, max=86_400, help="Interval in seconds, of CSV without interval_s.")
+    ] = 3600,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out what the registry does not know.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
+    config: Config = None,
+) -> None:
+    """Import files of reads, each as a whole or not at all; exit 1 if something went to quarantine."""
+    from headend.app import open_site
+    from headend.collect.files.match import read_names
+    from headend.collect.files.prepare import prepare
+    from headend.registry.registry import enrolled_channels
+
+    site, names = open_site(config), read_names(meter or [])
+    with site.database.read() as tx:
+        enrolled = {(c.meter_name, c.channel.obis): c for c in enrolled_channels(tx)}
+    prepared = []
+    with _progress() as bar:
+        # All files are read before the first is written: a wrong one stops all of them.
+        for file in bar.track(files, description="reading"):
+            payload = _bytes(file)
+            prepared.append(
+                prepare(
+                    str(file),
+                    payload,
+                    enrolled,
+                    form=form,
+                    interval_s=interval,
+                    names=names,
+                    skip_unknown=skip_unknown,
+                )
+            )
+    quarantined = 0
+    for one in prepared:
+        _describe(one)
+        if dry_run:
+            _foretell(site, enrolled, one)
+        else:
+            quarantined += _import(site, enrolled, one)
+    if quarantined:
+        raise typer.Exit(1)
+
+
+def _progress() -> Progress:
+    """A bar for those who watch; nothing in a log."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidInput(str(file), error.strerror or str(error), "a readable file") from None
+
+
+def _describe(prepared: Prepared) -> None:
+    """What is in the file."""
+    from headend.reads.days import moment
+
+    matched = prepared.matched
+    keys = {key for key, _ in [*matched.series, *matched.registers]}
+    meters, intervals = len({meter for meter, _ in keys}), sum(len(series.values) for _, series in matched.series)
+    typer.echo(
+        f"{prepared.source.name}: {prepared.source.format}, {meters} meters, {len(keys)} channels,"
+        f" {intervals} intervals, {len(matched.registers)} registers"
+    )
+    moments = [at for _, series in matched.series for at in (series.start_s[0], series.start_s[-1] + series.interval_s)]
+    moments += [register.at_s for _, register in matched.registers]
+    if moments:
+        typer.echo(f"  {moment(min(moments)):%Y-%m-%d %H:%M} to {moment(max(moments)):%Y-%m-%d %H:%M} UTC")
+    for left_out in prepared.left_out:
+        typer.echo(f"  left out: {left_out}")
+
+
+def _foretell(site: Site, enrolled: dict[Key, EnrolledChannel], prepared: Prepared) -> None:
+    """What an import would do."""
+    from headend.collect.files.standing import standing
+
+    with site.database.read() as tx:
+        now = standing(tx, site.store, enrolled, prepared.matched)
+    typer.echo(
+        f"  would be imported: {now.missing.sum()} new,"
+        f" {now.same.sum()} are there with the same value, {now.other.sum()} with another"
+    )
+
+
+def _import(site: Site, enrolled: dict[Key, EnrolledChannel], prepared: Prepared) -> int:
+    """Into the journal and on into the store, and what became of it; how much of it is in quarantine."""
+    from headend.collect.files.standing import standing
+
+    arrivals = prepared.arrivals(site.clock())
+    with site.database.read() as tx:
+        before = standing(tx, site.store, enrolled, prepared.matched)
+    site.journal.append(arrivals)
+    last = site.journal.last_offset
+    _process(site, last)
+    with site.database.read() as tx:
+        after = standing(tx, site.store, enrolled, prepared.matched)
+    stored, replaced = before.missing & after.same, before.other & after.same
+    typer.echo(f"  {stored.sum()} stored, {before.same.sum()} duplicates, {replaced.sum()} replaced")
+    if kept := int((before.other & after.other).sum()):
+        typer.echo(f"  {kept} not taken: what stands there is newer or better")
+    reasons = _quarantined(site, last - len(arrivals) + 1, last)
+    for reason, count in reasons.most_common():
+        typer.echo(f"  quarantined: {count} × {reason}")
+    return reasons.total()
+
+
+def _process(site: Site, last: int) -> None:
+    """Take in the journal up to `last`; another process may be at it too."""
+    from headend.process import Intake
+    from headend.process.intake import checkpoint
+
+    intake = Intake(site)
+    with site.database.read() as tx:
+        done = checkpoint(tx)
+    with _progress() as bar:
+        task = bar.add_task("storing", total=last - done)
+        while done < last:
+            intake.step()
+            with site.database.read() as tx:
+                before, done = done, checkpoint(tx)
+            bar.advance(task, done - before)
+
+
+def _quarantined(site: Site, first: int, last: int) -> Counter[str]:
+    """Why messages of an import are in quarantine, and how often."""
+    from sqlalchemy import select
+
+    from headend.store.tables import quarantine as q
+
+    with site.database.read() as tx:
+        rows = tx.execute(select(q.c.reason).where(q.c.offset.between(first, last)))
+        return Counter(rows.scalars())
