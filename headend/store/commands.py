@@ -36,7 +36,7 @@ _FOLLOWS: Mapping[State, frozenset[State]] = {
     "failed": frozenset(),
 }
 
-#: What is acknowledged and not finished is asked about again this much later than what is not answered at all.
+#: What is acknowledged and not finished, or was not answered this often, is sent again this much more rarely.
 _PATIENCE = 10
 _REBIRTH_EXPIRES = timedelta(hours=1)
 
@@ -181,7 +181,7 @@ def due(tx: Connection, now: datetime, retry_after_s: int, limit: int = 100) -> 
     """Commands to be sent now, oldest first; in a writing transaction nobody else gets the same ones.
 
     Nothing is sent to a gateway that is known to be offline: it is sent when it says online. What is acknowledged and
-    not finished is sent again as well, later: the answer to it is lost, or still to come.
+    not finished is sent again as well, more rarely: the answer to it is lost, or still to come.
     """
     return _locked(tx, select(t.command).where(_is_due(now, retry_after_s)), limit)
 
@@ -195,7 +195,7 @@ def _is_due(now: datetime, retry_after_s: int) -> ColumnElement[bool]:
     unfinished = _us(now - timedelta(seconds=_PATIENCE * retry_after_s))
     again = or_(
         _C.sent_us.is_(None),
-        and_(_C.state == "sent", _C.sent_us <= unanswered),
+        and_(_C.state == "sent", _C.attempts < _PATIENCE, _C.sent_us <= unanswered),
         and_(_C.sent_us <= unfinished, _C.changed_us <= unfinished),
     )
     return and_(_IS_OPEN, _C.expires_us > _us(now), again, _C.gateway.not_in(offline))

@@ -210,6 +210,15 @@ def test_what_is_not_answered_is_sent_again_after_a_while(desk):
     assert (desk.due(DAY.total_seconds() - 1), desk.due(DAY.total_seconds())) == ([first, second], [])
 
 
+def test_what_is_never_answered_is_sent_more_rarely_after_ten_times(desk):
+    number = desk.sent()
+    for minute in range(1, 10):
+        assert desk.due(60 * minute) == [number]
+        with desk.database.write() as tx:
+            mark_sent(tx, number, after(60 * minute))
+    assert (desk.due(540 + 599), desk.due(540 + 600)) == ([], [number])
+
+
 def test_what_is_acknowledged_is_asked_about_again_ten_times_later(desk):
     number = desk.sent()
     desk.take(result(number, "acknowledged"), now=after(5))
