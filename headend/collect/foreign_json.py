@@ -54,15 +54,25 @@ class Source:
         """The first thing there; None where there is nothing."""
         if self.path is None:
             return NAME.sub(lambda found: item.names[found[1]], self.text)
-        match = next(self.matches(item.message if self.text[0] == "$" else item.item), None)
-        return None if match is None else match.obj
+        where = item.message if self.text[0] == "$" else item.item
+        return next((found for _, _, found in self.matches(where)), None)
 
-    def matches(self, where: Any) -> Iterator[jsonpath.JSONPathMatch]:
-        """Everything that a path leads to; raises `InvalidMessage`."""
-        try:
-            yield from self.path.finditer(where) if self.path is not None else ()
-        except jsonpath.JSONPathError as error:
-            raise InvalidMessage(self.text, str(error)[:80], "what it can follow", fault="not the schema") from None
+    def matches(self, where: Any) -> Iterator[tuple[str, tuple[int | str, ...], Any]]:
+        """Everything that a path leads to: its path, the keys and places on it, and what is there.
+
+        Raises
+        ------
+        InvalidMessage
+            it cannot be followed any deeper.
+        """
+        if self.text in {"$", "@"}:
+            yield "$", (), where
+        elif self.path is not None and isinstance(where, dict | list):  # the library takes text for JSON to be parsed
+            try:
+                yield from ((match.path, match.parts, match.obj) for match in self.path.finditer(where))
+            except jsonpath.JSONPathError as error:
+                found = str(error).partition("\n")[0][:80]
+                raise InvalidMessage(self.text, found, "what it can follow", fault="not the schema") from None
 
 
 def _compiled(path: str) -> jsonpath.JSONPath | jsonpath.CompoundJSONPath:

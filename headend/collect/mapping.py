@@ -180,12 +180,13 @@ def read_foreign(form: ForeignFormat, topic: str, payload: bytes, received: date
 def _items(form: ForeignFormat, message: Any, captures: dict[str, str]) -> Iterator[tuple[str, Rule, Item]]:
     """Every item that a rule looks at, and its path."""
     for rule in form.reads:
-        for place, match in enumerate(rule.items.matches(message)):
+        for place, (path, parts, found) in enumerate(rule.items.matches(message)):
             if place == _MOST_ITEMS:
-                found = f"more than {place} items"
-                raise InvalidMessage(rule.items.text, found, "fewer in a message", fault="too large")
-            key = next((part for part in reversed(match.parts) if isinstance(part, str)), "")
-            yield match.path[:100], rule, Item(message, match.obj, captures | {"key": key})
+                raise InvalidMessage(
+                    rule.items.text, f"more than {place} items", "fewer in a message", fault="too large"
+                )
+            key = next((part for part in reversed(parts) if isinstance(part, str)), "")
+            yield path[:100], rule, Item(message, found, captures | {"key": key})
 
 
 def _read(rule: Rule, item: Item, received: datetime) -> WireRegister | WireBlock | None:

@@ -250,7 +250,7 @@ def test_gateways_are_named_by_group_and_node() -> None:
 @pytest.mark.parametrize(
     "topic",
     ["", "spBv1.0/plant/NDATA", "spBv1.0/plant/NDATA/press/E-1", "spBv1.0/plant/DDATA/press", "spBv1.0/plant/DDATA/p/",
-     "spBv1.0/plant/DDATA/press/E/1", "spBv1.0/a.b/NDATA/press", "spBv1.0/our plant/NDATA/press", "spBv1.0//NDATA/press",
+     "spBv1.0/plant/DDATA/press/E/1", "spBv1.0/a.b/NDATA/press", "spBv1.0/our plant/NDATA/press", "spBv1.0//NDATA/p",
      "spAv1.0/plant/NDATA/press", "spBv1.0/plant/NCMD/press", "spBv1.0/STATE/headend", "spBv1.0/plant/NDATA/press\n",
      "spBv1.0/" + "g" * 32 + "/NDATA/" + "n" * 32],
 )  # fmt: skip

@@ -29,7 +29,7 @@ from pysparkplug import (
 GROUP, NODE, DEVICE = "plant", "press", "E-1"
 IMPORT, EXPORT = 11, 12
 
-sequence = itertools.cycle(range(256))
+sequence = iter(range(0))
 lock = threading.Lock()
 
 
@@ -46,7 +46,7 @@ bd_seq = metric("bdSeq", DataType.INT64, 7)
 
 
 def be_born(client):
-    global sequence
+    global sequence  # noqa: PLW0603
     with lock:
         sequence = itertools.cycle(range(256))
         rebirth = metric("Node Control/Rebirth", DataType.BOOLEAN, False)
