@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from headend.billing.ports import MeterChannel
 from headend.billing.statement import MeterReads, Obtained, RegisterRead
 from headend.reads import NO_REGISTER, LoadProfiles, Quality
-from headend.reads.constants import constant_at, modulus_at
+from headend.reads.constants import constant_at
 from headend.reads.days import moment
 from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED, Flag
 
 Int64s = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
+_NEW_REGISTER = np.uint8(Flag.NEW_REGISTER)
 #: Base units (Wh, dm³, litre) in a billed unit are 10 ** 3.
 UNIT_SCALE = 3
 
@@ -117,9 +118,11 @@ def meter_reads(profiles: LoadProfiles, row: int, meter: MeterChannel, columns: 
     end_s = profiles.start_s + columns.stop * profiles.interval_s
     start = columns.start + max(0, -(-(meter.installed_s - begin_s) // profiles.interval_s))
     stop = columns.stop - max(0, -(-(end_s - (meter.removed_s or end_s)) // profiles.interval_s))
-    changes = {(each.valid_from_s - profiles.start_s) // profiles.interval_s for each in meter.constants}
-    changes.update((np.flatnonzero(profiles.flags[row, start:stop] & Flag.NEW_REGISTER) + start).tolist())
-    edges = [start, *sorted(each for each in changes if start < each < stop), stop]
+    changes = [(each.valid_from_s - profiles.start_s) // profiles.interval_s for each in meter.constants]
+    cut = profiles.flags[row, start:stop] & _NEW_REGISTER
+    if cut.any():
+        changes += (np.flatnonzero(cut) + start).tolist()
+    edges = [start, *sorted({each for each in changes if start < each < stop}), stop]
     return [
         _at_one_scale(profiles, row, meter, slice(*each), from_another=each[0] in changes)
         for each in pairwise(edges)
@@ -144,7 +147,8 @@ def _at_one_scale(
     known = np.flatnonzero(register != NO_REGISTER)
     estimated = IS_ESTIMATED[profiles.quality[row, columns]]
     opening = closing = None
-    modulus = modulus_at(meter.constants, meter.register_digits, opens_s)
+    constant = constant_at(meter.constants, opens_s)
+    modulus = constant.scaled(10**meter.register_digits)
     if before != NO_REGISTER:
         opening = _register(opens_s, before, "read")
     elif len(known):
@@ -156,8 +160,8 @@ def _at_one_scale(
         at = (int(register[known[-1]]) + int(values[rest].sum())) % modulus
         how: Obtained = "estimated" if estimated[rest].any() else "calculated"
         closing = _register(closes_s, at, how if len(values[rest]) else "read")
-    constant = constant_at(meter.constants, opens_s).made_of or None
-    return MeterReads(meter.meter_name, meter.channel.obis, opening, closing, units(values.sum()), constant)
+    quantity, made_of = units(values.sum()), constant.made_of or None
+    return MeterReads(meter.meter_name, meter.channel.obis, opening, closing, quantity, made_of)
 
 
 def _register(at_s: int, value: int, obtained: Obtained) -> RegisterRead:

@@ -54,6 +54,8 @@ AS_ON_THE_WIRE = Constant(-_LARGEST, 1, 1, "")
 
 def constant_at(constants: Sequence[Constant], moment_s: int) -> Constant:
     """The constant of intervals that begin at a moment [s since 1970]; `constants` rise in time."""
+    if not constants:
+        return AS_ON_THE_WIRE
     place = bisect_right(constants, moment_s, key=attrgetter("valid_from_s"))
     return constants[place - 1] if place else AS_ON_THE_WIRE
 

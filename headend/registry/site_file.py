@@ -21,6 +21,7 @@ from headend.config import Zone, checked, read_toml
 from headend.reads.channels import Channel
 from headend.reads.constants import Constant
 from headend.reads.days import seconds
+from headend.registry.devices import parse_address
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Commodity = Literal["electricity", "gas", "water", "heat"]
@@ -33,6 +34,11 @@ _LARGEST = 2**61
 
 def _obis(text: str) -> str:
     return Channel.parse(text).obis
+
+
+def _answers(address: str) -> str:
+    parse_address(address)
+    return address
 
 
 def _locale(text: str) -> str:
@@ -122,7 +128,7 @@ class ModbusRow(_Row):
     """Where a Modbus meter answers, and the profile that says which register is what."""
 
     profile: Name
-    address: Annotated[str, Field(pattern=r"^(tcp://[^\s/]+:\d{1,5}|rtu:///\S+)$", max_length=200)]
+    address: Annotated[str, Field(max_length=200), AfterValidator(_answers)]
     unit: Annotated[int, Field(ge=0, le=255)] = 1
 
 
