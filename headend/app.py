@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import structlog
 from aiohttp import web
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from headend.collect.broker import EmbeddedBroker
+from headend.collect.downlink import Downlink
+from headend.collect.files.inbox import Inbox
+from headend.collect.mapping import load_mapping
+from headend.collect.modbus.poller import ModbusPoller
+from headend.collect.modbus.profile import load_profiles
 from headend.collect.mqtt import MqttCollector
 from headend.collect.only import OnlyCollector
 from headend.collect.topics import Topics
@@ -24,7 +30,8 @@ from headend.jobs import Jobs
 from headend.logs import configure_logs
 from headend.process.intake import checkpoint
 from headend.process.processor import Processor
-from headend.registry.registry import enrol
+from headend.registry.devices import modbus_devices
+from headend.registry.registry import enrol, enrolled_channels
 from headend.registry.site_file import read_site_file
 from headend.site import Clock, Site
 from headend.store.database import Database
@@ -34,6 +41,8 @@ from headend.store.tables import user
 from headend.tariffs import load_book
 from headend.vee import load_rule_set
 from headend.web import make_app
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -94,8 +103,12 @@ def open_site(
             f"the store has processed {processed} journal entries, the journal has {newest}:"
             " it is another one, or an older copy"
         )
-    topics = Topics(with_sparkplug=settings.collect.sparkplug)
-    return Site(settings, clock, database, journal, topics, SqlIntervalStore(), tariffs, rules)
+    formats = [
+        load_mapping(beside(config, "collect.mappings", f"mappings/{name}.toml")) for name in settings.collect.mappings
+    ]
+    topics = Topics(formats, settings.collect.sparkplug_host if settings.collect.sparkplug else "")
+    profiles = load_profiles(beside(config, "modbus.profiles", settings.modbus.profiles))
+    return Site(settings, clock, database, journal, topics, profiles, SqlIntervalStore(), tariffs, rules)
 
 
 def parts_of(site: Site, roles: Collection[Role], writer: JournalWriter) -> list[Part]:
@@ -106,15 +119,29 @@ def parts_of(site: Site, roles: Collection[Role], writer: JournalWriter) -> list
         parts.append(OnlyCollector(settings.data.directory / f"{settings.mqtt.client_id}.lock"))
         if settings.mqtt.embedded:
             parts.append(EmbeddedBroker(settings.mqtt.host, settings.mqtt.port))
-        parts.append(MqttCollector(settings.mqtt, settings.collect, site.topics, writer))
+        collector = MqttCollector(settings.mqtt, settings.collect, site.topics, writer)
+        parts += [collector, Downlink(site.database, collector.publish, settings.commands, site.clock)]
+    if {"collect", "api"} & set(roles):
+        # What it has taken is durable and acknowledged while those it came from still stand …
+        parts.append(writer)
+    if "collect" in roles:
+        # … and our own sources have handed it the last of theirs.
+        devices = partial(_read, site, modbus_devices)
+        parts.append(ModbusPoller(devices, site.profiles, settings.modbus, writer.write, site.clock))
+        if settings.collect.inbox:
+            meters = partial(_read, site, lambda tx: {(c.meter_name, c.channel.obis) for c in enrolled_channels(tx)})
+            folder = Path(settings.collect.inbox)
+            parts.append(Inbox(folder, settings.collect.inbox_every_s, meters, site.journal.append, site.clock))
     if "process" in roles:
         parts.append(Processor(site))
     if "jobs" in roles:
         parts.append(Jobs(site))
-    if {"collect", "api"} & set(roles):
-        # Started last, so stopped first: what it has taken is durable and acknowledged while its sources still stand.
-        parts.append(writer)
     return parts
+
+
+def _read(site: Site, ask: Callable[[Connection], T]) -> T:
+    with site.database.read() as tx:
+        return ask(tx)
 
 
 class HeadEnd:

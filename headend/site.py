@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from headend.collect.modbus.profile import Profile
 from headend.collect.topics import Topics
 from headend.config import Settings
 from headend.store.database import Database
@@ -27,6 +28,7 @@ class Site:
     database: Database
     journal: Journal
     topics: Topics
+    profiles: Mapping[str, Profile]
     store: IntervalStore
     tariffs: TariffBook
     rules: RuleSet

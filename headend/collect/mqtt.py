@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from headend.collect.sparkplug import host_state
 from headend.collect.topics import Topics, is_numbered
 from headend.collect.writer import JournalWriter
 from headend.config import CollectSettings, MqttSettings
@@ -51,6 +53,7 @@ class MqttCollector:
         self._owed: dict[str, SequenceWindow] = {}  # gateways to be acknowledged, in the order they came
         self._owing = threading.Condition()
         self._connection = 0
+        self._present_ms = 0
         self._same_connection = threading.Lock()
         self._stopping = threading.Event()
         #: Set while the broker sends us what the field says.
@@ -78,6 +81,8 @@ class MqttCollector:
             properties.SessionExpiryInterval = self._mqtt.session_expiry_s
             properties.ReceiveMaximum = receive_maximum
             self._connect = {"clean_start": False, "properties": properties}
+        if self._topics.sparkplug_host:
+            client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
@@ -98,6 +103,8 @@ class MqttCollector:
         with self._owing:
             self._owing.notify()
         self._acknowledger.join()
+        if self._topics.sparkplug_host and self.subscribed.is_set():
+            self._client.publish(*self._state(online=False), qos=1, retain=True)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -109,6 +116,14 @@ class MqttCollector:
 
     # -- network thread --
 
+    def _on_pre_connect(self, client: paho.Client, _data: Any) -> None:
+        # A host's last will carries the time of the presence it ends.
+        self._present_ms = int(time.time() * 1_000)
+        client.will_set(*self._state(online=False), qos=1, retain=True)
+
+    def _state(self, *, online: bool) -> tuple[str, bytes]:
+        return host_state(self._topics.sparkplug_host, online=online, timestamp_ms=self._present_ms)
+
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             log.warning("broker refused the connection", reason=str(reason))
@@ -119,10 +134,12 @@ class MqttCollector:
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
         log.warning("no broker there, trying again", broker=f"{self._mqtt.host}:{self._mqtt.port}")
 
-    def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+    def _on_subscribe(self, client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         if refused := [str(reason) for reason in reasons if reason.is_failure]:
             log.error("broker refused our subscriptions", reasons=refused)
             return
+        if self._topics.sparkplug_host:
+            client.publish(*self._state(online=True), qos=1, retain=True)
         self.subscribed.set()
         log.info("collecting", broker=f"{self._mqtt.host}:{self._mqtt.port}", protocol=self._mqtt.protocol)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from headend.collect import sparkplug
 from headend.collect.claims import Claims
 from headend.collect.files.message import read_file_message
+from headend.collect.mapping import ForeignFormat, read_foreign
 from headend.collect.wire import Topic, read_block_by_block, read_events, read_reads, read_result, read_status
 from headend.errors import InvalidMessage
 
@@ -28,20 +29,31 @@ class Topics:
 
     Parameters
     ----------
-    with_sparkplug
-        whether Sparkplug B is taken as well.
+    formats
+        of foreign JSON; of several that match a topic the first reads it.
+    sparkplug_host
+        the id under which we take Sparkplug B; "" where we do not.
     """
 
-    def __init__(self, *, with_sparkplug: bool = False) -> None:
+    def __init__(self, formats: Sequence[ForeignFormat] = (), sparkplug_host: str = "") -> None:
+        self._formats = tuple(formats)
+        self.sparkplug_host = sparkplug_host
         #: MQTT topic filters.
-        self.subscriptions = NATIVE + (sparkplug.SUBSCRIPTIONS if with_sparkplug else ())
+        self.subscriptions = (
+            NATIVE
+            + (sparkplug.SUBSCRIPTIONS if sparkplug_host else ())
+            + tuple(dict.fromkeys(form.subscription for form in self._formats))
+        )
 
     def gateway_of(self, topic: str) -> str:
         """Whose a message is; "" where the topic does not say."""
         try:
+            if topic.startswith("headend/"):
+                return Topic.parse(topic).gateway
             if topic.startswith(SPARKPLUG):
                 return sparkplug.gateway_of(topic)
-            return Topic.parse(topic).gateway
+            form = self._format_of(topic)
+            return form.gateway_of(topic) if form else ""
         except InvalidMessage:
             return ""
 
@@ -64,7 +76,13 @@ class Topics:
         if topic.startswith(FILE):
             message = read_file_message(payload)
             return Claims(blocks=list(enumerate(message.blocks)), registers=list(enumerate(message.registers)))
-        raise InvalidMessage("topic", repr(topic[:100]), "headend/v1/{gateway}/{kind}", fault="not our topic")
+        form = self._format_of(topic)
+        if form is None:
+            raise InvalidMessage("topic", repr(topic[:100]), "headend/v1/{gateway}/{kind}", fault="not our topic")
+        return read_foreign(form, topic, payload, received)
+
+    def _format_of(self, topic: str) -> ForeignFormat | None:
+        return next((form for form in self._formats if form.match(topic) is not None), None)
 
 
 def is_numbered(topic: str) -> bool:

@@ -65,6 +65,8 @@ class Intake:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._registry = _Registry(_believed(site, [], ()), {}, -_REREAD_REGISTRY_S)
+        # A gap in what a Sparkplug node sends asks for its names; forgotten at a restart, it is not noticed once.
+        self._sequences: dict[str, int | None] = {}
 
     def step(self) -> int:
         """Process the next batch; number of messages, 0 when there are none."""
@@ -73,12 +75,15 @@ class Intake:
             offset = checkpoint(tx)
         entries = site.journal.after(offset, site.settings.process.batch_messages)
         if entries:
+            sequences = self._sequences
             with site.database.write() as tx:
                 if checkpoint(tx) == offset:  # else another process was faster
                     unpacked, counts = self._take_in(tx, entries)
                     _note_gateways(tx, unpacked)
                     _note_downlink(tx, unpacked, site.clock())
                     _advance(tx, entries[-1].offset, counts)
+                    sequences = unpacked.sequences
+            self._sequences = sequences
         return len(entries)
 
     def retry(self, offsets: Sequence[int]) -> int:
@@ -117,7 +122,7 @@ class Intake:
         return unpacked, counts
 
     def _unpack(self, entries: Sequence[Entry], known: Births) -> Unpacked:
-        return unpack(entries, self._site.topics, known, self._registry.belief)
+        return unpack(entries, self._site.topics, self._registry.belief, known, self._sequences)
 
     def _read_registry(self, tx: Connection) -> None:
         channels = enrolled_channels(tx)

@@ -75,7 +75,6 @@ def _of_channel(
     # Ends up to the read before ours stand as they did; so do those after the next one's interval.
     after_s = max((at_s for at_s in known if at_s < min(came)), default=-1)
     next_s = min((at_s for at_s in known if at_s > max(came)), default=2**62)
-    loose = runs.setdefault(interval_s, Runs())
     for place, (start_s, value, register) in enumerate(
         zip(made.start_s.tolist(), made.value.tolist(), made.register.tolist(), strict=True)
     ):
@@ -90,7 +89,9 @@ def _of_channel(
             register,
         )
         cut = made.cut.get(place)
-        loose.add(channel, start_s, values, at_end, None if cut is None else [Flag.NEW_REGISTER])
+        runs.setdefault(interval_s, Runs()).add(
+            channel, start_s, values, at_end, None if cut is None else [Flag.NEW_REGISTER]
+        )
         if cut is not None:
             yield Finding(channel.meter, channel.channel.code, start_s, "V7", "warning", _WHAT_HAPPENED[cut])
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 from headend.collect.claims import Birth, Claims
 from headend.collect.files.message import FileBlock
-from headend.collect.topics import FROM_OURSELVES, Births, Topics
+from headend.collect.sparkplug import follow_sequence
+from headend.collect.topics import FROM_OURSELVES, SPARKPLUG, Births, Topics
 from headend.collect.wire import ResultMessage, WireBlock, WireEvent, WireRegister
 from headend.errors import InvalidMessage
 from headend.process.runs import Runs
@@ -99,6 +100,8 @@ class Unpacked:
         loose reads by interval length [s].
     births
         Sparkplug births of this batch, the newest of each device.
+    sequences
+        Sparkplug: by gateway, what `follow_sequence` remembers.
     """
 
     runs: dict[int, Runs] = field(default_factory=dict)
@@ -106,6 +109,7 @@ class Unpacked:
     events: list[Happened] = field(default_factory=list)
     results: list[tuple[str, ResultMessage]] = field(default_factory=list)
     births: dict[tuple[str, str], Birth] = field(default_factory=dict)
+    sequences: dict[str, int | None] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     gateways: dict[str, GatewayNews] = field(default_factory=dict)
 
@@ -140,15 +144,17 @@ class Belief:
     past_s: int
 
 
-def unpack(entries: Sequence[Entry], topics: Topics, births: Births, belief: Belief) -> Unpacked:
+def unpack(
+    entries: Sequence[Entry], topics: Topics, belief: Belief, births: Births, sequences: Mapping[str, int | None]
+) -> Unpacked:
     """Take a batch of journal entries apart.
 
     Parameters
     ----------
-    births
-        what Sparkplug devices told of themselves before this batch.
+    births, sequences
+        what Sparkplug nodes and devices told before this batch.
     """
-    result, known = Unpacked(), dict(births)
+    result, known = Unpacked(sequences=dict(sequences)), dict(births)
     for entry in entries:
         try:
             _unpack_entry(entry, topics, known, belief, result)
@@ -171,6 +177,11 @@ def _unpack_entry(
     for birth in claims.births:
         result.births[birth.node, birth.device] = birth
         births[birth.node, birth.device] = birth.metrics
+    if entry.topic.startswith(SPARKPLUG):
+        last = result.sequences.get(entry.gateway)
+        result.sequences[entry.gateway], lost = follow_sequence(entry.topic, entry.payload, last)
+        claims.rebirth |= lost
+        news.reborn |= bool(claims.online)
     _take_news(claims, received_s, news)
     result.events += [Happened(entry, place, event) for place, event in enumerate(claims.events)]
     if claims.result is not None:
@@ -200,10 +211,7 @@ def _take_news(claims: Claims, received_s: int, news: GatewayNews) -> None:
         news.online = claims.online
     if claims.firmware is not None:
         news.firmware = claims.firmware
-    if claims.rebirth:
-        news.ask_for_rebirth = True
-    if any(not birth.device for birth in claims.births):
-        news.reborn, news.ask_for_rebirth = True, False
+    news.ask_for_rebirth |= claims.rebirth
 
 
 def _take_reads(

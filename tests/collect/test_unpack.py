@@ -62,7 +62,7 @@ def reads(*blocks: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def done(*entries: Entry) -> Unpacked:
     belief = Belief(ENROLLED, {"GW-R"}, max_bytes=2**20, future_s=300, past_s=1100 * 86_400)
-    return unpack(entries, Topics(), {}, belief)
+    return unpack(entries, Topics(), belief, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -222,9 +222,10 @@ def test_what_we_read_from_files_and_meters_binds_no_gateway() -> None:
     source = {"name": "e.csv", "sha256": "0" * 64, "format": "csv"}
     codes = [Quality.EDITED, Quality.RAW]
     history = block(meter="E-2", start="2026-01-05T03:00:00Z", values=[4, 5], codes=codes)
+    polled = {"meter": "E-2", "channel": "1-0:1.8.0", "at": RESTARTED, "value": 7}
     found = done(
         entry(reads(history, source=source), topic="file/e.csv"),
-        entry(reads(registers=[{"meter": "E-2", "channel": "1-0:1.8.0", "at": RESTARTED, "value": 7}]), topic="modbus/p"),
+        entry(reads(registers=[polled]), topic="modbus/poller"),
     )
     assert found.rejected == []
     assert found.stacks[0].quality[0, 3:5].tolist() == codes

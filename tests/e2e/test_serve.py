@@ -112,6 +112,6 @@ def test_a_second_collector_is_refused_by_name(tmp_path: Path):
         command = [sys.executable, "-m", "headend", "serve", "--config", str(first.config), "--role", "collect"]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert ended.returncode == 1
-        assert "another process collects for this site already" in ended.stderr.strip().splitlines()[-1]
+        assert "another process collects under this client id already" in ended.stderr.strip().splitlines()[-1]
     finally:
         assert first.stop() == 0

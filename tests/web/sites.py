@@ -108,6 +108,7 @@ def empty_site(folder: Path) -> Site:
         Database(settings.site_url, "site"),
         Journal(Database(settings.journal_url, "journal")),
         Topics(),
+        {},
         SqlIntervalStore(),
         *_prices_and_rules(),
     )
