@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headend.errors import InvalidMessage
-from tests.fuzz_decoders import DECODERS, READS, SEEDS, decode_by_all
+from tests.decoders import DECODERS, READS, SEEDS, decode_by_all
 from tests.servers import needs
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +35,15 @@ def mutated(draw: st.DrawFn) -> bytes:
     return message
 
 
+KEYS = (
+    *("blocks", "registers", "events", "values", "ENERGY", "Total", "Time", "params", "ts", "total_act", "aenergy"),
+    *("total", "src", "meter", "channel", "at", "value", "1-0:1.8.0"),
+)
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
     | st.sampled_from(["2026-01-05T13:00:07Z", "1-0:1.8.0", "0001-01-01T00:00:00+23:59", "1e999999999"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["blocks", "registers", "events", "values", "ENERGY", "Total", "Time", "params", "ts", "total_act", "aenergy", "total", "src", "meter", "channel", "at", "value", "1-0:1.8.0"]), inner, max_size=5),
+        st.sampled_from(KEYS), inner, max_size=5),
     max_leaves=12,
 )  # fmt: skip
 
