@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -56,22 +57,12 @@ def import_files(
     site, names = open_site(config), read_names(meter or [])
     with site.database.read() as tx:
         enrolled = {(c.meter_name, c.channel.obis): c for c in enrolled_channels(tx)}
+    ready = partial(prepare, form=form, interval_s=interval, names=names, skip_unknown=skip_unknown)
     prepared = []
     with _progress() as bar:
         # All files are read before the first is written: a wrong one stops all of them.
         for file in bar.track(files, description="reading"):
-            payload = _bytes(file)
-            prepared.append(
-                prepare(
-                    str(file),
-                    payload,
-                    enrolled,
-                    form=form,
-                    interval_s=interval,
-                    names=names,
-                    skip_unknown=skip_unknown,
-                )
-            )
+            prepared.append(ready(str(file), _bytes(file), enrolled))
     quarantined = 0
     for one in prepared:
         _describe(one)
@@ -90,8 +81,10 @@ def _progress() -> Progress:
 
 
 def _bytes(file: Path) -> bytes:
+    from headend.collect.files.prepare import read_whole
+
     try:
-        return file.read_bytes()
+        return read_whole(file)
     except OSError as error:
         raise InvalidInput(str(file), error.strerror or str(error), "a readable file") from None
 
@@ -125,6 +118,9 @@ def _foretell(site: Site, enrolled: dict[Key, EnrolledChannel], prepared: Prepar
         f"  would be imported: {now.missing.sum()} new,"
         f" {now.same.sum()} are there with the same value, {now.other.sum()} with another"
     )
+    for (meter, obis), series in prepared.matched.series:
+        if (expected := enrolled[meter, obis].interval_s) != series.interval_s:
+            typer.echo(f"  would be quarantined: {meter}/{obis} has intervals of {expected} s, not {series.interval_s}")
 
 
 def _import(site: Site, enrolled: dict[Key, EnrolledChannel], prepared: Prepared) -> int:

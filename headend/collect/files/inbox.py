@@ -11,11 +11,14 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from headend.collect.files.match import Key
-from headend.collect.files.prepare import prepare
+from headend.collect.files.prepare import prepare, read_whole
 from headend.errors import HeadendError, InvalidInput
 from headend.store.journal import Arrival
 
 log = structlog.get_logger(__name__)
+
+#: Size [bytes] and time of the last change [ns].
+_State = tuple[int, int]
 
 _STILL_WRITTEN = (".part", ".tmp")
 
@@ -49,9 +52,9 @@ class Inbox:
     ) -> None:
         self._folder, self._every_s = folder, every_s
         self._open_meters, self._append, self._clock = open_meters, append, clock
-        self._seen: dict[str, tuple[int, int]] = {}
-        self._durable: tuple[str, tuple[int, int]] | None = None
-        self._trouble = ""
+        self._seen: dict[str, _State] = {}
+        self._durable: tuple[str, _State] | None = None
+        self._told: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
 
@@ -66,37 +69,44 @@ class Inbox:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self._look()
-                self._trouble = ""
-            except (OSError, HeadendError, SQLAlchemyError) as error:
-                # The file is where it was; the same trouble is told once.
-                if str(error) != self._trouble:
-                    log.warning("inbox: trying again", folder=str(self._folder), error=str(error))
-                self._trouble = str(error)
-            except Exception as error:
-                log.exception("inbox failed, trying again", folder=str(self._folder), error=str(error))
+            troubles = self._look()
+            for trouble, error in troubles.items():
+                if trouble not in self._told:
+                    foreseen = isinstance(error, OSError | HeadendError | SQLAlchemyError)
+                    log.warning("inbox: trying again", trouble=trouble, exc_info=None if foreseen else error)
+            self._told = set(troubles)
             self._stopping.wait(self._every_s)
 
-    def _look(self) -> None:
-        """Take every file that has not changed since the last look."""
-        before, self._seen = self._seen, {}
-        for path in sorted(self._folder.iterdir()):
-            if path.name.startswith(".") or path.name.endswith(_STILL_WRITTEN) or path.is_symlink():
-                continue
-            if path.is_file():
-                status = path.stat()
-                self._seen[path.name] = status.st_size, status.st_mtime_ns
-        for name, state in self._seen.items():
-            if self._stopping.is_set():
-                return
-            if before.get(name) == state:
-                self._take(self._folder / name, state)
-
-    def _take(self, path: Path, state: tuple[int, int]) -> None:
-        payload, now = path.read_bytes(), self._clock()
+    def _look(self) -> dict[str, Exception]:
+        """Take every file that has stood still since the last look; what went wrong, and left its file where it was."""
+        before = self._seen
         try:
-            prepared = prepare(path.name, payload, self._open_meters())
+            self._seen = self._files()
+        except OSError as error:
+            self._seen = {}
+            return {str(error): error}
+        troubles: dict[str, Exception] = {}
+        for name, state in self._seen.items():
+            if before.get(name) == state and not self._stopping.is_set():
+                try:
+                    self._take(self._folder / name, state)
+                except Exception as error:  # one file's trouble is not the next one's
+                    troubles[f"{name}: {error}"] = error
+        return troubles
+
+    def _files(self) -> dict[str, _State]:
+        found = {}
+        for path in sorted(self._folder.iterdir()):
+            left_alone = path.name.startswith(".") or path.name.endswith(_STILL_WRITTEN) or path.is_symlink()
+            if not left_alone and path.is_file():
+                status = path.stat()
+                found[path.name] = status.st_size, status.st_mtime_ns
+        return found
+
+    def _take(self, path: Path, state: _State) -> None:
+        now = self._clock()
+        try:
+            prepared = prepare(path.name, read_whole(path), self._open_meters())
         except InvalidInput as error:
             target = _free(self._folder / "failed", now, path.name)
             target.with_name(f"{target.name}.error.txt").write_text(f"{error}\n", encoding="utf-8")

@@ -131,7 +131,8 @@ def _refuse_rivals(name: str, matched: Matched) -> None:
 
 
 def _rivals(name: str, key: Key, one: Series | Register, other: Series | Register) -> InvalidInput:
-    found = f"{one.names[0]} {one.channel} and {other.names[0]} {other.channel} for {'/'.join(key)}"
+    called, rival = (f"{each.names[0]!r} {each.channel!r}" for each in (one, other))
+    found = f"{called} and {rival} for {'/'.join(key)}"
     expected = "one of them at a time; --meter NAME:CHANNEL=METER/OBIS tells them apart"
     return InvalidInput(f"{name}: lines {one.line} and {other.line}", found, expected)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Literal
 
 from headend.collect.files.csvfile import parse_csv
@@ -98,6 +98,14 @@ def _block(meter: str, channel: str, series: Series, run: slice) -> FileBlock:
     )
 
 
+def read_whole(path: Path) -> bytes:
+    """A file's bytes; raises `InvalidInput` where there are too many, and `OSError`."""
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise InvalidInput(str(path), f"{size} bytes", f"at most {LARGEST_FILE}: split it")
+    return path.read_bytes()
+
+
 def prepare(
     name: str,
     payload: bytes,
@@ -128,8 +136,6 @@ def prepare(
     InvalidInput
         with file, line, what was found and what was expected: nothing of the file can be imported.
     """
-    if len(payload) > LARGEST_FILE:
-        raise InvalidInput(name, f"{len(payload)} bytes", f"at most {LARGEST_FILE}: split it")
     reads = parse(name, payload, form=form, interval_s=interval_s)
     matched = match(name, reads, frozenset(known), names or {}, skip_unknown=skip_unknown)
     source = Source(name=PurePath(name).name[-255:], sha256=hashlib.sha256(payload).hexdigest(), format=reads.format)

@@ -25,7 +25,7 @@ LARGEST = 2**53
 #: 2200-01-01: no meter has read later than this.
 _LATEST_S = 7_258_118_400
 
-_NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,9})?|\.\d{1,9})", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})", re.ASCII)
 
 
 @dataclass(slots=True, eq=False)
@@ -103,7 +103,7 @@ class Series:
     def _refuse_contradiction(self, where: str, first: int, again: int) -> None:
         if (self.values[first], self.codes[first]) == (self.values[again], self.codes[again]):
             return
-        found = f"{self.names[0]} {self.channel} at {_utc(self.start_s[again])} again, with another value"
+        found = f"{self.names[0]!r} {self.channel!r} at {_utc(self.start_s[again])} again, with another value"
         raise InvalidInput(
             f"{where}: line {self.lines[again]}", found, f"it once (it stands on line {self.lines[first]})"
         )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from headend.app import open_site
 from headend.cli.main import main
@@ -16,6 +17,7 @@ from headend.reads.channels import IMPORT
 from headend.reads.days import seconds
 from headend.reads.quality import Quality
 from headend.registry.registry import channels_of
+from headend.store.tables import register_read
 from tests.collect.files.samples import DATA
 from tests.collect.files.sites import csv_of, write_site
 
@@ -122,8 +124,32 @@ def test_estimates_of_a_file_keep_their_quality(run: Run, stored: Stored):
     )
 
 
+def test_a_green_button_file_is_stored_under_the_meter_it_is_said_to_be(run: Run, stored: Stored, tmp_path: Path):
+    write_site(tmp_path, ("E-1", "1-0:1.8.0", 900))
+    code, out, _ = run(str(DATA / "test_usage_data_01.xml"), "--meter", "Front Electric Meter=E-1")
+    assert (code, out.splitlines()[2]) == (0, "  96 stored, 0 duplicates, 0 replaced")
+    assert stored("E-1", datetime(2012, 3, 1, 5, tzinfo=UTC), 3) == [
+        (282, Quality.ESTIMATED_LIKE_DAY),
+        (323, Quality.EDITED),
+        (294, Quality.RAW),
+    ]
+
+
+def test_registers_of_nem13_reach_the_store(run: Run, config: Path):
+    code, out, _ = run(str(DATA / "Example_NEM13_consumption_data.csv"), "--meter", "VABC005890=E-1")
+    assert (code, out.splitlines()[0].partition(": ")[2]) == (
+        0,
+        "nem12, 1 meters, 1 channels, 0 intervals, 2 registers",
+    )
+    with open_site(config).database.read() as tx:
+        rows = tx.execute(select(register_read.c.register, register_read.c.serial).order_by(register_read.c.at_s))
+        assert [tuple(row) for row in rows] == [(6_342_800, "METSER123"), (7_654_900, "METSER123")]
+
+
 def test_what_cannot_be_stored_is_quarantined_with_its_reason_and_exit_1(run: Run, tmp_path: Path):
     (tmp_path / "reads.csv").write_text(csv_of(100, meter="E-2"))
+    _, out, _ = run("reads.csv", "--dry-run")
+    assert out.splitlines()[3] == "  would be quarantined: E-2/1-0:1.8.0 has intervals of 1800 s, not 3600"
     code, out, _ = run("reads.csv")
     assert (code, out.splitlines()[2]) == (1, "  0 stored, 0 duplicates, 0 replaced")
     assert "  quarantined: 1 × " in out

@@ -64,12 +64,12 @@ def test_what_is_unknown_can_be_left_out():
 
 
 def test_two_channels_for_one_of_ours_are_told_apart_or_refused():
-    with pytest.raises(InvalidInput, match=r"lines 2 and 4: found C123 E1 and C123 E2 for E-1/1-0:1.8.0"):
+    with pytest.raises(InvalidInput, match=r"lines 2 and 4: found 'C123' 'E1' and 'C123' 'E2' for E-1/1-0:1.8.0"):
         prepared(VOLTS, "C123=E-1", skip_unknown=True)
     apart = prepared(VOLTS, "C123=E-1", "C123:E2=E-2", skip_unknown=True)
     assert keys(apart) == [("E-1", "1-0:1.8.0"), ("E-2", "1-0:1.8.0")]
     assert apart.left_out == ["'C123', channel 'V1': its unit '' is none of energy"]
-    assert "VDEF005890 11 and VDEF005890 41" in refused("Example_NEM13_forward_estimate.csv", "VDEF005890=E-1")
+    assert "'VDEF005890' '11' and 'VDEF005890' '41'" in refused("Example_NEM13_forward_estimate.csv", "VDEF005890=E-1")
 
 
 @pytest.mark.parametrize("option", ["E-1", "=E-1", "NMI=", "NMI=/1-0:1.8.0"])

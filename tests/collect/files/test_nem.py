@@ -161,7 +161,7 @@ SECOND_DAY = day(7).splitlines()[2]
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (day(1, more=[SECOND_DAY]), "line 4: found 'NMI1' E1 at 2026-01-04T14:00:00Z again"),
+        (day(1, more=[SECOND_DAY]), "line 4: found 'NMI1' 'E1' at 2026-01-04T14:00:00Z again"),
         (day(1).removesuffix("900"), "expected an end record, 900: it is cut off"),
         (day(1) + "\n300,1", "line 5: found record '300', expected nothing after 900"),
         (day("", 1), "line 3: found '', expected a number"),
@@ -183,7 +183,7 @@ SECOND_DAY = day(7).splitlines()[2]
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(text: str, says: str):
-    assert says in refused(text).replace("NMI1 E1", "'NMI1' E1")
+    assert says in refused(text)
 
 
 def test_the_same_day_twice_with_the_same_values_counts_once():
