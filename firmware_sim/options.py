@@ -38,6 +38,6 @@ def check_zone(name: str) -> None:
 def writable(path: Path) -> TextIO:
     """A new truth file, open for writing."""
     try:
-        return path.open("w", encoding="utf-8", newline="")
+        return path.open("w", encoding="utf-8", newline="", buffering=1)  # read while it grows
     except OSError as error:
         raise InvalidInput("--truth", str(error), "a file that can be written") from error

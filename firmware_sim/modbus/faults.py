@@ -78,16 +78,17 @@ def _with(faults: Faults, option: str, name: str, value: str | None) -> Faults:
     """One fault more."""
     try:
         match name, value:
-            case "exception", _:
-                return replace(faults, exception=int(value or 4))
-            case "slow", _:
-                return replace(faults, slow=float(value or 5))
+            case "exception", _ if 1 <= (code := int(value or 4)) <= 255:
+                return replace(faults, exception=code)
+            case "slow", _ if 0 <= (seconds := float(value or 5)) <= 3600:
+                return replace(faults, slow=seconds)
             case "reset_at", str():
                 return replace(faults, reset_at=moment("--fault", value).timestamp())
             case "exchange_at", str():
                 return replace(faults, exchange_at=moment("--fault", value).timestamp())
             case (("short_frame" | "other_unit" | "nan" | "silent" | "swapped_words"), None):
                 return replace(faults, **{name: True})
-    except ValueError as error:
-        raise InvalidInput("--fault", repr(option), "a number behind exception and slow") from error
-    raise InvalidInput("--fault", repr(option), "a time behind reset_at and exchange_at, nothing behind a flag")
+    except ValueError:
+        pass  # no number: as wrong as one out of range
+    expected = "a code from 1 to 255 behind exception, seconds behind slow, a time behind reset_at and exchange_at"
+    raise InvalidInput("--fault", repr(option), f"{expected}, nothing behind the others")

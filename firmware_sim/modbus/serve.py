@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from firmware_sim.errors import InvalidInput
@@ -25,7 +25,7 @@ class Tcp:
     hosts: Mapping[str, Units]
     port: int
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def open(self, _hung_up: Callable[[], None]) -> AsyncIterator[dict[str, str]]:
         """Answer; gives the address of each host."""
         first, *others = self.hosts
@@ -56,7 +56,7 @@ class Line:
     parity: str
     units: Units
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def open(self, hung_up: Callable[[], None]) -> AsyncIterator[dict[str, str]]:
         """Answer; gives the address of the line."""
         line = SerialLine(self.device, self.baud, self.parity, self.units, hung_up)
@@ -102,11 +102,12 @@ async def serve(
             for place in places
         ]
         print(json.dumps({"event": "listening", "meters": meters}), flush=True)
-        while not stop.is_set():
-            for completed in range(hour, now := int(clock() // HOUR_S)):
+        while True:
+            stopped, now = stop.is_set(), int(clock() // HOUR_S)
+            for completed in range(hour, now):
                 truth.write(channel for place in places for channel in place.counter.hour(completed))
+            if stopped:
+                return
             hour = max(hour, now)
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_S)
-            except TimeoutError:
-                continue

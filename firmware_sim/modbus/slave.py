@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable, Mapping
-from typing import Protocol, cast
+from typing import cast
 
 import serial  # type: ignore[import-untyped]
 from pymodbus.framer import FramerRTU
 
 from firmware_sim.errors import InvalidInput
-from firmware_sim.modbus.faults import Faults
+from firmware_sim.modbus.unit import MeterUnit
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, NO_TARGET = 1, 2, 3, 0x0B
 READ_FUNCTIONS = (3, 4)
@@ -29,20 +29,10 @@ SILENCE_S = 0.05
 """A pause on the line after which a begun frame is given up: far more than the 3.5 characters of the standard, because
 the pauses of an operating system are longer than those of a wire."""
 
-
-class Unit(Protocol):
-    """What answers under one unit number."""
-
-    faults: Faults
-
-    def read(self, function: int, address: int, count: int) -> bytes | None:
-        """`count` registers as they go over the wire; None if they are not all there."""
+Units = Mapping[int, MeterUnit]
 
 
-Units = Mapping[int, Unit]
-
-
-def answer(unit: Unit, request: bytes) -> bytes:
+def answer(unit: MeterUnit, request: bytes) -> bytes:
     """The answer to a request, both from the function code on."""
     function = request[0]
     if unit.faults.exception:
@@ -66,7 +56,7 @@ def refusal(function: int, code: int) -> bytes:
 
 
 def send(
-    unit: Unit, number: int, request: bytes, frame: Callable[[int, bytes], bytes], write: Callable[[bytes], None]
+    unit: MeterUnit, number: int, request: bytes, frame: Callable[[int, bytes], bytes], write: Callable[[bytes], None]
 ) -> None:
     """Answer a request, as well or badly as the unit does.
 
@@ -109,7 +99,7 @@ class TcpLink(asyncio.Protocol):
         while len(self._received) >= HEADER.size + 1:
             transaction, protocol, length, number = HEADER.unpack_from(self._received)
             if protocol or not 2 <= length <= 254:
-                self._transport.abort()  # not Modbus: there is no telling where the next frame begins
+                self._transport.close()  # not Modbus: there is no telling where the next frame begins
                 return
             end = HEADER.size - 1 + length
             if len(self._received) < end:
