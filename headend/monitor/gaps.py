@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from headend.reads.days import DAY_S, moment, seconds
 from headend.reads.quality import IS_ESTIMATED, Quality
@@ -110,16 +111,18 @@ class _Asked:
     def since(cls, tx: Connection, now: datetime, days: int, rest_s: int) -> _Asked:
         """Attempts of the last days; what was asked for within `rest_s` is left alone."""
         c = t.command.c
+        backfills = select(c.gateway, c.args, c.state, c.attempts, c.changed_us, c.created_us).where(
+            c.kind == "backfill"
+        )
+        busy = {row.gateway for row in tx.execute(backfills.where(c.state.in_(OPEN)))}
         oldest_us = (seconds(now) - days * DAY_S) * 1_000_000
         resting_us = (seconds(now) - rest_s) * 1_000_000
-        recent = or_(c.state.in_(OPEN), c.created_us >= oldest_us)
-        query = select(c.gateway, c.args, c.state, c.attempts, c.changed_us).where(c.kind == "backfill", recent)
-        busy: set[str] = set()
         gaps: dict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
-        for row in tx.execute(query):
-            if row.state in OPEN:
-                busy.add(row.gateway)
-            elif row.attempts:  # one that was never sent is no attempt
+        # The newest first, up to the first that is too old: those of years are not looked at.
+        with tx.execute(backfills.order_by(c.id.desc()).execution_options(yield_per=500)) as rows:
+            for row in takewhile(lambda row: row.created_us >= oldest_us, rows):
+                if row.state in OPEN or not row.attempts:
+                    continue  # not an attempt yet, or never sent
                 counts_for = ATTEMPTS if row.changed_us > resting_us else 1
                 for gap in json.loads(row.args)["gaps"]:
                     start, end = (seconds(datetime.fromisoformat(gap[key])) for key in ("from", "to"))
