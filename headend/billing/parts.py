@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 
 from headend.billing.agreements import Agreement, in_force
 from headend.billing.cycle import ExceptionCode
@@ -85,11 +86,11 @@ def parts_of(
 
 
 def _hung(meters: Hung, agreement: Agreement, channel: Channel, days: Period) -> tuple[MeterChannel, ...]:
+    """In the order in which they were installed."""
     begin_s, end_s = seconds(days.start_utc), seconds(days.end_utc)
     there = meters.get((agreement.usage_point, channel.code), ())
-    return tuple(
-        [each for each in there if each.installed_s < end_s and (each.removed_s is None or each.removed_s > begin_s)]
-    )
+    hung = [each for each in there if each.installed_s < end_s and (each.removed_s is None or each.removed_s > begin_s)]
+    return tuple(sorted(hung, key=attrgetter("installed_s")))
 
 
 def _problem(

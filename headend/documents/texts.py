@@ -71,6 +71,7 @@ ENGLISH = {
         " from the nearest reading the meter sent to midnight, over the interval reads between. You "
         "may ask for all interval reads of the period."
     ),
+    "check_gas": "For gas that is the volume, from which the energy charged is worked out as shown.",
     "complain": "Questions and complaints",
     "complain_text": (
         "Write to {utility}, {address}, and quote statement {id}. If our answer does not satisfy you,"
@@ -151,6 +152,7 @@ GERMAN = {
         "sind vom nächstliegenden Zählerstand, den der Zähler meldete, über die Intervallwerte bis "
         "Mitternacht fortgeschrieben. Auf Wunsch erhalten Sie alle Intervallwerte des Zeitraums."
     ),
+    "check_gas": "Bei Gas ist das das Volumen, aus dem die berechnete Energie wie gezeigt folgt.",
     "complain": "Fragen und Beschwerden",
     "complain_text": (
         "Schreiben Sie an {utility}, {address}, und nennen Sie die Rechnung {id}. Hilft unsere "

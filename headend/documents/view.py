@@ -281,7 +281,8 @@ class _Writer:
 
     def _notes(self, s: Statement) -> list[tuple[str, str]]:
         complain = self.text("complain_text", utility=s.utility.name, address=", ".join(_without(s.utility)), id=s.id)
-        return [(self.text("check"), self.text("check_text")), (self.text("complain"), complain)]
+        check = [self.text("check_text"), *([self.text("check_gas")] if any(each.gas for each in s.segments) else [])]
+        return [(self.text("check"), " ".join(check)), (self.text("complain"), complain)]
 
     def _small_print(self, s: Statement) -> list[str]:
         said = []

@@ -52,8 +52,8 @@ def test_exchange_bills_old_and_new_and_nothing_across(exchanged: Town) -> None:
     statement = exchanged.statements()["Ada"]
     (segment,) = statement.segments
     # 1 October to the change are 11 days and 12 hours, 276 h; from there to the end 745 − 276 = 469 h of 2 kWh.
-    assert [(meter.meter, meter.quantity) for meter in segment.meters] == [("E-new", 938), ("E-old", 276)]
-    new, old = segment.meters
+    assert [(meter.meter, meter.quantity) for meter in segment.meters] == [("E-old", 276), ("E-new", 938)]
+    old, new = segment.meters
     # The old dial, of 1,000 kWh, has rolled over: 800 + 276 → 76.
     assert told(old) == [(BEGIN, Decimal("800.000"), "calculated"), (CHANGE, Decimal("76.000"), "read")]
     assert told(new) == [(CHANGE, Decimal("0.000"), "calculated"), (END, Decimal("938.000"), "read")]
@@ -72,8 +72,8 @@ def test_exchange_stands_on_paper(exchanged: Town) -> None:
         (row["meter"], [each["value"] for each in row["registers"]], row["quantity"]) for row in view["meters"]["rows"]
     ]
     assert shown == [
-        ("E-new", ["0.000", "938.000"], "938.000\u00a0kWh"),
         ("E-old", ["800.000", "76.000"], "276.000\u00a0kWh"),
+        ("E-new", ["0.000", "938.000"], "938.000\u00a0kWh"),
     ]
     page = statement_html(statement)
     assert all(word in page for word in ("E-old", "76.000", "12 Oct 2026 12:00, read", "E-new", "472.69"))
@@ -96,7 +96,7 @@ def test_what_the_old_meter_says_after_its_removal_does_not_matter(exchanged: To
     rate(exchanged)
     (segment,) = exchanged.statements()["Ada"].segments
     assert segment.gross == before
-    assert told(segment.meters[1])[1] == (CHANGE, Decimal("76.000"), "read")
+    assert told(segment.meters[0])[1] == (CHANGE, Decimal("76.000"), "read")
 
 
 def test_each_tariff_version_names_the_meters_that_hung_then(town: Town) -> None:

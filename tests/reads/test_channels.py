@@ -56,3 +56,19 @@ def test_what_is_no_obis_code_is_refused_in_one_line(obis: str) -> None:
 def test_commodity_and_word(obis: str, commodity: str, meaning: str) -> None:
     channel = Channel.parse(obis)
     assert (channel.commodity, channel.meaning, str(channel)) == (commodity, meaning, obis)
+
+
+@pytest.mark.parametrize(
+    ("obis", "unit"),
+    [
+        ("1-0:1.8.0", "kWh"),
+        ("1-0:3.8.0", "kvarh"),
+        ("1-0:8.8.0", "kvarh"),
+        ("1-0:9.8.0", "kWh"),
+        ("6-0:8.0.0", "kWh"),
+        ("7-0:3.0.0", "m³"),
+        ("8-0:1.0.0", "m³"),
+    ],
+)
+def test_unit_that_people_are_shown(obis: str, unit: str) -> None:
+    assert Channel.parse(obis).unit == unit
