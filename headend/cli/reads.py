@@ -58,11 +58,9 @@ def import_files(
     with site.database.read() as tx:
         enrolled = {(c.meter_name, c.channel.obis): c for c in enrolled_channels(tx)}
     ready = partial(prepare, form=form, interval_s=interval, names=names, skip_unknown=skip_unknown)
-    prepared = []
     with _progress() as bar:
         # All files are read before the first is written: a wrong one stops all of them.
-        for file in bar.track(files, description="reading"):
-            prepared.append(ready(str(file), _bytes(file), enrolled))
+        prepared = [ready(str(file), _bytes(file), enrolled) for file in bar.track(files, description="reading")]
     quarantined = 0
     for one in prepared:
         _describe(one)

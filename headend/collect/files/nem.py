@@ -58,7 +58,7 @@ _METHODS = {
 def parse_nem(name: str, text: str) -> FileReads:
     """Intervals of a NEM12 file or registers of a NEM13 file; raises `InvalidInput` with the line."""
     rows = _records(name, text)
-    line, header = next(rows)
+    line, header = next(rows, (1, ["900"]))
     if header[0] != "100" or header[1:2] not in (["NEM12"], ["NEM13"]):
         found = f"record {','.join(header)[:40]!r}"
         raise InvalidInput(f"{name}: line {line}", found, "the header first: 100,NEM12,… or 100,NEM13,…")
@@ -102,7 +102,7 @@ class _Nem12:
     """A NEM12 file read record by record: a 200 record opens a channel, a 300 a day of it, 400s qualify that day."""
 
     def __init__(self, name: str) -> None:
-        self.series: dict[tuple[str, str, str, int], Series] = {}
+        self.series: dict[tuple[str, ...], Series] = {}
         self._name = name
         self._channel: list[str] = []
         self._scale = Decimal(1)
@@ -135,7 +135,7 @@ class _Nem12:
         names = (nmi, serial) if serial else (nmi,)
         unusable = "" if scale else f"its unit {unit!r} is none of energy"
         series = Series(names, suffix, obis, minutes * 60, line, unusable)
-        self._open = self.series.setdefault((nmi, suffix, serial, minutes), series)
+        self._open = self.series.setdefault((nmi, suffix, serial, row[8], unit), series)
 
     def close_day(self) -> None:
         """Read the day whose records are complete."""

@@ -81,6 +81,7 @@ CELLS = st.sampled_from(
 
 @given(st.lists(st.lists(CELLS, max_size=24).map(",".join), max_size=8).map("\n".join))
 def test_any_records_of_nem(text: str):
+    survives(text.encode(), "nem12")
     survives(f"100,NEM12\n{text}\n900".encode(), "nem12")
     survives(f"100,NEM13\n{text}\n900".encode(), "nem12")
 

@@ -126,6 +126,12 @@ def test_a_channel_that_is_no_energy_is_kept_apart_with_the_reason():
     assert (volts.channel, volts.unusable, volts.values) == ("V1", "its unit '' is none of energy", [])
 
 
+def test_a_channel_that_changes_its_unit_is_read_in_each():
+    first, again = day(2), day(2, date="20260106").replace("kWh", "Wh")
+    one, other = parse("x", "\n".join([*first.splitlines()[:-1], *again.splitlines()[1:]]).encode()).series
+    assert (one.values[0], other.values[0]) == (2_000, 2)
+
+
 def test_accumulated_reads_become_registers_with_the_serial_number():
     first, last = sample("Example_NEM13_consumption_data.csv").registers
     assert (first.names, first.obis, first.serial) == (("VABC005890", "METSER123"), "1-0:1.8.0", "METSER123")
@@ -179,6 +185,7 @@ SECOND_DAY = day(7).splitlines()[2]
         (day(1).replace(",30,", ",7,"), "line 2: found IntervalLength 7 does not divide a 24-hour day"),
         (day(1).replace("NEM12,", "NEM14,"), "line 1: found record '100,NEM14"),
         (day(1, more=["250,x"]), "line 4: found record '250'"),
+        ("900", "line 1: found record '900', expected the header first"),
         ("100,NEM12,202601060000,a,b\n300,20260105,1\n900", "line 2: found record '300'"),
     ],
 )
