@@ -177,7 +177,7 @@ class HeadEnd:
 
     async def _serve_pages(self) -> None:
         settings = self._site.settings.web
-        self._runner = web.AppRunner(make_app(self._site), access_log=None)
+        self._runner = web.AppRunner(make_app(self._site, self._writer), access_log=None)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, settings.host, settings.port).start()

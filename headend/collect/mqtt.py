@@ -25,6 +25,7 @@ from paho.mqtt.properties import Properties
 
 from headend.collect.sparkplug import host_state
 from headend.collect.topics import Topics, is_numbered
+from headend.collect.wire import Topic
 from headend.collect.writer import JournalWriter
 from headend.config import CollectSettings, MqttSettings
 from headend.errors import HeadendError
@@ -183,6 +184,6 @@ class MqttCollector:
                 owed, self._owed = self._owed, {}
             for gateway, window in owed.items():
                 answer = json.dumps(window.acknowledgement(), separators=(",", ":"))
-                self._client.publish(f"headend/v1/{gateway}/ack", answer, qos=1)
+                self._client.publish(Topic(gateway, "ack").text, answer, qos=1)
             if self._stopping.is_set():
                 return

@@ -157,6 +157,11 @@ class Topic:
             raise InvalidMessage("topic", repr(topic[:100]), "headend/v1/{gateway}/{kind}", fault="not our topic")
         return cls(parts[2], parts[3])
 
+    @property
+    def text(self) -> str:
+        """As it is published."""
+        return f"headend/v1/{self.gateway}/{self.kind}"
+
 
 def read_envelope(payload: bytes) -> Envelope | None:
     """The envelope of a message, or None where there is none to be had."""

@@ -15,7 +15,7 @@ from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 from aiohttp import web
 from aiohttp_session import AbstractStorage, Session
@@ -23,6 +23,7 @@ from yarl import URL
 
 from headend.errors import NotFound
 from headend.registry import users
+from headend.registry.gateways import gateway_of_token
 from headend.registry.users import Role, User
 from headend.site import Site
 
@@ -30,12 +31,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SITE: Final = web.AppKey("site", Site)
 _USER: Final = web.RequestKey("user", User)
+_GATEWAY: Final = web.RequestKey("gateway", str)
 
 #: Open without a login.
 ANYBODY: Final[frozenset[Role]] = frozenset()
 OPERATOR: Final[frozenset[Role]] = frozenset({"operator"})
 CLERK: Final[frozenset[Role]] = frozenset({"clerk"})
 CUSTOMER: Final[frozenset[Role]] = frozenset({"customer"})
+#: For gateways alone, each with its own token.
+GATEWAY: Final[frozenset[Literal["gateway"]]] = frozenset({"gateway"})
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="headend", charset="UTF-8"'}
@@ -48,10 +52,10 @@ class Page:
     method: str
     path: str
     handler: Handler
-    roles: frozenset[Role]
+    roles: frozenset[Role] | frozenset[Literal["gateway"]]
 
 
-_ROLES_OF: Final = web.AppKey("roles_of", dict[web.AbstractRoute, frozenset[Role]])
+_ROLES_OF: Final = web.AppKey("roles_of", dict[web.AbstractRoute, frozenset[Any]])
 
 
 class Brake:
@@ -102,15 +106,18 @@ class Gate:
     async def log_in(self, login: str, password: str, address: str) -> User | None:
         """The user, or None; raises `HTTPTooManyRequests` while the brake is on for this login from this address."""
         key = login.lower()[:64], address
-        if wait := self._brake.wait_s(key):
-            raise web.HTTPTooManyRequests(
-                headers={"Retry-After": str(int(wait) + 1)}, text="Too many wrong passwords. Try again later."
-            )
+        self._hold(key)
         self._brake.failed(key)
         user = await asyncio.to_thread(self._verify, login, password)
         if user:
             self._brake.passed(key)
         return user
+
+    def _hold(self, key: tuple[str, ...]) -> None:
+        if wait := self._brake.wait_s(key):
+            raise web.HTTPTooManyRequests(
+                headers={"Retry-After": str(int(wait) + 1)}, text="Too many wrong passwords. Try again later."
+            )
 
     async def basic(self, header: str, address: str) -> User | None:
         """The user an `Authorization` header names.
@@ -133,6 +140,20 @@ class Gate:
             if len(self._known) > self._REMEMBERED:
                 self._known.popitem(last=False)
         return verified
+
+    async def is_gateway(self, name: str, token: str, address: str) -> bool:
+        """Whether a token is the gateway's; raises `HTTPTooManyRequests` while the brake is on."""
+        key = "gateway", name[:64], address
+        self._hold(key)
+
+        def look() -> bool:
+            with self._site.database.read() as tx:
+                return gateway_of_token(tx, name, token)
+
+        right = await asyncio.to_thread(look)
+        if not right:
+            self._brake.failed(key)
+        return right
 
     def named(self, login: str) -> User | None:
         """The user as the registry has it now."""
@@ -214,8 +235,11 @@ def known_user(request: web.Request) -> User:
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let through who may: role first, then the CSRF token of everything that changes something."""
-    by_session = not request.path.startswith("/static/") and await _identify(request)
     roles = request.app[_ROLES_OF].get(request.match_info.route)
+    if roles is GATEWAY:
+        await _check_gateway(request)
+        return await handler(request)
+    by_session = not request.path.startswith("/static/") and await _identify(request)
     if request.match_info.http_exception is not None or (roles == ANYBODY and request.method in _SAFE_METHODS):
         return await handler(request)
     if roles != ANYBODY:
@@ -240,6 +264,20 @@ async def _identify(request: web.Request) -> bool:
         if user and hmac.compare_digest(user.fingerprint, str(session.get("fingerprint"))):
             request[_USER] = user
     return True
+
+
+async def _check_gateway(request: web.Request) -> None:
+    name = request.headers.get("X-Gateway", "")
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not await request.app[GATE].is_gateway(name, token, request.remote or ""):
+        headers = {"WWW-Authenticate": 'Bearer realm="headend"'}
+        raise web.HTTPUnauthorized(headers=headers, text="X-Gateway and Authorization: Bearer do not belong together.")
+    request[_GATEWAY] = name
+
+
+def gateway_of(request: web.Request) -> str:
+    """Which gateway is asking, on a route for gateways."""
+    return request[_GATEWAY]
 
 
 def _check_role(request: web.Request, roles: frozenset[Role]) -> None:

@@ -9,8 +9,9 @@ from aiohttp import web
 from aiohttp_session.cookie_storage import EncryptedCookieStorage
 from cryptography.fernet import Fernet
 
+from headend.collect.writer import JournalWriter
 from headend.site import Site
-from headend.web import api, assets, clerk, customer, login, machines, operator
+from headend.web import api, assets, clerk, customer, login, machines, operator, push
 from headend.web.access import GATE, SITE, STORAGE, Gate, declare, guard, keep_session
 from headend.web.problems import present_errors
 
@@ -27,10 +28,10 @@ _HEADERS = {
 }
 
 
-def make_app(site: Site) -> web.Application:
-    """Pages, API and probes for an open site."""
-    app = web.Application()
-    app[SITE], app[GATE] = site, Gate(site)
+def make_app(site: Site, writer: JournalWriter) -> web.Application:
+    """Pages, API and probes for an open site; what gateways push goes to the journal through `writer`."""
+    app = web.Application(client_max_size=site.settings.collect.max_message_bytes)
+    app[SITE], app[GATE], app[push.WRITER] = site, Gate(site), writer
     app.on_response_prepare.append(_add_headers)
     app[STORAGE] = EncryptedCookieStorage(
         Fernet(_session_key(site.settings.data.directory)),
@@ -40,7 +41,7 @@ def make_app(site: Site) -> web.Application:
         samesite="Lax",
     )
     app.middlewares.extend((keep_session, present_errors, guard))
-    for part in (login, assets, machines, operator, clerk, customer, api):
+    for part in (login, assets, machines, operator, clerk, customer, api, push):
         declare(app, part.PAGES)
     operator.prepare(app)
     clerk.prepare(app)

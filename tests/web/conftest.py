@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from headend.collect.writer import JournalWriter
 from headend.site import Site
 from headend.web import make_app
 from tests.web.sites import PASSWORD, close, empty_site, filled_site
@@ -43,10 +44,23 @@ def bare_site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-async def server(site: Site) -> AsyncIterator[TestServer]:
+async def server(site: Site, writer: JournalWriter) -> AsyncIterator[TestServer]:
     """The application, served over TCP."""
-    async with TestServer(make_app(site)) as served:
+    async with TestServer(make_app(site, writer)) as served:
         yield served
+
+
+@pytest.fixture
+def writer(site: Site) -> Iterator[JournalWriter]:
+    """What gateways push goes through it."""
+    made = writer_of(site)
+    made.start()
+    yield made
+    made.stop()
+
+
+def writer_of(site: Site) -> JournalWriter:
+    return JournalWriter(site.journal, site.settings.collect, site.clock)
 
 
 @pytest.fixture

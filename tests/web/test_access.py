@@ -11,7 +11,7 @@ from aiohttp import web
 from headend.registry.users import change_password
 from headend.web import make_app
 from headend.web.access import Brake, safe_target
-from tests.web.conftest import log_in, token
+from tests.web.conftest import log_in, token, writer_of
 from tests.web.sites import PASSWORD, bill_october
 
 PUBLIC = {"/", "/login", "/logout", "/healthz", "/readyz", "/metrics", "/static/{name}", "/api/openapi.json"}
@@ -47,7 +47,8 @@ async def test_every_route_that_is_not_public_asks_for_a_login(server, visit):
             answer = await client.request(method, path.replace("{", "").replace("}", ""), allow_redirects=False)
             if path.startswith("/api/"):
                 assert answer.status == 401, path
-                assert answer.headers["WWW-Authenticate"].startswith("Basic")
+                scheme = "Bearer" if path == "/api/v1/reads" else "Basic"
+                assert answer.headers["WWW-Authenticate"].startswith(scheme)
             else:
                 assert (answer.status, answer.headers["Location"][:6]) == (303, "/login"), path
 
@@ -119,7 +120,7 @@ async def test_session_cookie_is_sealed_and_for_this_site_only(site, visit):
     key = site.settings.data.directory / "session.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     before = key.read_bytes()
-    make_app(site)
+    make_app(site, writer_of(site))
     assert key.read_bytes() == before
 
 

@@ -14,7 +14,7 @@ from headend.office import office_of
 from headend.registry.users import add_user
 from headend.web import make_app
 from headend.web.words import money, percent
-from tests.web.conftest import token, visitor
+from tests.web.conftest import token, visitor, writer_of
 from tests.web.sites import NOW, PASSWORD, bill_october
 
 
@@ -148,7 +148,7 @@ async def test_cost_so_far_is_the_rating_engines(site, visit):
 async def test_pages_say_so_when_there_is_nothing(bare_site):
     with bare_site.database.write() as tx:
         add_user(tx, "root", "admin", PASSWORD)
-    async with TestServer(make_app(bare_site)) as server:
+    async with TestServer(make_app(bare_site, writer_of(bare_site))) as server:
         client = await visitor(server, "root")
         for path, says in (
             ("/operator", "No meter is enrolled yet."),
