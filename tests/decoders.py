@@ -11,7 +11,7 @@ from pathlib import Path
 import cbor2
 
 from headend.collect.cbor import as_json, is_cbor
-from headend.collect.mapping import load_mapping, read_foreign
+from headend.collect.mapping import ForeignFormat, load_mapping, read_foreign
 from headend.collect.sparkplug import follow_sequence, read_sparkplug
 from headend.collect.sparkplug_payload import Payload
 from headend.collect.wire import (
@@ -62,7 +62,13 @@ SEEDS = (
 )
 
 _KINDS = ("NBIRTH/press", "DBIRTH/press/E-1", "NDATA/press", "DDATA/press/E-1", "NDEATH/press", "DDEATH/press/E-1")
+_TABLE = {
+    "items": "$.blocks[*]", "meter": "@.meter", "channel": "@.channel", "channels": {"1-0:1.8.0": "1-0:2.8.0"},
+    "value": "@.register", "unit": "kWh", "scale": "0.1", "kind": "interval", "interval_s": 900, "time": "@.start",
+    "time_format": "iso8601", "time_names": "end",
+}  # fmt: skip
 _FORMATS = [load_mapping(path) for path in sorted(shipped("mappings").glob("*.toml"))]
+_FORMATS.append(ForeignFormat.model_validate({"topic": "any/{gateway}/intervals", "reads": [_TABLE]}))
 _ANY_TOPIC = {form.subscription: form.subscription.replace("+", "GW") for form in _FORMATS}
 
 

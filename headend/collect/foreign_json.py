@@ -16,7 +16,7 @@ from headend.collect.registers import moment
 from headend.errors import InvalidInput, InvalidMessage
 
 #: A name in a template, or in a topic.
-NAME = re.compile(r"\{(\w+)\}", re.ASCII)
+NAME = re.compile(r"\{([A-Za-z_]\w*)\}", re.ASCII)
 
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?", re.ASCII)
 _PATHS = jsonpath.JSONPathEnvironment(strict=True)
@@ -112,11 +112,13 @@ def time_in_utc(found: object, form: str) -> datetime:
         return moment(number(found), 1_000 if form == "epoch_ms" else 1)
     try:
         at = datetime.fromisoformat(found if isinstance(found, str) else "")
-        if at.tzinfo is not None:
+        if at.tzinfo is not None and at.year >= 1970:
             return at.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise InvalidMessage("time", repr(found)[:60], "an ISO 8601 time with Z or an offset", fault="not the schema")
+    raise InvalidMessage(
+        "time", repr(found)[:60], "an ISO 8601 time after 1970 with Z or an offset", fault="not the schema"
+    )
 
 
 def _no_number(text: str) -> NoReturn:

@@ -85,6 +85,8 @@ class Rule(BaseModel):
                 raise InvalidInput(key, repr(getattr(self, key)), "a value for an interval, and none for a register")
         if (self.time_format == "none") != (self.time is None):
             raise InvalidInput("time", repr(self.time and self.time.text), 'a path, or none with time_format = "none"')
+        if self.channels is None and self.channel.path is None and not self.channel.names:
+            Channel.parse(self.channel.text)
         return self
 
     @property
@@ -172,7 +174,11 @@ def read_foreign(form: ForeignFormat, topic: str, payload: bytes, received: date
                 claims.registers.append((len(claims.registers), read))
             elif read is not None:
                 claims.blocks.append((len(claims.blocks), read))
-        if len(claims.faults) > FAULTS_NAMED:
+        if len(claims.faults) == FAULTS_NAMED:
+            what = InvalidMessage(
+                "message", f"more after {FAULTS_NAMED} bad reads", "good ones", fault="not the schema"
+            )
+            claims.faults.append((path, what))
             break
     return claims
 

@@ -37,6 +37,7 @@ _TOPIC = re.compile(
     r"spBv1\.0/(?P<group>[\w-]+)/(?P<kind>[ND](?:BIRTH|DATA|DEATH))/(?P<node>[\w.-]+)(?:/(?P<device>[^/]+))?", re.ASCII
 )
 _LONGEST_NAME = 64
+_LONGEST_OBIS = len("255-255:255.255.255")
 
 _BOOLEAN = 11
 _SEQUENCE = 256
@@ -77,7 +78,8 @@ class BirthMetrics(BaseModel):
     serials: dict[str, str]
 
 
-_remembered = lru_cache(maxsize=1024)(BirthMetrics.model_validate_json)
+# Few, because a birth may be as large as a message.
+_remembered = lru_cache(maxsize=256)(BirthMetrics.model_validate_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +290,12 @@ def _name(metric: Any, names: BirthMetrics | None) -> str | None:
 def _channel(name: str) -> str | None:
     """The OBIS code that a metric's name ends with, if it does."""
     last = name.rpartition("/")[2]
+    return _obis(last) if len(last) <= _LONGEST_OBIS else None
+
+
+@lru_cache(maxsize=1024)
+def _obis(text: str) -> str | None:
     try:
-        return Channel.parse(last).obis
+        return Channel.parse(text).obis
     except InvalidInput:
         return None

@@ -120,6 +120,8 @@ def number_of(metric: Any, datatype: int) -> Decimal:
 
 def property_of(metric: Any, key: str) -> Any:
     """A metric's property; None where it has none of that name."""
+    if not metric.HasField("properties"):
+        return None
     return dict(zip(metric.properties.keys, metric.properties.values, strict=False)).get(key)
 
 
