@@ -28,6 +28,10 @@ _EXCEPTIONS = {
     11: "the device behind the gateway does not answer",
 }
 
+# Frames on a serial line are told apart by silence: 3.5 characters of 11 bits, but not less than 1.75 ms.
+_SILENCE_BITS = 38.5
+_SILENCE_LEAST_S = 0.00175
+
 #: The fault of an answer that is an exception code.
 EXCEPTION = "exception code"
 
@@ -43,13 +47,15 @@ class Link:
     Attributes
     ----------
     sound
-        False after silence or a broken answer: what comes next on it may belong to the question before.
+        False after a broken answer, when closed, and after two silences in a row: the one may be a unit's, both are
+        rather the connection's. A late answer does no harm, it is known by its transaction or its unit.
     """
 
     def __init__(self, address: TcpAddress | SerialLine, timeout_s: float) -> None:
         self._address, self._timeout_s = address, timeout_s
         self.sound = True
-        self._heard = b""
+        self._silences = 0
+        self._sent = self._heard = b""
         self._waiting: asyncio.Timeout | None = None
         self._client = self._make_client()
 
@@ -77,7 +83,10 @@ class Link:
         )
 
     def _on_packet(self, sending: bool, data: bytes) -> bytes:
-        self._heard = b"" if sending else data
+        if sending:
+            self._sent, self._heard = data, b""
+        else:
+            self._heard = data
         return data
 
     def _on_connect(self, connected: bool) -> None:
@@ -110,15 +119,17 @@ class Link:
             an answer that is none, or, with fault `EXCEPTION`, a refusal.
         """
         client = self._client
+        if isinstance(self._address, SerialLine):
+            await asyncio.sleep(max(_SILENCE_BITS / self._address.baud, _SILENCE_LEAST_S))
         read = client.read_holding_registers if block.function == 3 else client.read_input_registers
         try:
             async with asyncio.timeout(None) as self._waiting:
                 answer = await read(block.address, count=block.count, device_id=unit)
         except (TimeoutError, ModbusException):
-            self.sound = False
             raise self._silence(unit) from None
         finally:
             self._waiting = None
+        self._silences = 0
         where = f"{self._address} unit {unit}"
         if answer.isError():
             code = getattr(answer, "exception_code", 0)
@@ -133,11 +144,15 @@ class Link:
     def _silence(self, unit: int) -> Exception:
         """Why no answer came, by what came instead."""
         heard, where = self._heard, f"{self._address} unit {unit}"
-        if not heard:
-            if self._client.connected:
-                return TimeoutError(f"{where}: timeout, no answer within {self._timeout_s:g} s")
-            return ConnectionError(f"{where}: closed the connection without an answer")
         tcp = isinstance(self._address, TcpAddress)
+        if tcp and heard[:2] != self._sent[:2]:
+            heard = b""  # another transaction: what a unit asked before has answered too late
+        self._silences += 1
+        self.sound = self._client.connected and not heard and self._silences < 2
+        if not heard and not self._client.connected:
+            return ConnectionError(f"{where}: closed the connection without an answer")
+        if not heard:
+            return TimeoutError(f"{where}: timeout, no answer within {self._timeout_s:g} s")
         place = 6 if tcp else 0
         if len(heard) > place and heard[place] != unit:
             found = f"an answer of unit {heard[place]}"

@@ -99,6 +99,9 @@ class Outbox:
             message = self._kept.popleft()
             try:
                 await asyncio.to_thread(self._deliver, *message)
+            except asyncio.CancelledError:
+                self._kept.appendleft(message)  # taken or not: twice does no harm
+                raise
             except Exception as error:
                 # Disk full, the database away: reads are kept until it is over.
                 self._kept.appendleft(message)

@@ -30,8 +30,11 @@ from headend.registry.devices import ModbusDevice, SerialLine, TcpAddress, parse
 
 log = structlog.get_logger(__name__)
 
-# The clock may run much faster than real time, so it is looked at this often [real s].
+# The clock may run two thousand times faster than real time, so it is looked at often, and more often when a boundary
+# is near [real s; s of the clock].
 _LOOK_S = 0.05
+_LOOK_CLOSELY_S = 0.01
+_NEAR_S = 100
 
 # With no device enrolled the list is looked at this often [s of the clock].
 _IDLE_S = 300
@@ -116,7 +119,7 @@ class ModbusPoller:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(_THREADS, "modbus"))
         # A broken frame makes pymodbus raise in the transport, which closes; the question then says what came.
-        loop.set_exception_handler(lambda _loop, context: log.debug("modbus transport", **context))
+        loop.set_exception_handler(lambda _loop, told: log.debug("modbus transport", reason=str(told.get("exception"))))
         self._outbox = Outbox(self._deliver, self._clock)
         self._slots = asyncio.Semaphore(_connections(self._settings.at_once))
         sender = asyncio.create_task(self._outbox.run())
@@ -126,7 +129,7 @@ class ModbusPoller:
             except Exception:
                 log.exception("Modbus devices could not be looked up, trying again")
                 await asyncio.sleep(_RETRY_S)
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_LOOK_CLOSELY_S if self._rest_s() < _NEAR_S else _LOOK_S)
         tasks = [sender, *(line.task for line in self._lines.values() if line.task is not None)]
         for task in tasks:
             task.cancel()
@@ -152,6 +155,11 @@ class ModbusPoller:
     def _boundary(self, interval_s: int) -> int:
         """The last end of an interval, as a count, after which meters may be read."""
         return int((self._clock().timestamp() - self._settings.delay_s) // interval_s)
+
+    def _rest_s(self) -> float:
+        """Until meters may be read again [s of the clock]."""
+        since = self._clock().timestamp() - self._settings.delay_s
+        return min((interval_s - since % interval_s for interval_s in self._boundaries), default=0.0)
 
     def _enrol(self, devices: Sequence[ModbusDevice]) -> None:
         for gone in self._stations.keys() - {device.meter for device in devices}:

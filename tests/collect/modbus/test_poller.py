@@ -132,7 +132,7 @@ MISBEHAVIOUR: list[tuple[Answer, str, str]] = [
     (too_few_registers, "bad_answer", "found 1 registers of function 4, expected 2 registers from 72"),
     (length_that_lies, "bad_answer", "a short or broken frame"),
     (other_function, "bad_answer", "found 2 registers of function 3, expected 2 registers from 72 by function 4"),
-    (noise, "bad_answer", "an answer of unit 255"),
+    (noise, "unreachable", "timeout, no answer within 0.3 s"),
     (not_a_number, "bad_answer", "1-0:1.8.0: not a number: register 72 is 0x7FC00000"),
     (remembering({1: sdm120(0xC640)}), "bad_answer", "1-0:1.8.0: out of range: -12288 kWh"),
     (remembering({1: {}}), "bad_answer", "exception code 2, illegal data address"),
@@ -192,6 +192,19 @@ def test_silent_devices_do_not_hold_up_the_others() -> None:
 async def silent_unit_one(request: Request, writer: asyncio.StreamWriter) -> None:
     if request.unit != 1:
         await remembering({2: sdm120()})(request, writer)
+
+
+def test_silent_unit_costs_those_behind_the_same_address_one_timeout_and_no_connection() -> None:
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.unit == 1:
+            await asyncio.sleep(0.35)  # too late: the answer comes when the next unit has been asked
+        await remembering({1: sdm120(0x4640), 2: sdm120(0x3F80), 3: sdm120(0x4000)})(request, writer)
+
+    with Slave(answer) as slave, Polling([device(f"M{unit}", slave.address, unit) for unit in (1, 2, 3)]) as polling:
+        polling.until(lambda: len(polling.registers) == 2 and polling.events)
+        assert slave.connections == 1
+    assert (polling.values("M2"), polling.values("M3")) == ([1_000], [2_000])
+    assert polling.kinds("M1") == ["unreachable"]
 
 
 def test_silent_unit_goes_last_on_its_line_the_next_time() -> None:
