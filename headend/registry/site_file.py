@@ -6,6 +6,7 @@ other tool to enrol a meter, and a large one leaves the file empty.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -30,6 +31,7 @@ Commodity = Literal["electricity", "gas", "water", "heat"]
 BASE_UNITS = 1000
 # Two registers and a modulus still add up in an int64.
 _LARGEST = 2**61
+_RATIO = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?(/[0-9]{1,12}(\.[0-9]{1,6})?)?")
 
 
 def _obis(text: str) -> str:
@@ -49,19 +51,14 @@ def _locale(text: str) -> str:
     return text
 
 
-def _fraction(text: str) -> Fraction:
-    try:
-        over, _, under = text.partition("/")
-        ratio = Fraction(over) / Fraction(under or "1")
-    except (ValueError, ZeroDivisionError):
-        ratio = Fraction(0)
-    if ratio <= 0:
-        raise ValueError("a positive number, or a ratio such as 200/5")
-    return ratio
+def _fraction(ratio: str) -> Fraction:
+    over, _, under = ratio.partition("/")
+    return Fraction(over) / Fraction(under or 1)
 
 
 def _ratio(text: str) -> str:
-    _fraction(text)
+    if not _RATIO.fullmatch(text) or not all(map(Fraction, text.split("/"))):
+        raise ValueError("a positive number, or a ratio such as 200/5")
     return text
 
 
@@ -69,7 +66,7 @@ class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Ratio = Annotated[str, BeforeValidator(str), Field(max_length=20), AfterValidator(_ratio)]
+Ratio = Annotated[str, BeforeValidator(str), AfterValidator(_ratio)]
 
 
 class ConstantRow(_Row):
@@ -110,7 +107,7 @@ class ChannelRow(_Row):
 
     @model_validator(mode="after")
     def _constants_fit(self) -> ChannelRow:
-        _no_name_twice("from", (row.since.isoformat() for row in self.constants))
+        _no_name_twice("from", (row.since.astimezone(UTC).isoformat() for row in self.constants))
         for row, constant in zip(self.constants, self.dated_constants, strict=True):
             if constant.valid_from_s % self.interval_s:
                 raise ValueError(f"constants that change with an interval of {self.interval_s} s, not at {row.since}")

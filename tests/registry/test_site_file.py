@@ -186,6 +186,8 @@ def test_gas_quality_is_dated_by_area(database: Database) -> None:
             "expected CT 200/5 with fewer register digits",
         ),
         ({"channel_constants": [{"from": at(1), "ct": "2"}] * 2}, "stands twice"),
+        ({"channel_constants": [{"from": at(1), "ct": "1e9"}]}, "expected a positive number, or a ratio "),
+        ({"channel_constants": [{"from": at(1), "ct": -2}]}, "expected a positive number, or a ratio "),
         ({"removed": at(1), "installed": at(2)}, "expected removed after it was installed"),
         ({"removed": at(1, 10).replace(minute=20)}, "expected removed at the end of an interval of 3600 s"),
         ({"modbus": {"profile": "x", "address": "10.0.0.5:502"}}, "meters.0.modbus.address: found '10.0.0.5:502'"),
