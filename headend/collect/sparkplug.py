@@ -37,7 +37,6 @@ _TOPIC = re.compile(
     r"spBv1\.0/(?P<group>[\w-]+)/(?P<kind>[ND](?:BIRTH|DATA|DEATH))/(?P<node>[\w.-]+)(?:/(?P<device>[^/]+))?", re.ASCII
 )
 _LONGEST_NAME = 64
-_LONGEST_OBIS = len("255-255:255.255.255")
 
 _BOOLEAN = 11
 _SEQUENCE = 256
@@ -78,8 +77,9 @@ class BirthMetrics(BaseModel):
     serials: dict[str, str]
 
 
-# Few, because a birth may be as large as a message.
-_remembered = lru_cache(maxsize=256)(BirthMetrics.model_validate_json)
+@lru_cache(maxsize=256)  # few, because a birth may be as large as a message
+def _remembered(metrics: str | None) -> BirthMetrics | None:
+    return None if metrics is None else BirthMetrics.model_validate_json(metrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def read_sparkplug(topic: str, payload: bytes, births: Mapping[tuple[str, str], 
     """
     origin = _Origin.parse(topic)
     message = read_payload(payload)
-    node = _known(births.get((origin.descriptor, "")))
+    node = _remembered(births.get((origin.descriptor, "")))
     if origin.kind == "NDEATH":
         # A last will: made up when the node connected, so that its time says nothing.
         died = bd_seq_of(message)
@@ -155,7 +155,7 @@ def read_sparkplug(topic: str, payload: bytes, births: Mapping[tuple[str, str], 
         names = _birth(message, node.session if node else None, None)
         claims.rebirth = node is None
     else:
-        names = _known(births.get((origin.descriptor, origin.device)))
+        names = _remembered(births.get((origin.descriptor, origin.device)))
         if node is None or names is None or names.session != node.session:
             names, claims.rebirth = None, True
     serials = _serials(origin, message, names)
@@ -206,10 +206,6 @@ def host_state(host: str, online: bool, timestamp_ms: int) -> tuple[str, bytes]:
     connection has.
     """
     return f"spBv1.0/STATE/{host}", json.dumps({"online": online, "timestamp": timestamp_ms}).encode()
-
-
-def _known(birth: str | None) -> BirthMetrics | None:
-    return None if birth is None else _remembered(birth)
 
 
 def _time(milliseconds: int) -> datetime:
@@ -290,7 +286,7 @@ def _name(metric: Any, names: BirthMetrics | None) -> str | None:
 def _channel(name: str) -> str | None:
     """The OBIS code that a metric's name ends with, if it does."""
     last = name.rpartition("/")[2]
-    return _obis(last) if len(last) <= _LONGEST_OBIS else None
+    return _obis(last) if len(last) <= 19 else None  # 255-255:255.255.255
 
 
 @lru_cache(maxsize=1024)
