@@ -29,7 +29,8 @@ FORMATS = {
     "acc64": ">Q",
     "float64": ">d",
 }
-BASE_UNITS = {"k": 1_000, "M": 1_000_000}
+BASE_UNITS = {"kWh": 1_000, "MWh": 1_000_000, "kvarh": 1_000, "Mvarh": 1_000_000, "m³": 1_000}
+"""Base units in one, where it is not one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,12 @@ class Register:
 
     def numbers(self, count: int) -> list[bytes]:
         """A count [base unit] as it stands at each address, its last digits cut off where a number is coarser."""
-        steps = count / self.step
+        steps, parts = count / self.step, len(self.addresses)
         if self.type.startswith("float"):
-            return [self._words(struct.pack(FORMATS[self.type], float(steps)))]
-        parts = len(self.addresses)
-        return [self._words(struct.pack(FORMATS[self.type], (int(steps) + part) // parts)) for part in range(parts)]
+            shares = [float(steps / parts)] * parts
+        else:
+            shares = [(int(steps) + part) // parts for part in range(parts)]
+        return [self._words(struct.pack(FORMATS[self.type], share)) for share in shares]
 
     def no_numbers(self, *, fault: bool = False) -> list[bytes]:
         """What stands there for a quantity that the meter has not, or at fault cannot tell."""
@@ -169,7 +171,7 @@ def _folder() -> Path:
 
 def _register(row: dict[str, Any], head: int) -> Register:
     number = row["type"]
-    step = Fraction(row.get("scale", "1")) * BASE_UNITS.get(row["unit"][0], 1)
+    step = Fraction(row.get("scale", "1")) * BASE_UNITS.get(row["unit"], 1)
     scale = row.get("scale_register")
     return Register(
         channel=row["channel"],
@@ -190,7 +192,7 @@ def _dial(row: dict[str, Any], step: Fraction) -> int:
         return int(step) << int(row["type"][3:])
     highest = Decimal(row["range"][1])
     last_digit = Decimal(1).scaleb(highest.as_tuple().exponent)  # type: ignore[arg-type]
-    return int((highest + last_digit) * BASE_UNITS.get(row["unit"][0], 1))
+    return int((highest + last_digit) * BASE_UNITS.get(row["unit"], 1))
 
 
 def _serial(row: dict[str, Any], heads: dict[str, int]) -> Serial:

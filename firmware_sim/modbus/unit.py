@@ -60,16 +60,15 @@ class MeterUnit:
         return {channel: total - before[channel] for channel, total in totals.items()}
 
     def _write(self, register: Register, count: int | None) -> None:
-        known = count is not None and not self.faults.nan
         if count is None or self.faults.nan:
             numbers = register.no_numbers(fault=self.faults.nan)
         else:
             numbers = register.numbers(count % register.dial)
+            if register.scale_address is not None:
+                self._image.write(register.function, register.scale_address, bytes(2))  # 10⁰
         for address, number in zip(register.addresses, numbers, strict=True):
             words = swapped(number) if self.faults.swapped_words else number
             self._image.write(register.function, address, words)
-        if known and register.scale_address is not None:
-            self._image.write(register.function, register.scale_address, bytes(2))
 
     def _write_serial(self, exchanged: bool) -> None:
         serial = self._profile.serial

@@ -130,6 +130,12 @@ def test_what_the_meter_does_not_count_is_not_available():
     assert Played("abb-b23-b24").read(0, 3, 0x5004, ">Q") == 2**64 - 1
 
 
+def test_a_register_in_several_parts_is_their_sum():
+    reactive = next(row for row in load_profile("sunspec-meter").registers if row.channel == "1-0:3.8.0")
+    assert reactive.addresses == (40_142, 40_150)  # quadrants 1 and 2
+    assert reactive.numbers(101) == [struct.pack(">I", 50), struct.pack(">I", 51)]
+
+
 @pytest.mark.parametrize("model", [201, 202, 203, 204])
 def test_any_sunspec_meter_model_can_be_played(model):
     counter = Counter(Meter(SPECS["E-20001"], 1, "Europe/Berlin"), 60)
