@@ -1,8 +1,9 @@
-"""Store and forward: what a gateway keeps until the head-end says that it is durable.
+"""Store and forward: what a gateway keeps in its flash until the head-end says that it is durable.
 
-Pure bookkeeping, without MQTT and without a clock of its own. The central idea: only the oldest `window` messages are
-ever on their way. That bounds what is in flight, sends oldest first, and makes a re-send nothing special: a message
-is sent when it has not been, or when its last sending is too long ago.
+The flash is a ring: when it is full, the oldest message makes room for the newest. Pure bookkeeping, without MQTT and
+without a clock of its own. The central idea: only the oldest `window` messages are ever on their way. That bounds what
+is in flight, sends oldest first, and makes a re-send nothing special: a message is sent when it has not been, or when
+its last sending is too long ago.
 """
 
 from __future__ import annotations
@@ -43,10 +44,13 @@ class SendBuffer(Generic[T]):
         how many of the oldest messages may be on their way at once.
     resend_after
         silence after which a message is sent again [s].
+    capacity
+        how many messages the flash holds.
     """
 
-    def __init__(self, window: int, resend_after: float) -> None:
+    def __init__(self, window: int, resend_after: float, capacity: int) -> None:
         self._window = window
+        self._capacity = capacity
         self._resend_after = resend_after
         self._kept: dict[int, _Kept[T]] = {}
         self._next = 1
@@ -59,8 +63,15 @@ class SendBuffer(Generic[T]):
         """The lowest sequence number still kept; with nothing kept, the next one to be given."""
         return next(iter(self._kept), self._next)
 
+    def overwrite(self) -> tuple[T, bool] | None:
+        """Make room for one more: the oldest message, and whether it was ever sent; None while there is room."""
+        if len(self._kept) < self._capacity:
+            return None
+        gone = self._kept.pop(next(iter(self._kept)))
+        return gone.item, gone.ever_sent
+
     def put(self, item: T) -> int:
-        """Keep a new message; its sequence number."""
+        """Keep a new message, for which there must be room; its sequence number."""
         seq = self.skip()
         self._kept[seq] = _Kept(item)
         return seq
@@ -71,10 +82,12 @@ class SendBuffer(Generic[T]):
         self._next += 1
         return seq
 
-    def due(self, now: float) -> list[Due[T]]:
-        """What to send at `now` [s, any steady clock], oldest first. It counts as sent from here on."""
-        due = []
+    def due(self, now: float, most: int) -> list[Due[T]]:
+        """At most so many to send at `now` [s, any steady clock], oldest first. They count as sent from here on."""
+        due: list[Due[T]] = []
         for seq, kept in islice(self._kept.items(), self._window):
+            if len(due) == most:
+                break
             if kept.last_sent is None or now - kept.last_sent >= self._resend_after:
                 due.append(Due(seq, kept.item, kept.ever_sent))
                 kept.last_sent, kept.ever_sent = now, True
@@ -96,6 +109,10 @@ class SendBuffer(Generic[T]):
             if sent is not None and now - sent >= soon:
                 self._kept[seq].last_sent = None
         return [self._kept.pop(seq).item for seq in covered]
+
+    def unsent(self, seq: int) -> bool:
+        """Whether this message still waits for its first sending."""
+        return seq in self._kept and not self._kept[seq].ever_sent
 
     def reconnected(self) -> None:
         """A new connection: what the old one carried may be lost, so everything kept is due."""

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import sys
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
 from firmware_sim.clock import hour_of
 from firmware_sim.errors import InvalidInput, NobodyAcknowledges
-from firmware_sim.faults import FaultPlan, read_plan
-from firmware_sim.fleet import Fleet, Patience, Schedule, print_event
+from firmware_sim.firmware import read_key
+from firmware_sim.fleet import Fleet, print_event
 from firmware_sim.inventory import make_shipment
 from firmware_sim.link import parse_broker
+from firmware_sim.meter import ORIGIN
 from firmware_sim.modbus.command import modbus
+from firmware_sim.options import check_zone, moment, writable
+from firmware_sim.plan import FaultPlan, read_plan
+from firmware_sim.settings import Build, Patience, Schedule
+from firmware_sim.tally import Tally
 from firmware_sim.truth import TruthFile
 
 app = typer.Typer(
@@ -28,6 +33,7 @@ app = typer.Typer(
 
 Gateways = Annotated[int, typer.Option(help="How many gateways.")]
 Meters = Annotated[int, typer.Option(help="How many meters behind them.")]
+Heat = Annotated[int, typer.Option("--heat-meters", help="So many heat meters on top of them.")]
 Seed = Annotated[int, typer.Option(help="Another seed, another fleet; the same seed, the same fleet to the Wh.")]
 
 
@@ -36,10 +42,11 @@ def inventory(
     gateways: Gateways,
     meters: Meters,
     seed: Seed = 1,
+    heat: Heat = 0,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else stdout.")] = None,
 ) -> None:
     """Write the manufacturer's shipment file of a fleet (JSON)."""
-    text = json.dumps(make_shipment(gateways, meters, seed).as_json(), indent=1) + "\n"
+    text = json.dumps(make_shipment(gateways, meters, seed, heat).as_json(), indent=1) + "\n"
     if output is None:
         print(text, end="")
         return
@@ -60,7 +67,17 @@ def fleet(
     speed: Annotated[float, typer.Option(help="Simulated seconds in a second of the live phase.")] = 1.0,
     faults: Annotated[Path | None, typer.Option(help="Fault plan (TOML).")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write every measured interval here (CSV).")] = None,
+    planted: Annotated[Path | None, typer.Option(help="Write what was planted here (JSON).")] = None,
     seed: Seed = 1,
+    heat: Heat = 0,
+    registers_from: Annotated[
+        str | None, typer.Option(help="Registers count from here; else from 1 January 2026.")
+    ] = None,
+    flash_messages: Annotated[int, typer.Option(min=1, help="Messages a gateway keeps at most.")] = 20_000,
+    memory_days: Annotated[int, typer.Option(min=1, help="Days a meter keeps an interval.")] = 45,
+    firmware_key: Annotated[
+        Path | None, typer.Option(help="Public key firmware is checked with (PEM, Ed25519).")
+    ] = None,
     timezone: Annotated[str, typer.Option(help="Where the homes stand (IANA name).")] = "Europe/Berlin",
     protocol: Annotated[str, typer.Option(help="MQTT version: 3.1.1 or 5.")] = "3.1.1",
     epoch: Annotated[str | None, typer.Option(help="Counters start anew, as after a lost flash: a new name.")] = None,
@@ -72,62 +89,63 @@ def fleet(
     schedule = _schedule(begin, end, live_from, speed)
     broker = parse_broker(mqtt, protocol)
     plan = read_plan(faults) if faults else FaultPlan()
-    shipment = make_shipment(gateways, meters, seed)
-    _check_zone(timezone)
+    shipment = make_shipment(gateways, meters, seed, heat)
+    check_zone(timezone)
     if epoch is not None and not 1 <= len(epoch) <= 32:
         raise InvalidInput("--epoch", repr(epoch), "1 to 32 characters")
+    build = Build(
+        seed,
+        timezone,
+        epoch,
+        flash_messages,
+        memory_days,
+        ORIGIN if registers_from is None else _hour("--registers-from", registers_from),
+        read_key(firmware_key) if firmware_key else None,
+    )
+    tally = Tally(facts=None if planted is None else {})
     with ExitStack() as files:
+        record = files.enter_context(writable(planted, "--planted")) if planted else None
         field = Fleet(
             shipment,
             broker,
             schedule,
             plan,
-            TruthFile(files.enter_context(_writable(truth)) if truth else None),
-            seed=seed,
-            zone=timezone,
-            patience=Patience(resend_after, patience),
-            epoch=epoch,
+            build,
+            Patience(resend_after, patience),
+            truth=TruthFile(files.enter_context(writable(truth)) if truth else None),
+            tally=tally,
             report=print_event if progress else _nothing,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: field.stop())
-        field.run()
+        _as_many_files_as_allowed()
+        try:
+            field.run()
+        finally:
+            if record is not None:
+                tally.write_facts(record)
     if not progress:
-        print(json.dumps(field.totals()))
+        print(json.dumps(tally.totals()))
 
 
 app.command()(modbus)
+
+
+def _as_many_files_as_allowed() -> None:
+    """A gateway is a socket; the limit most systems start with is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _nothing(_event: dict[str, Any]) -> None:
     """Events that nobody asked for."""
 
 
-def _writable(path: Path) -> Any:
-    try:
-        return path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise InvalidInput("--truth", str(error), "a file that can be written") from error
-
-
-def _check_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput("--timezone", name, "an IANA name such as Europe/Berlin") from error
-
-
 def _hour(option: str, text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInput(option, text, "an ISO 8601 time such as 2026-01-05T00:00:00Z") from error
-    if moment.tzinfo is None:
-        raise InvalidInput(option, text, "an offset or Z at its end")
-    moment = moment.astimezone(UTC)
-    if moment.minute or moment.second or moment.microsecond:
+    found = moment(option, text).astimezone(UTC)
+    if found.minute or found.second or found.microsecond:
         raise InvalidInput(option, text, "a whole hour")
-    return hour_of(moment)
+    return hour_of(found)
 
 
 def _schedule(begin: str, end: str | None, live_from: str | None, speed: float) -> Schedule:

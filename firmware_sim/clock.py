@@ -21,6 +21,11 @@ def hour_of(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(hours=1)
 
 
+def hour_from(moment: datetime) -> int:
+    """The first UTC hour [since 1970] that begins at `moment` (aware) or later."""
+    return -((EPOCH - moment) // timedelta(hours=1))
+
+
 def stamp(hour: int) -> str:
     """The begin of a UTC hour as it stands on the wire."""
     return f"{EPOCH + timedelta(hours=int(hour)):%Y-%m-%dT%H:%M:%SZ}"

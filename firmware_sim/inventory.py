@@ -28,6 +28,7 @@ LIMITS = {
     "commercial": 6 * HOME_LIMIT,
 }
 GAS_LIMIT = 6_000  # dm³ in an hour: a G4 meter's maximum flow
+HEAT_LIMIT = 60_000  # Wh in an hour: the exchanger of a large house
 WATER_LIMIT = 3_125  # litres in an hour: overload flow Q4 of a Q3 = 2.5 m³/h meter
 
 
@@ -80,16 +81,17 @@ class Shipment:
         return {"gateways": list(self.gateways), "meters": [asdict(meter) for meter in self.meters]}
 
 
-def make_shipment(gateways: int, meters: int, seed: int) -> Shipment:
+def make_shipment(gateways: int, meters: int, seed: int, heat: int = 0) -> Shipment:
     """Deal out a fleet.
 
     The first meter replays the London home, the second the Cambridge building; about 70 % of the rest count
-    electricity; gas and water meters stand in homes that have an electricity meter, and share its gateway.
+    electricity; gas and water meters stand in homes that have an electricity meter, and share its gateway. So do `heat`
+    meters, which come on top of the others.
 
     Raises
     ------
     InvalidInput
-        when there is not at least one of each.
+        when there is not at least one of each, or not a home for each heat meter.
     """
     for name, count in (("--gateways", gateways), ("--meters", meters)):
         if count < 1:
@@ -103,6 +105,9 @@ def make_shipment(gateways: int, meters: int, seed: int) -> Shipment:
     gas = (others + 1) // 2
     specs += [_gas(number, home) for number, home in enumerate(_chosen(homes, gas, seed, "gas"))]
     specs += [_water(number, home) for number, home in enumerate(_chosen(homes, others - gas, seed, "water"))]
+    if not 0 <= heat <= len(homes):
+        raise InvalidInput("--heat-meters", str(heat), f"0 to {len(homes)}, one a home")
+    specs += [_heat(number, home) for number, home in enumerate(_chosen(homes, heat, seed, "heat"))]
     return Shipment(names, tuple(specs))
 
 
@@ -132,3 +137,8 @@ def _gas(number: int, home: MeterSpec) -> MeterSpec:
 def _water(number: int, home: MeterSpec) -> MeterSpec:
     channel = Channel("8-0:1.0.0", "l", 3600, 8, WATER_LIMIT)
     return MeterSpec(f"W-{20001 + number}", home.gateway, "water", home.premise, "household", (channel,))
+
+
+def _heat(number: int, home: MeterSpec) -> MeterSpec:
+    channel = Channel("6-0:1.0.0", "Wh", 3600, 9, HEAT_LIMIT)
+    return MeterSpec(f"H-{20001 + number}", home.gateway, "heat", home.premise, "household", (channel,))

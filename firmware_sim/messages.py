@@ -1,17 +1,19 @@
-"""Reads messages as bytes, after docs/wire-format.md, and what a history is cut into."""
+"""Messages as bytes, after docs/wire-format.md, and what a history is cut into."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from firmware_sim.clock import hour_of, stamp
-from firmware_sim.faults import FaultPlan, Reported, faulty_days, lost_days, strikes
+from firmware_sim.faults import Planter, Reported, strikes
+from firmware_sim.happenings import Notice
+from firmware_sim.plan import FaultPlan
 
 MESSAGE_BYTES = 200_000
 """Blocks are gathered into one message up to this size; the wire allows 1 MiB."""
@@ -27,10 +29,14 @@ class Message:
 
     Attributes
     ----------
-    blocks
-        the JSON text of `blocks`.
+    body
+        JSON text of the fields besides the envelope's.
+    leaf
+        the last part of its topic.
     reads
-        values of registered meters that are not null.
+        values of registered meters that are not null and are told for the first time.
+    backfilled
+        values that a command asked for.
     lost
         it takes a sequence number and never leaves the gateway.
     copies
@@ -39,54 +45,63 @@ class Message:
         bytes sent right after it that are no message.
     planted
         what was planted in it, and how often.
+    facts
+        for the record of what was planted: what got lost, the events.
     """
 
-    blocks: bytes
-    reads: int
+    body: bytes
+    leaf: str = "reads"
+    reads: int = 0
+    backfilled: int = 0
     lost: bool = False
     copies: int = 1
     garbage: bytes = b""
     planted: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-def envelope(blocks: bytes, seq: int, sent_at: datetime, oldest: int, epoch: str | None) -> bytes:
+def clock_text(moment: datetime) -> str:
+    """A gateway's clock [UTC] as it stands on the wire, to the millisecond."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def envelope(body: bytes, seq: int, sent_at: datetime, oldest: int, epoch: str | None) -> bytes:
     """The whole message, stamped with the gateway's clock [UTC]."""
-    told = sent_at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-    head = {"seq": seq, "sent_at": told, "oldest": oldest} | ({"epoch": epoch} if epoch else {})
-    return json.dumps(head)[:-1].encode() + b', "blocks": ' + blocks + b"}"
+    head = {"seq": seq, "sent_at": clock_text(sent_at), "oldest": oldest} | ({"epoch": epoch} if epoch else {})
+    return json.dumps(head)[:-1].encode() + b", " + body + b"}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class Block(NamedTuple):
+    """A run of intervals as JSON text, and what is in it."""
+
     text: str
     reads: int
     missing: int
     bad: int
 
 
-def _block(reported: Reported, begin: int, end: int) -> _Block:
-    """The stretch begin ≤ h < end [UTC hours since 1970] of a channel, with the register at its end."""
-    first = reported.measured.first_hour
-    stretch = slice(begin - first, end - first)
-    values: list[int | None] = reported.values[stretch].tolist()
-    absent = np.flatnonzero(reported.missing[stretch]).tolist()
-    for i in absent:
-        values[i] = None
-    content = {
-        "meter": reported.measured.meter.meter,
-        "channel": reported.measured.channel.channel,
-        "start": stamp(begin),
-        "interval_s": reported.measured.channel.interval_s,
-        "values": values,
-        "register": int(reported.measured.registers[end - first - 1]),
-    }
-    bad = int(np.count_nonzero(reported.bad[stretch]))
-    return _Block(json.dumps(content), len(values) - len(absent), len(absent), bad)
+def blocks_of(reported: Reported, begin: int, end: int) -> list[Block]:
+    """The stretch begin ≤ h < end [UTC hours since 1970], a block a meter, with the register at its end."""
+    told = reported.between(begin, end)
+    table = told.measured
+    absent, bad = told.missing.sum(axis=1).tolist(), told.bad.sum(axis=1).tolist()
+    values: list[list[int | None]] = told.values.tolist()
+    for row, at in np.argwhere(told.missing).tolist() if any(absent) else ():
+        values[row][at] = None
+    flagged = set(np.nonzero(told.quality)[0].tolist())
+    middle = f'"channel": "{table.channel.channel}", "start": "{stamp(begin)}", "interval_s": {INTERVAL_S}'
+    blocks = []
+    for row, register in enumerate(table.registers[:, -1].tolist()):
+        run = json.dumps(values[row]) if absent[row] else str(values[row])
+        quality = f', "quality": {told.quality[row].tolist()}' if row in flagged else ""
+        text = f'{{"meter": "{table.meters[row].meter}", {middle}, "values": {run}{quality}, "register": {register}}}'
+        blocks.append(Block(text, end - begin - absent[row], absent[row], bad[row]))
+    return blocks
 
 
-def _gathered(blocks: Iterable[_Block]) -> Iterator[Message]:
+def gathered(blocks: Iterable[Block]) -> Iterator[Message]:
     """As few messages as the size allows."""
-    held: list[_Block] = []
+    held: list[Block] = []
     size = 0
     for block in blocks:
         if held and size + len(block.text) > MESSAGE_BYTES:
@@ -98,67 +113,87 @@ def _gathered(blocks: Iterable[_Block]) -> Iterator[Message]:
         yield _message(held)
 
 
-def _message(blocks: list[_Block], lost: bool = False) -> Message:
-    text = ", ".join(block.text for block in blocks)
-    reads = sum(block.reads for block in blocks)
-    if lost:
-        return Message(b"", 0, lost=True, planted={"lost_messages": 1, "lost_reads": reads})
+def _message(blocks: list[Block]) -> Message:
     planted = {"missing": sum(block.missing for block in blocks), "bad": sum(block.bad for block in blocks)}
-    return Message(f"[{text}]".encode(), reads, planted=planted)
+    reads = sum(block.reads for block in blocks)
+    return Message(_body([block.text for block in blocks]), reads=reads, planted=planted)
 
 
-def live_messages(reported: Iterable[Reported], hour: int) -> Iterator[Message]:
-    """One hour of a gateway's meters."""
-    return _gathered(_block(channel, hour, hour + 1) for channel in reported)
+def _body(blocks: Iterable[str]) -> bytes:
+    return f'"blocks": [{", ".join(blocks)}]'.encode()
 
 
-def history(plan: FaultPlan, gateway: str, reported: list[Reported], begin: int, end: int) -> Iterator[Message]:
-    """A gateway's history, a message a UTC day, with the plan's faults of messages.
-
-    Parameters
-    ----------
-    reported
-        every channel behind the gateway, a meter's channels next to each other.
-    begin, end
-        begin ≤ h < end [UTC hours since 1970]; blocks are cut at UTC midnights.
-    """
-    days = faulty_days(begin, end)
-    meters = [(name, list(channels)) for name, channels in groupby(reported, lambda r: r.measured.meter.meter)]
-    lost = {name: set(days[lost_days(plan, name, days)].tolist()) for name, _ in meters}
-    number = 0
-    for day in range(begin // 24, -(-end // 24)):
-        first, last = max(begin, day * 24), min(end, day * 24 + 24)
-        whole = [channel for name, channels in meters if day not in lost[name] for channel in channels]
-        for name, channels in meters:
-            if day in lost[name]:
-                yield _message([_block(channel, first, last) for channel in channels], lost=True)
-        for message in _gathered(_block(channel, first, last) for channel in whole):
-            number += 1
-            yield from _disturbed(plan, gateway, message, number, first) if day in days else (message,)
+def events_message(notices: Iterable[Notice]) -> Message:
+    """What happened, as a message."""
+    events = []
+    for notice in notices:
+        event = {"kind": notice.kind, "at": clock_text(datetime.fromtimestamp(notice.at, UTC))}
+        events.append(event | {key: getattr(notice, key) for key in ("meter", "detail") if getattr(notice, key)})
+    return Message(b'"events": ' + json.dumps(events).encode(), "events", facts={"events": events})
 
 
-def _disturbed(plan: FaultPlan, gateway: str, message: Message, number: int, hour: int) -> Iterator[Message]:
-    """The message with what the plan does to it, and what follows it."""
-    blocks, planted = message.blocks, dict(message.planted)
-    copies, garbage = 1, b""
-    if strikes(plan, plan.unknown_meters, gateway, "unknown", number):
-        planted["unknown_meters"] = 1
-        blocks = blocks[:-1] + b", " + _foreign(NOBODYS_METER, "1-0:1.8.0", hour) + b"]"
-    if strikes(plan, plan.duplicates, gateway, "duplicate", number):
-        planted["duplicates"] = 1
-        copies = 2
-    if strikes(plan, plan.garbage, gateway, "garbage", number):
-        planted["garbage"] = 1
-        garbage = GARBAGE
-    yield Message(blocks, message.reads, copies=copies, garbage=garbage, planted=planted)
-    if strikes(plan, plan.future, gateway, "future", number):
-        first = json.loads(blocks)[0]
-        next_month = hour_of(datetime.now(UTC)) + 30 * 24
-        block = _foreign(first["meter"], first["channel"], next_month)
-        yield Message(b"[" + block + b"]", 0, planted={"future": 1})
+def registers_message(registers: list[dict[str, Any]]) -> Message:
+    """Registers as they stand, of meters that were asked to tell them."""
+    return Message(b'"blocks": [], "registers": ' + json.dumps(registers).encode())
 
 
-def _foreign(meter: str, channel: str, hour: int) -> bytes:
+def by_meter(banks: Sequence[Sequence[Reported]], begin: int, end: int) -> Iterator[list[Block]]:
+    """The blocks of each meter; a bank is the channels of the same meters."""
+    for bank in banks:
+        yield from (list(of_meter) for of_meter in zip(*(blocks_of(r, begin, end) for r in bank), strict=True))
+
+
+class History:
+    """A gateway's history as messages: reads a UTC day, with the plan's faults of messages."""
+
+    def __init__(self, plan: FaultPlan, gateway: str, planter: Planter) -> None:
+        self._plan = plan
+        self._gateway = gateway
+        self._planter = planter
+        self._number = 0
+
+    def day(self, banks: Sequence[Sequence[Reported]], begin: int, end: int) -> Iterator[Message]:
+        """The hours begin ≤ h < end of one UTC day [since 1970]; days are to be asked for in their order."""
+        day = begin // 24
+        lost = [self._planter.lost(bank[0].measured.meters, np.array([day]))[:, 0].tolist() for bank in banks]
+        whole: list[Block] = []
+        for is_lost, blocks in zip((x for of_bank in lost for x in of_bank), by_meter(banks, begin, end), strict=True):
+            if is_lost:
+                reads = sum(block.reads for block in blocks)
+                planted = {"lost_messages": 1, "lost_reads": reads}
+                facts = {"meter": json.loads(blocks[0].text)["meter"], "from": stamp(begin), "to": stamp(end)}
+                yield Message(b"", lost=True, planted=planted, facts=facts)
+            else:
+                whole += blocks
+        for message in gathered(whole):
+            self._number += 1
+            yield from self._disturbed(message, begin) if day in self._planter.days else (message,)
+
+    def _disturbed(self, message: Message, hour: int) -> Iterator[Message]:
+        """The message with what the plan does to it, and what follows it."""
+        plan, planted = self._plan, dict(message.planted)
+        body, copies, garbage = message.body, 1, b""
+        if self._strikes(plan.unknown_meters, "unknown"):
+            planted["unknown_meters"] = 1
+            body = body[:-1] + b", " + _foreign(NOBODYS_METER, "1-0:1.8.0", hour).encode() + b"]"
+        if self._strikes(plan.duplicates, "duplicate"):
+            planted["duplicates"] = 1
+            copies = 2
+        if self._strikes(plan.garbage, "garbage"):
+            planted["garbage"] = 1
+            garbage = GARBAGE
+        yield replace(message, body=body, copies=copies, garbage=garbage, planted=planted)
+        if self._strikes(plan.future, "future"):
+            first = json.loads(b"{" + body + b"}")["blocks"][0]
+            next_month = hour_of(datetime.now(UTC)) + 30 * 24
+            block = _foreign(first["meter"], first["channel"], next_month)
+            yield Message(_body([block]), planted={"future": 1})
+
+    def _strikes(self, share: float, what: str) -> bool:
+        return strikes(self._plan, share, self._gateway, what, self._number)
+
+
+def _foreign(meter: str, channel: str, hour: int) -> str:
     """A block of one value that no meter measured."""
     block = {"meter": meter, "channel": channel, "start": stamp(hour), "interval_s": INTERVAL_S, "values": [1]}
-    return json.dumps(block).encode()
+    return json.dumps(block)

@@ -35,9 +35,9 @@ def check_zone(name: str) -> None:
         raise InvalidInput("--timezone", name, "an IANA name such as Europe/Berlin") from error
 
 
-def writable(path: Path) -> TextIO:
-    """A new truth file, open for writing."""
+def writable(path: Path, option: str = "--truth") -> TextIO:
+    """A new file that an option names, open for writing."""
     try:
         return path.open("w", encoding="utf-8", newline="", buffering=1)  # read while it grows
     except OSError as error:
-        raise InvalidInput("--truth", str(error), "a file that can be written") from error
+        raise InvalidInput(option, str(error), "a file that can be written") from error

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import queue
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -20,6 +24,13 @@ class TinyHeadEnd:
         self.registers: dict[tuple[str, str], dict[str, int]] = {}
         self.starts: list[str] = []
         self.status: dict[str, bool] = {}
+        self.firmware: dict[str, str] = {}
+        self.unreadable: list[str] = []
+        self.events: list[tuple[str, int, dict]] = []
+        self.order: list[tuple[str, int]] = []
+        self.registers_read: list[dict] = []
+        self.results: queue.Queue[tuple[str, dict]] = queue.Queue()
+        self.offline_at: list[str] = []
         self.messages = self.duplicates = self.garbage = self.lost = self.foreign = 0
         self.deaf = False
         self.heard = threading.Event()
@@ -41,13 +52,41 @@ class TinyHeadEnd:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def command(self, gateway: str, number: int, kind: str, args: dict, lasts_s: float = 86_400.0) -> None:
+        """Give a gateway a command that expires so long after 1 November 2026."""
+        expires = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=lasts_s)
+        told = {"id": number, "kind": kind, "sent_at": "2026-09-01T00:00:00Z", "expires_at": expires.isoformat()}
+        self._client.publish(f"headend/v1/{gateway}/command", json.dumps(told | {"args": args}), qos=1)
+
+    def await_online(self, gateway: str) -> None:
+        """Return once the gateway has said that it is there."""
+        until = time.monotonic() + 20
+        while not self.status.get(gateway):
+            assert time.monotonic() < until, f"{gateway} is not there"
+            time.sleep(0.01)
+
+    def result(self, number: int, *states: str) -> dict:
+        """Wait for a result of a command that has one of these states."""
+        while True:
+            _, told = self.results.get(timeout=20)
+            if told["id"] == number and told["state"] in states:
+                return told
+
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
-        client.subscribe([("headend/v1/+/reads", 1), ("headend/v1/+/status", 1)])
+        client.subscribe([(f"headend/v1/+/{leaf}", 1) for leaf in ("reads", "events", "status", "result")])
 
     def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         gateway, leaf = message.topic.split("/")[2:]
         if leaf == "status":
-            self.status[gateway] = json.loads(message.payload)["online"]
+            told = json.loads(message.payload)
+            self.status[gateway] = told["online"]
+            if told["online"]:
+                self.firmware[gateway] = told["firmware"]
+            else:
+                self.offline_at.append(gateway)
+            return
+        if leaf == "result":
+            self.results.put((gateway, json.loads(message.payload)))
             return
         self.heard.set()
         if self.deaf:
@@ -56,11 +95,13 @@ class TinyHeadEnd:
             reads = json.loads(message.payload)
         except ValueError:
             self.garbage += 1
+            self.unreadable.append(hashlib.sha256(message.payload).hexdigest())
             return
         if (gateway, reads["seq"]) not in self._dropped and self._chance.random() < self._loses:
             self._dropped.add((gateway, reads["seq"]))
             self.lost += 1
             return
+        self.order.append((gateway, reads["seq"]))
         self._keep(gateway, reads)
         got = self._got[gateway]
         missing = [seq for seq in range(reads["oldest"], max(got)) if seq not in got]
@@ -73,7 +114,9 @@ class TinyHeadEnd:
             return
         got.add(reads["seq"])
         self.messages += 1
-        for block in reads["blocks"]:
+        self.events += [(gateway, reads["seq"], event) for event in reads.get("events", ())]
+        self.registers_read += reads.get("registers", ())
+        for block in reads.get("blocks", ()):
             if "register" not in block:
                 self.foreign += 1
                 continue

@@ -10,6 +10,7 @@ from firmware_sim.buffer import SendBuffer
 
 RESEND_S = 30.0
 WINDOW = 4
+ALL = 1_000_000
 
 
 class LossyWire(RuleBasedStateMachine):
@@ -17,7 +18,7 @@ class LossyWire(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.buffer: SendBuffer[int] = SendBuffer(WINDOW, RESEND_S)
+        self.buffer: SendBuffer[int] = SendBuffer(WINDOW, RESEND_S, 10_000)
         self.now = 0.0
         self.put: set[int] = set()
         self.flying: list[int] = []
@@ -37,7 +38,7 @@ class LossyWire(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 0.2, 1.5, 31.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
-        due = self.buffer.due(self.now)
+        due = self.buffer.due(self.now, ALL)
         assert [one.seq for one in due] == sorted(one.seq for one in due)
         assert len(due) <= WINDOW
         assert all(one.item == one.seq for one in due)
@@ -84,7 +85,7 @@ class LossyWire(RuleBasedStateMachine):
         """Once the wire is good, everything gets through."""
         for _ in range(len(self.put) // WINDOW + 2):
             self.now += RESEND_S
-            self.durable |= {one.seq for one in self.buffer.due(self.now)}
+            self.durable |= {one.seq for one in self.buffer.due(self.now, ALL)}
             through = max(self.durable, default=0)
             missing = [seq for seq in range(1, through) if seq not in self.durable]
             self.dropped |= set(self.buffer.acknowledge(through, missing, self.now))
@@ -97,40 +98,60 @@ TestLossyWire.settings = settings(max_examples=150, stateful_step_count=40, dead
 
 
 def test_silence_sends_again_after_thirty_seconds_and_not_before():
-    buffer: SendBuffer[str] = SendBuffer(8, RESEND_S)
+    buffer: SendBuffer[str] = SendBuffer(8, RESEND_S, 10)
     assert buffer.put("first") == 1
-    assert [(one.seq, one.again) for one in buffer.due(0.0)] == [(1, False)]
-    assert buffer.due(29.9) == []
-    assert [(one.seq, one.again) for one in buffer.due(30.0)] == [(1, True)]
+    assert [(one.seq, one.again) for one in buffer.due(0.0, ALL)] == [(1, False)]
+    assert buffer.due(29.9, ALL) == []
+    assert [(one.seq, one.again) for one in buffer.due(30.0, ALL)] == [(1, True)]
 
 
 def test_named_as_missing_is_sent_at_once_but_not_with_every_answer():
-    buffer: SendBuffer[str] = SendBuffer(8, RESEND_S)
+    buffer: SendBuffer[str] = SendBuffer(8, RESEND_S, 10)
     for text in "abc":
         buffer.put(text)
-    buffer.due(0.0)
+    buffer.due(0.0, ALL)
     assert buffer.acknowledge(3, [2], 2.0) == ["a", "c"]
-    assert [one.seq for one in buffer.due(2.0)] == [2]
+    assert [one.seq for one in buffer.due(2.0, ALL)] == [2]
     assert buffer.acknowledge(3, [2], 2.3) == []
-    assert buffer.due(2.3) == []
+    assert buffer.due(2.3, ALL) == []
     assert buffer.acknowledge(3, [], 2.5) == ["b"]
     assert buffer.oldest == 4
 
 
 def test_an_answer_cannot_cover_what_was_never_sent():
-    buffer: SendBuffer[str] = SendBuffer(1, RESEND_S)
+    buffer: SendBuffer[str] = SendBuffer(1, RESEND_S, 10)
     buffer.put("sent")
     buffer.put("waiting")
-    buffer.due(0.0)
+    buffer.due(0.0, ALL)
     assert buffer.acknowledge(1000, [], 1.0) == ["sent"]
-    assert [one.item for one in buffer.due(1.0)] == ["waiting"]
+    assert [one.item for one in buffer.due(1.0, ALL)] == ["waiting"]
 
 
 def test_a_new_connection_sends_all_it_keeps_oldest_first():
-    buffer: SendBuffer[str] = SendBuffer(8, RESEND_S)
+    buffer: SendBuffer[str] = SendBuffer(8, RESEND_S, 10)
     for text in "abc":
         buffer.put(text)
-    buffer.due(0.0)
+    buffer.due(0.0, ALL)
     buffer.acknowledge(3, [1, 3], 0.1)
     buffer.reconnected()
-    assert [one.seq for one in buffer.due(0.2)] == [1, 3]
+    assert [one.seq for one in buffer.due(0.2, ALL)] == [1, 3]
+
+
+def test_no_more_at_once_than_asked_for():
+    buffer: SendBuffer[str] = SendBuffer(8, RESEND_S, 10)
+    for text in "abc":
+        buffer.put(text)
+    assert [one.item for one in buffer.due(0.0, 2)] == ["a", "b"]
+    assert [one.item for one in buffer.due(0.0, 2)] == ["c"]
+
+
+def test_a_full_flash_gives_up_its_oldest_message_and_says_so():
+    buffer: SendBuffer[str] = SendBuffer(1, RESEND_S, 2)
+    assert buffer.overwrite() is None
+    buffer.put("sent")
+    buffer.put("waiting")
+    buffer.due(0.0, ALL)
+    assert buffer.overwrite() == ("sent", True)
+    assert (buffer.put("third"), buffer.oldest) == (3, 2)
+    assert buffer.overwrite() == ("waiting", False)
+    assert buffer.oldest == 3

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from firmware_sim.clock import hour_of, stamps, wall_clock
 from firmware_sim.loads import consumption, sunshine
+from firmware_sim.noise import Chances
 from firmware_sim.series import read_series, replay
 
 BERLIN = "Europe/Berlin"
@@ -26,13 +27,18 @@ MODELS = [
     ("electricity", "commercial", 165_600),
     ("gas", "household", 6_000),
     ("water", "household", 3_125),
+    ("heat", "household", 60_000),
 ]
+
+
+def used(commodity, kind, seed, hours):
+    return [channel[0] for channel in consumption(commodity, kind, Chances([seed]), hours, BERLIN)]
 
 
 @pytest.mark.parametrize(("commodity", "kind", "limit"), MODELS)
 def test_a_year_is_whole_never_negative_and_below_what_the_connection_carries(commodity, kind, limit):
     for seed in range(5):
-        for channel in consumption(commodity, kind, seed, YEAR, BERLIN):
+        for channel in used(commodity, kind, seed, YEAR):
             assert channel.dtype == np.int64
             assert channel.min() >= 0
             assert 0 < channel.max() < limit
@@ -49,9 +55,9 @@ def test_a_year_is_whole_never_negative_and_below_what_the_connection_carries(co
 def test_an_hour_has_one_value_whoever_asks_for_it(model, seed, begin, cut):
     commodity, kind, _ = model
     hours = np.arange(begin, begin + 100)
-    whole = consumption(commodity, kind, seed, hours, BERLIN)
-    first = consumption(commodity, kind, seed, hours[:cut], BERLIN)
-    rest = consumption(commodity, kind, seed, hours[cut:], BERLIN)
+    whole = used(commodity, kind, seed, hours)
+    first = used(commodity, kind, seed, hours[:cut])
+    rest = used(commodity, kind, seed, hours[cut:])
     for channel, one, two in zip(whole, first, rest, strict=True):
         assert channel.tolist() == one.tolist() + two.tolist()
 
@@ -92,7 +98,7 @@ def test_no_export_at_night_and_netting_never_has_both():
     clock = wall_clock(YEAR, BERLIN)
     night = (clock.hour >= 22) | (clock.hour < 4)
     for seed in range(5):
-        imported, exported = consumption("electricity", "household_solar", seed, YEAR, BERLIN)
+        imported, exported = used("electricity", "household_solar", seed, YEAR)
         assert exported[night].sum() == 0
         assert exported.sum() > 0
         assert (np.minimum(imported, exported) == 0).all()
@@ -101,15 +107,15 @@ def test_no_export_at_night_and_netting_never_has_both():
 def test_cars_charge_at_night_only():
     clock = wall_clock(YEAR, BERLIN)
     day = (clock.hour >= 10) & (clock.hour < 21)
-    with_car = consumption("electricity", "household_ev", 4, YEAR, BERLIN)[0]
-    without = consumption("electricity", "household", 4, YEAR, BERLIN)[0]
+    with_car = used("electricity", "household_ev", 4, YEAR)[0]
+    without = used("electricity", "household", 4, YEAR)[0]
     assert (with_car[day] == without[day]).all()
     assert (with_car - without)[~day].sum() > 500_000
 
 
 def test_gas_heats_in_winter_and_mostly_rests_in_summer():
-    used = consumption("gas", "household", 3, YEAR, BERLIN)[0]
-    january, july = used[: 31 * 24], used[181 * 24 : 212 * 24]
+    burnt = used("gas", "household", 3, YEAR)[0]
+    january, july = burnt[: 31 * 24], burnt[181 * 24 : 212 * 24]
     assert january.sum() > 5 * july.sum()
     assert (july == 0).mean() > 0.4
     assert (january == 0).mean() < 0.1
@@ -117,9 +123,35 @@ def test_gas_heats_in_winter_and_mostly_rests_in_summer():
 
 def test_water_rests_at_most_night_hours():
     clock = wall_clock(YEAR, BERLIN)
-    used = consumption("water", "household", 3, YEAR, BERLIN)[0]
-    assert (used[(clock.hour >= 1) & (clock.hour < 4)] == 0).mean() > 0.85
-    assert 20_000 < used.sum() < 400_000
+    run = used("water", "household", 4, YEAR)[0]
+    assert (run[(clock.hour >= 1) & (clock.hour < 4)] == 0).mean() > 0.85
+    assert 20_000 < run.sum() < 400_000
+
+
+def test_a_leak_never_rests_and_few_homes_have_one():
+    homes = consumption("water", "household", Chances(range(400)), YEAR, BERLIN)[0]
+    # the longest time without a dry hour [h]: a leak runs for weeks, and no tap does for two days
+    wet = np.cumsum(homes == 0, axis=1)
+    longest = np.array([np.bincount(row).max() for row in wet])
+    leaky = longest > 14 * 24
+    assert (longest[~leaky] < 48).all()
+    assert 20 < leaky.sum() < 60  # 400 homes, five quarters that the year touches, 2 % each: 38
+    assert homes[leaky].sum(axis=1).mean() > homes[~leaky].sum(axis=1).mean() + 5_000
+
+
+def test_heat_follows_the_same_weather_as_gas():
+    heat, burnt = used("heat", "household", 3, YEAR)[0], used("gas", "household", 3, YEAR)[0]
+    january = slice(0, 31 * 24)
+    assert np.corrcoef(heat[january], burnt[january])[0, 1] > 0.8
+    assert heat.min() > 0
+
+
+def test_many_meters_at_once_are_each_meter_alone():
+    for commodity, kind, _ in MODELS:
+        together = consumption(commodity, kind, Chances([5, 6, 7]), YEAR[:500], BERLIN)
+        for row, seed in enumerate((5, 6, 7)):
+            alone = used(commodity, kind, seed, YEAR[:500])
+            assert [channel[row].tolist() for channel in together] == [channel.tolist() for channel in alone]
 
 
 def test_wall_clock_follows_summer_time():

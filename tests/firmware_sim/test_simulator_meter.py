@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from firmware_sim.data.fold import fold
 from firmware_sim.errors import InvalidInput
 from firmware_sim.inventory import make_shipment
-from firmware_sim.meter import ORIGIN, Meter
+from firmware_sim.meter import ORIGIN, Bank, Meter
 
 SPECS = make_shipment(3, 12, 1).meters
 
@@ -35,6 +35,31 @@ def test_a_register_advances_by_its_intervals_on_both_sides_of_the_origin(spec, 
 def _rolled(channel) -> bool:
     dial = 10**channel.channel.register_digits
     return (((channel.registers[1:] - channel.registers[:-1]) % dial) == channel.values[1:]).all()
+
+
+@given(begin=st.integers(-15_000, 15_000), looks=st.lists(st.tuples(st.integers(-900, 900), st.integers(0, 60))))
+@settings(max_examples=20, deadline=None)
+def test_meters_measured_together_and_in_any_order_are_each_meter_alone(begin, looks):
+    specs = [spec for spec in make_shipment(1, 40, 1).meters if spec.kind == "household_solar"]
+    bank = Bank(specs, 1, "Europe/Berlin")
+    for apart, length in looks:
+        first = ORIGIN + begin + apart
+        for table, alone in zip(
+            bank.measure(first, first + length),
+            Meter(specs[2], 1, "Europe/Berlin").measure(first, first + length),
+            strict=True,
+        ):
+            row = list(table.rows())[2]
+            assert (row.meter, row.values.tolist()) == (alone.meter, alone.values.tolist())
+            assert row.registers.tolist() == alone.registers.tolist()
+
+
+def test_registers_may_count_from_a_later_day():
+    late, early = ORIGIN + 10_000, ORIGIN + 10_100
+    one, other = (Bank(SPECS[:1], 1, "UTC", counted_from=at).measure(early, early + 5)[0] for at in (late, early))
+    # what lies between the two days is all the difference
+    between = Bank(SPECS[:1], 1, "UTC").measure(late, early)[0].values.sum()
+    assert (one.registers - other.registers).tolist() == [[between] * 5]
 
 
 def test_another_fleet_seed_is_another_fleet():
@@ -90,6 +115,17 @@ def test_shipment_file_as_json():
             },
         ),
     }
+
+
+def test_heat_meters_come_on_top_and_change_nothing_else():
+    with_heat = make_shipment(2, 20, 1, heat=3)
+    assert with_heat.meters[:20] == make_shipment(2, 20, 1).meters
+    assert [(spec.meter, spec.commodity) for spec in with_heat.meters[20:]] == [
+        ("H-20001", "heat"), ("H-20002", "heat"), ("H-20003", "heat"),
+    ]  # fmt: skip
+    assert {spec.channels[0].channel for spec in with_heat.meters[20:]} == {"6-0:1.0.0"}
+    with pytest.raises(InvalidInput, match="--heat-meters: found 9, expected 0 to 1, one a home"):
+        make_shipment(2, 2, 1, heat=9)
 
 
 def test_no_meters_is_wrong_input():
