@@ -45,7 +45,7 @@ pictures: $(READY) servers  ## take the README's pictures anew
 	$(BIN)/python -m tests.take_pictures
 
 clean:  ## remove what was made
-	rm -rf $(VENV) demo-data build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .foreign demo-data build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Real servers for the tests. Without root, or without apt, the tests that want them skip and say so.
 servers:

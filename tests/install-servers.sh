@@ -1,23 +1,31 @@
 #!/bin/sh
-# The real servers and tools that the tests use: Mosquitto, Chromium, poppler's pdftotext, docker-compose. As root on a
-# machine with apt they are installed; elsewhere the tests that want one skip and name it.
+# The real servers and tools that the tests use: Mosquitto, Chromium, poppler's pdftotext, docker-compose, mbpoll, Node.
+# As root on a machine with apt they are installed; elsewhere the tests that want one skip and name it. In .foreign go
+# two peers that others wrote and that do not fit into our own environment: a Sparkplug node and a Modbus slave.
 set -eu
 
 missing=""
 for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients chromium:chromium pdftotext:poppler-utils \
-    docker-compose:docker-compose; do
+    docker-compose:docker-compose mbpoll:mbpoll node:nodejs npm:npm; do
     PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
-[ -n "$missing" ] || exit 0
-
-if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+if [ -n "$missing" ] && { [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; }; then
     echo "not installed, so some tests will skip:$missing" >&2
-    exit 0
+elif [ -n "$missing" ]; then
+    echo "installing for the tests:$missing" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq update >/dev/null
+    # shellcheck disable=SC2086
+    apt-get -qq install --no-install-recommends $missing >/dev/null
+    # The package starts a broker of its own; tests start theirs, on ports of their own.
+    if command -v service >/dev/null 2>&1; then service mosquitto stop >/dev/null 2>&1 || true; fi
 fi
-echo "installing for the tests:$missing" >&2
-export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update >/dev/null
-# shellcheck disable=SC2086
-apt-get -qq install --no-install-recommends $missing >/dev/null
-# The package starts a broker of its own; tests start theirs, on ports of their own.
-if command -v service >/dev/null 2>&1; then service mosquitto stop >/dev/null 2>&1 || true; fi
+
+if [ ! -x .foreign/venv/bin/python ] || ! .foreign/venv/bin/python -c 'import pysparkplug' 2>/dev/null; then
+    { python3 -m venv --clear .foreign/venv && .foreign/venv/bin/pip -q --disable-pip-version-check install pysparkplug==0.6.1; } \
+        || echo "pysparkplug is not installed, so some tests will skip" >&2
+fi
+if [ ! -d .foreign/node_modules/modbus-serial ]; then
+    npm install --silent --no-audit --no-fund --prefix .foreign modbus-serial@8 >/dev/null 2>&1 \
+        || echo "npm modbus-serial is not installed, so some tests will skip" >&2
+fi

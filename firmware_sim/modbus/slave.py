@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import cast
 
-import serial  # type: ignore[import-untyped]
+import serial
 from pymodbus.framer import FramerRTU
 
 from firmware_sim.errors import InvalidInput

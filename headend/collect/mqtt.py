@@ -24,7 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from headend.collect.sparkplug import host_state
-from headend.collect.topics import Topics, is_numbered
+from headend.collect.topics import SPARKPLUG, Topics, is_numbered
 from headend.collect.wire import Topic
 from headend.collect.writer import JournalWriter
 from headend.config import CollectSettings, MqttSettings
@@ -110,10 +110,11 @@ class MqttCollector:
         self._client.loop_stop()
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Send to the field at QoS 1; raises `HeadendError` where there is no broker to send it to."""
+        """Send to the field, from any thread; raises `HeadendError` where there is no broker to send it to."""
         if not self.subscribed.is_set():
             raise HeadendError(f"{topic}: not sent, the broker is away")
-        self._client.publish(topic, payload, qos=1)
+        # Sparkplug asks for commands at QoS 0.
+        self._client.publish(topic, payload, qos=0 if topic.startswith(SPARKPLUG) else 1)
 
     # -- network thread --
 

@@ -14,6 +14,7 @@ from headend.errors import InvalidMessage
 
 #: What gateways say in our own words, at QoS 1.
 NATIVE = tuple(f"headend/v1/+/{kind}" for kind in ("reads", "events", "status", "result"))
+NATIVE_ROOT = "headend/"
 SPARKPLUG = "spBv1.0/"
 POLLER = "modbus/"
 FILE = "file/"
@@ -48,7 +49,7 @@ class Topics:
     def gateway_of(self, topic: str) -> str:
         """Whose a message is; "" where the topic does not say."""
         try:
-            if topic.startswith("headend/"):
+            if topic.startswith(NATIVE_ROOT):
                 return Topic.parse(topic).gateway
             if topic.startswith(SPARKPLUG):
                 return sparkplug.gateway_of(topic)
@@ -67,7 +68,7 @@ class Topics:
         births
             what Sparkplug devices told of themselves before.
         """
-        if topic.startswith("headend/"):
+        if topic.startswith(NATIVE_ROOT):
             return _read_native(Topic.parse(topic).kind, payload)
         if topic.startswith(SPARKPLUG):
             return sparkplug.read_sparkplug(topic, payload, births)

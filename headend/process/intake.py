@@ -117,8 +117,6 @@ class Intake:
             self._store(tx, blocks, cause, counts)
         upsert(tx, t.quarantine, [_quarantined(rejected) for rejected in unpacked.rejected])
         upsert(tx, t.event, [_event(happened) for happened in unpacked.events])
-        born = [(birth.node, birth.device, birth.metrics) for birth in unpacked.births.values()]
-        keep_births(tx, born, now)
         return unpacked, counts
 
     def _unpack(self, entries: Sequence[Entry], known: Births) -> Unpacked:
@@ -196,7 +194,8 @@ def _note_gateways(tx: Connection, unpacked: Unpacked) -> None:
 
 
 def _note_downlink(tx: Connection, unpacked: Unpacked, now: datetime) -> None:
-    """What became of commands, and what is to be asked."""
+    """What became of commands, what is to be asked, and what later messages will need to be understood."""
+    keep_births(tx, [(birth.node, birth.device, birth.metrics) for birth in unpacked.births.values()], now)
     for gateway, result in unpacked.results:
         commands.take_result(tx, gateway, result, now)
     for name, news in unpacked.gateways.items():
@@ -255,5 +254,6 @@ def _gateway(name: str, news: GatewayNews, known: object) -> dict[str, object]:
         "online": online if news.online is None else news.online,
         "clock_offset_s": offset if news.clock_offset_s is None else news.clock_offset_s,
         "messages": messages + news.messages,
+        "native": news.native or bool(known is not None and known.native),  # type: ignore[attr-defined]
         "firmware": firmware if news.firmware is None else news.firmware,
     }

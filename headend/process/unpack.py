@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from headend.collect.claims import Birth, Claims
 from headend.collect.files.message import FileBlock
 from headend.collect.sparkplug import follow_sequence
-from headend.collect.topics import FROM_OURSELVES, SPARKPLUG, Births, Topics
+from headend.collect.topics import FILE, FROM_OURSELVES, NATIVE_ROOT, SPARKPLUG, Births, Topics
 from headend.collect.wire import ResultMessage, WireBlock, WireEvent, WireRegister
 from headend.errors import InvalidMessage
 from headend.process.runs import Runs
 from headend.reads.blocks import NO_REGISTER, Blocks
-from headend.reads.constants import to_base_units
+from headend.reads.constants import Constant, to_base_units
 from headend.registry.registry import EnrolledChannel
 from headend.store.journal import Entry
 
@@ -56,12 +56,15 @@ class GatewayNews:
 
     Parameters
     ----------
+    native
+        it speaks our own wire.
     clock_offset_s
         of the message that was least on its way: a delay looks like a clock that is behind.
     reborn, ask_for_rebirth
         Sparkplug: its names came anew, or must be asked for.
     """
 
+    native: bool = False
     last_seen_s: int = 0
     messages: int = 0
     clock_offset_s: int | None = None
@@ -195,6 +198,7 @@ def _news(entry: Entry, received_s: int, result: Unpacked) -> GatewayNews:
     if not entry.gateway:
         return GatewayNews()
     news = result.gateways.setdefault(entry.gateway, GatewayNews())
+    news.native |= entry.topic.startswith(NATIVE_ROOT)
     # A status may be the broker's: retained from long ago, or a last will. It says nothing of when a gateway was heard.
     if not entry.topic.endswith("/status"):
         news.last_seen_s = max(news.last_seen_s, received_s)
@@ -226,7 +230,8 @@ def _take_reads(
         try:
             channel = _claimed_channel(block, source, belief.enrolled)
             _check_block(block, channel, believed_s)
-            _take_block(block, channel, result.runs)
+            # What a file tells is what a meter's owner is billed by; only meters themselves count in their own units.
+            _take_block(block, channel, () if entry.topic.startswith(FILE) else channel.constants, result.runs)
         except InvalidMessage as error:
             yield f"blocks.{place}", error
     for place, read in claims.registers:
@@ -315,11 +320,13 @@ def _check_time(
         raise InvalidMessage(name, found, "a time that a meter still remembers", fault="too old")
 
 
-def _take_block(block: WireBlock, channel: EnrolledChannel, runs: dict[int, Runs]) -> None:
+def _take_block(
+    block: WireBlock, channel: EnrolledChannel, constants: Sequence[Constant], runs: dict[int, Runs]
+) -> None:
     first_s = int(block.start.timestamp())
     register = NO_REGISTER if block.register_ is None else block.register_
     values, register = to_base_units(
-        channel.constants, channel.register_digits, first_s, block.interval_s, block.values, register
+        constants, channel.register_digits, first_s, block.interval_s, block.values, register
     )
     codes = block.codes if isinstance(block, FileBlock) else None
     loose = runs.get(block.interval_s)

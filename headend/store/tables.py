@@ -67,6 +67,7 @@ gateway = Table(
     Column("online", Boolean),
     Column("clock_offset_s", Integer),
     Column("messages", BigInteger, nullable=False, default=0),
+    Column("native", Boolean),  # it speaks our own wire, so it hears commands; null: it has said nothing
     Column("firmware", Text),  # the version it said it runs
     Column("token_sha256", String(64)),  # of the secret for HTTP push; null: none was given
     Column("revoked_s", BigInteger),  # since when nothing is taken from it any more

@@ -38,7 +38,7 @@ class Watch:
 
     def heard(self, name: str) -> None:
         with self.field.site.database.write() as tx:
-            tx.execute(t.gateway.update().where(t.gateway.c.name == name).values(first_seen_s=1, last_seen_s=1))
+            tx.execute(t.gateway.update().where(t.gateway.c.name == name).values(native=True, first_seen_s=1, last_seen_s=1))
 
     def tell_all_but(self, *missing: datetime, later: timedelta = timedelta(0)) -> None:
         """Every hour that is over at some time after `NOW`."""
@@ -132,7 +132,7 @@ def test_each_gateway_is_asked_for_its_own_meters_whatever_their_interval(watch)
     others = [meter("E-2", gateway="GW-2", channels=[quarter]), meter("E-3")]
     watch.field.enrol(registry(meter("E-1", gateway="GW"), *others))
     with watch.field.site.database.write() as tx:
-        tx.execute(t.gateway.insert().values(name="GW-2", messages=1, first_seen_s=1))
+        tx.execute(t.gateway.insert().values(name="GW-2", messages=1, native=True, first_seen_s=1))
     assert ask_for_gaps(watch.field.site) == 2
     with watch.field.site.database.read() as tx:
         (first,), (second,) = commands_of(tx, "GW"), commands_of(tx, "GW-2")
@@ -145,7 +145,7 @@ def test_each_gateway_is_asked_for_its_own_meters_whatever_their_interval(watch)
 
 
 def test_only_gateways_that_hear_commands_are_asked(watch):
-    changes: list[dict[str, Any]] = [{"first_seen_s": None}, {"first_seen_s": 1, "revoked_s": 1}]
+    changes: list[dict[str, Any]] = [{"native": False}, {"native": True, "revoked_s": 1}]
     for change in changes:
         with watch.field.site.database.write() as tx:
             tx.execute(t.gateway.update().values(**change))

@@ -151,7 +151,7 @@ def test_commands_make_keys_sign_and_roll_out(tmp_path: Path, monkeypatch: pytes
     assert run(*add) == run(*add) == "firmware 2.0: 40963 bytes\n"
     assert hashlib.sha256(IMAGE).hexdigest()[:16] in run("list")
     with Database(f"sqlite:///{tmp_path / 'data' / 'site.db'}", "site").write() as tx:
-        heard = {"messages": 1, "first_seen_s": 1}
+        heard = {"messages": 1, "native": True, "first_seen_s": 1}
         tx.execute(t.gateway.insert(), [{"name": name} | heard for name in ("GW-1", "GW-2", "GW-3")])
     assert run("roll-out", "2.0", "GW-2", "--by", "olga") == "1 of 1 gateways asked to run 2.0\n"
     assert run("roll-out", "2.0", "--all", "--by", "olga") == "2 of 3 gateways asked to run 2.0\n"

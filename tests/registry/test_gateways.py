@@ -84,10 +84,10 @@ def test_what_is_no_gateway_says_so(tx):
 
 
 def test_gateways_that_hear_commands_are_those_that_were_heard_and_speak_our_words(tx):
-    heard = {"messages": 1, "first_seen_s": 1_767_000_000, "last_seen_s": 1_767_000_000}
+    heard = {"messages": 1, "native": True, "first_seen_s": 1_767_000_000, "last_seen_s": 1_767_000_000}
     tx.execute(t.gateway.insert(), [{"name": name} | heard for name in ("GW-1", "GW-2", "plant.press", "plant.x")])
     tx.execute(t.gateway.insert().values(name="GW-3", messages=0))
-    tx.execute(t.sparkplug_birth.insert().values(node="plant/press", device="", born_us=1, metrics="{}"))
+    tx.execute(t.gateway.update().where(t.gateway.c.name == "plant.press").values(native=False))
     revoke_gateway(tx, "GW-2", NOW, by="olga")
     assert gateways_with_commands(tx) == {"GW-1", "plant.x"}
 

@@ -103,6 +103,8 @@ def upgrade() -> None:
     with op.batch_alter_table("quarantine") as quarantine:
         quarantine.alter_column("block", new_column_name="path", existing_type=sa.Integer(), type_=sa.String(64))
     op.execute("UPDATE quarantine SET path = CASE WHEN path = '-1' THEN '' ELSE 'blocks.' || path END")
+    op.add_column("gateway", sa.Column("native", sa.Boolean(), nullable=True))
+    op.execute("UPDATE gateway SET native = (first_seen_s IS NOT NULL)")
     op.add_column("gateway", sa.Column("firmware", sa.Text(), nullable=True))
     op.add_column("gateway", sa.Column("token_sha256", sa.String(length=64), nullable=True))
     op.add_column("gateway", sa.Column("revoked_s", sa.BigInteger(), nullable=True))
