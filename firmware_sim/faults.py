@@ -84,7 +84,7 @@ class Planter:
         self._live_from = live_from
         self.days = range(-(-(begin + FIRST_CLEAN_HOURS) // 24), (live_from - LAST_CLEAN_HOURS) // 24)
         """UTC days [since 1970] in which the history may have faults."""
-        self._chances: dict[tuple[tuple[MeterSpec, ...], str], _OfChannel] = {}
+        self._chances: dict[tuple[str, str], _OfChannel] = {}
         self._spoils = any((plan.missing, plan.missing_runs, plan.negative, plan.spikes))
 
     def report(self, table: Table) -> Reported:
@@ -153,7 +153,7 @@ class Planter:
         return self._of_meters(table.meters, table.channel.channel)
 
     def _of_meters(self, meters: tuple[MeterSpec, ...], channel: str) -> _OfChannel:
-        key = (meters, channel)
+        key = (meters[0].meter, channel)  # a meter is in one bank
         if key not in self._chances:
             seed = self._plan.seed
             self._chances[key] = _OfChannel(

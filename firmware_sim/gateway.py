@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -23,7 +23,7 @@ from firmware_sim.firmware import Refused
 from firmware_sim.gateway_clock import GatewayClock
 from firmware_sim.happenings import Mishap, Notice
 from firmware_sim.line import Outgoing
-from firmware_sim.messages import Message, envelope, events_message, gathered, registers_message
+from firmware_sim.messages import Message, clock_text, envelope, events_message, gathered, registers_message
 from firmware_sim.readout import Readout
 from firmware_sim.tally import Tally
 
@@ -98,6 +98,7 @@ class Gateway:
         self._known_until = self._measured_until = self._told_until = live_from
         self._report_every_s = HOUR_S
         self._next_firmware: str | None = None
+        self._restarts_at: int | None = None
 
     @property
     def waiting(self) -> bool:
@@ -138,11 +139,14 @@ class Gateway:
         self._told_until = self._measured_until
 
     def _suffer(self, mishap: Mishap) -> None:
-        self._tally.plant(mishap.kind, {"gateway": self.name, "at": mishap.at, "seconds": mishap.seconds})
+        facts = {"gateway": self.name, "at": clock_text(EPOCH + timedelta(seconds=mishap.at))}
         if mishap.kind == "reboots":
             self.restart()
+            self._restarts_at = mishap.at
         else:
             self._clock.jump(mishap.seconds)
+            facts["seconds"] = f"{mishap.seconds:+.3f}"
+        self._tally.plant(mishap.kind, facts)
 
     # -- the connection --
 
@@ -192,7 +196,8 @@ class Gateway:
         self.restart_wanted = False
         if self._next_firmware is not None:
             self.firmware, self._next_firmware = self._next_firmware, None
-        self._happened("restart", f"firmware {self.firmware}")
+        self._happened("restart", f"firmware {self.firmware}", self._restarts_at)
+        self._restarts_at = None
         self.desk.started()
 
     # -- what commands ask for --
@@ -247,9 +252,9 @@ class Gateway:
 
     # -- the flash --
 
-    def _happened(self, kind: str, detail: str) -> None:
-        """Something has happened to the gateway itself."""
-        at = int((self._meters_now() - EPOCH).total_seconds())
+    def _happened(self, kind: str, detail: str, at: int | None = None) -> None:
+        """Something has happened to the gateway itself, at [s since 1970] or now."""
+        at = int((self._meters_now() - EPOCH).total_seconds()) if at is None else at
         self._keep(events_message([Notice(at, kind, detail=detail)]))
 
     def _refill(self) -> None:
