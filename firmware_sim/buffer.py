@@ -54,6 +54,8 @@ class SendBuffer(Generic[T]):
         self._resend_after = resend_after
         self._kept: dict[int, _Kept[T]] = {}
         self._next = 1
+        self.fresh = 0
+        """How many messages wait for their first sending."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -68,12 +70,14 @@ class SendBuffer(Generic[T]):
         if len(self._kept) < self._capacity:
             return None
         gone = self._kept.pop(next(iter(self._kept)))
+        self.fresh -= not gone.ever_sent
         return gone.item, gone.ever_sent
 
     def put(self, item: T) -> int:
         """Keep a new message, for which there must be room; its sequence number."""
         seq = self.skip()
         self._kept[seq] = _Kept(item)
+        self.fresh += 1
         return seq
 
     def skip(self) -> int:
@@ -90,6 +94,7 @@ class SendBuffer(Generic[T]):
                 break
             if kept.last_sent is None or now - kept.last_sent >= self._resend_after:
                 due.append(Due(seq, kept.item, kept.ever_sent))
+                self.fresh -= not kept.ever_sent
                 kept.last_sent, kept.ever_sent = now, True
         return due
 

@@ -94,6 +94,7 @@ class Gateway:
         self._buffer: SendBuffer[Message] = SendBuffer(flash.window, flash.resend_after, flash.messages)
         self._bytes = 0
         self._history: Iterator[Message | Mishap] | None = readout.history()
+        self._next_mishap: Mishap | None = None
         self._coming: deque[Notice | Mishap] = deque()
         self._known_until = self._measured_until = self._told_until = live_from
         self._report_every_s = HOUR_S
@@ -258,14 +259,17 @@ class Gateway:
         self._keep(events_message([Notice(at, kind, detail=detail)]))
 
     def _refill(self) -> None:
-        """Draw from the history while there is room for what it brings."""
+        """Draw from the history while there is room for what it brings; a mishap waits until all before it is sent."""
         room = min(2 * self._flash.window, self._flash.messages)
-        while self._history is not None and len(self._buffer) < room:
-            if self._bytes > self._flash.ahead_bytes:
+        while self._history is not None and len(self._buffer) < room and not self.restart_wanted:
+            if self._bytes > self._flash.ahead_bytes or (self._next_mishap is not None and self._buffer.fresh):
                 return
-            step = next(self._history, None)
+            step = self._next_mishap or next(self._history, None)
+            self._next_mishap = None
             if step is None:
                 self._history = None
+            elif isinstance(step, Mishap) and self._buffer.fresh:
+                self._next_mishap = step
             elif isinstance(step, Mishap):
                 self._suffer(step)
             elif step.lost:

@@ -21,6 +21,7 @@ class LossyWire(RuleBasedStateMachine):
         self.buffer: SendBuffer[int] = SendBuffer(WINDOW, RESEND_S, 10_000)
         self.now = 0.0
         self.put: set[int] = set()
+        self.sent: set[int] = set()
         self.flying: list[int] = []
         self.durable: set[int] = set()
         self.answers: list[tuple[int, list[int]]] = []
@@ -43,6 +44,7 @@ class LossyWire(RuleBasedStateMachine):
         assert len(due) <= WINDOW
         assert all(one.item == one.seq for one in due)
         self.flying += [one.seq for one in due]
+        self.sent |= {one.seq for one in due}
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), doubled=st.booleans(), lost=st.booleans())
@@ -78,6 +80,7 @@ class LossyWire(RuleBasedStateMachine):
     def what_is_dropped_was_durable_and_the_rest_is_kept(self) -> None:
         assert self.dropped <= self.durable
         assert len(self.buffer) == len(self.put - self.dropped)
+        assert self.buffer.fresh == len(self.put - self.sent)
         if self.put - self.dropped:
             assert self.buffer.oldest == min(self.put - self.dropped)
 
