@@ -6,22 +6,22 @@ import json
 import resource
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import ExitStack
-from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from firmware_sim.clock import hour_of
 from firmware_sim.errors import InvalidInput, NobodyAcknowledges
 from firmware_sim.firmware import read_key
 from firmware_sim.fleet import Fleet, print_event
-from firmware_sim.inventory import make_shipment
+from firmware_sim.history import history
+from firmware_sim.inventory import Shipment, make_shipment
 from firmware_sim.link import parse_broker
 from firmware_sim.meter import ORIGIN
 from firmware_sim.modbus.command import modbus
-from firmware_sim.options import check_zone, moment, writable
+from firmware_sim.options import check_zone, whole_hour, writable
 from firmware_sim.plan import FaultPlan, read_plan
 from firmware_sim.settings import Build, Patience, Schedule
 from firmware_sim.tally import Tally
@@ -68,6 +68,7 @@ def fleet(
     faults: Annotated[Path | None, typer.Option(help="Fault plan (TOML).")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write every measured interval here (CSV).")] = None,
     planted: Annotated[Path | None, typer.Option(help="Write what was planted here (JSON).")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A meter that no gateway reads; may be repeated.")] = None,
     seed: Seed = 1,
     heat: Heat = 0,
     registers_from: Annotated[
@@ -89,7 +90,7 @@ def fleet(
     schedule = _schedule(begin, end, live_from, speed)
     broker = parse_broker(mqtt, protocol)
     plan = read_plan(faults) if faults else FaultPlan()
-    shipment = make_shipment(gateways, meters, seed, heat)
+    shipment = _without(make_shipment(gateways, meters, seed, heat), without or ())
     check_zone(timezone)
     if epoch is not None and not 1 <= len(epoch) <= 32:
         raise InvalidInput("--epoch", repr(epoch), "1 to 32 characters")
@@ -99,7 +100,7 @@ def fleet(
         epoch,
         flash_messages,
         memory_days,
-        ORIGIN if registers_from is None else _hour("--registers-from", registers_from),
+        ORIGIN if registers_from is None else whole_hour("--registers-from", registers_from),
         read_key(firmware_key) if firmware_key else None,
     )
     tally = Tally(facts=None if planted is None else {})
@@ -129,6 +130,15 @@ def fleet(
 
 
 app.command()(modbus)
+app.command()(history)
+
+
+def _without(shipment: Shipment, names: Collection[str]) -> Shipment:
+    left = tuple(spec for spec in shipment.meters if spec.meter not in names)
+    if len(left) + len(set(names)) != len(shipment.meters):
+        unknown = min(set(names) - {spec.meter for spec in shipment.meters})
+        raise InvalidInput("--without", unknown, "a meter of the fleet")
+    return Shipment(shipment.gateways, left)
 
 
 def _as_many_files_as_allowed() -> None:
@@ -141,17 +151,10 @@ def _nothing(_event: dict[str, Any]) -> None:
     """Events that nobody asked for."""
 
 
-def _hour(option: str, text: str) -> int:
-    found = moment(option, text).astimezone(UTC)
-    if found.minute or found.second or found.microsecond:
-        raise InvalidInput(option, text, "a whole hour")
-    return hour_of(found)
-
-
 def _schedule(begin: str, end: str | None, live_from: str | None, speed: float) -> Schedule:
-    first = _hour("--from", begin)
-    last = None if end is None else _hour("--to", end)
-    live = last if live_from is None else _hour("--live-from", live_from)
+    first = whole_hour("--from", begin)
+    last = None if end is None else whole_hour("--to", end)
+    live = last if live_from is None else whole_hour("--live-from", live_from)
     if live is None:
         raise InvalidInput("--to", "nothing", "a time, or --live-from")
     if live < first or (live_from is None and live == first):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from firmware_sim.clock import hour_of
 from firmware_sim.errors import InvalidInput
 
 
@@ -25,6 +26,14 @@ def moment(option: str, text: str) -> datetime:
     if found.tzinfo is None:
         raise InvalidInput(option, text, "an offset or Z at its end")
     return found
+
+
+def whole_hour(option: str, text: str) -> int:
+    """A time that is a whole UTC hour [hours since 1970]; raises `InvalidInput`."""
+    found = moment(option, text).astimezone(UTC)
+    if found.minute or found.second or found.microsecond:
+        raise InvalidInput(option, text, "a whole hour")
+    return hour_of(found)
 
 
 def check_zone(name: str) -> None:
