@@ -1,4 +1,4 @@
-"""The demo's field: the simulator as a process of its own, which knows nothing of us but the wire."""
+"""The demo's field: the simulator as processes of their own, which know nothing of us but the wire."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,8 @@ class Field:
     ----------
     start, end
         the history, UTC.
+    faults, truth
+        the fault plan; where to write what was measured.
     live_speed
         simulated seconds in a second once the history is told; None: it ends there.
     """
@@ -43,11 +45,36 @@ class Field:
         shipment: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         return shipment
 
-    def play(self, mqtt_port: int) -> FieldProcess:
-        """Start to play it against the broker on this machine."""
-        command = [*_SIMULATOR, "fleet", *self._fleet, "--mqtt", f"mqtt://127.0.0.1:{mqtt_port}", "--progress"]
+    def read_out(self, meters: Iterable[str], folder: Path) -> list[Path]:
+        """The history of meters that no gateway reads, as files: their intervals, and their registers at its end."""
+        reads, registers = folder / "read-out.csv", folder / "read-out-registers.csv"
+        command = [*_SIMULATOR, "history", *self._fleet, *_each("--meter", meters), "--timezone", self.timezone]
+        command += ["--from", self.start.isoformat(), "--to", self.end.isoformat()]
+        command += ["--reads", str(reads), "--registers", str(registers)]
+        subprocess.run(command, check=True, capture_output=True)
+        return [reads, registers]
+
+    def play_modbus(self, profile: str, meters: Iterable[str], since: str) -> FieldProcess:
+        """Start meters of one make that are read over Modbus; `since` is when the live phase began."""
+        command = [*_SIMULATOR, "modbus", *self._fleet, *_each("--meter", meters), "--timezone", self.timezone]
+        command += ["--profile", profile, "--tcp", "127.0.0.1:0", "--tick", "3600"]
+        command += ["--live-from", self.end.isoformat(), "--speed", str(self.live_speed), "--since", since]
+        return FieldProcess(command)
+
+    def play(self, mqtt_port: int, without: Iterable[str]) -> FieldProcess:
+        """Start to play it against the broker on this machine, without meters that no gateway reads."""
+        command = [
+            *_SIMULATOR,
+            "fleet",
+            *self._fleet,
+            "--mqtt",
+            f"mqtt://127.0.0.1:{mqtt_port}",
+            "--progress",
+            "--resend-after",
+            "5",
+        ]
         command += ["--from", self.start.isoformat(), "--timezone", self.timezone]
-        command += ["--faults", str(self.faults), "--truth", str(self.truth)]
+        command += ["--faults", str(self.faults), "--truth", str(self.truth), *_each("--without", without)]
         if self.live_speed is None:
             command += ["--to", self.end.isoformat()]
         else:
@@ -57,6 +84,10 @@ class Field:
     @property
     def _fleet(self) -> list[str]:
         return ["--gateways", str(self.gateways), "--meters", str(self.meters), "--seed", str(self.seed)]
+
+
+def _each(option: str, values: Iterable[str]) -> list[str]:
+    return [part for value in values for part in (option, value)]
 
 
 _SIMULATOR = [sys.executable, "-m", "firmware_sim"]

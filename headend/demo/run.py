@@ -7,14 +7,13 @@ due; then, if the demo goes on, it runs ahead with the field.
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,70 +22,41 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from sqlalchemy import func, select
 
 from headend.app import HeadEnd, Role, open_site
 from headend.billing.cycle import MONTHLY, BillCycle
 from headend.billing.run import approve, issue, rate_cycle
 from headend.config import shipped
 from headend.demo.field import Field, FieldProcess
-from headend.demo.reconcile import Reconciliation, reconcile
+from headend.demo.outcome import outcome, show
 from headend.demo.times import DemoClock, Times, times
-from headend.demo.village import DemoPlan, load_plan, village
+from headend.demo.village import DemoPlan, load_plan, read_over_modbus, village
 from headend.documents.files import write_statement
 from headend.errors import HeadendError
 from headend.monitor.health import journal_lag
 from headend.office import office_of
-from headend.process.intake import IntakeCounts, totals
+from headend.process.intake import totals
 from headend.process.settlement import settle_due_days
 from headend.reads.days import zone_named
 from headend.registry.registry import enrol
 from headend.registry.users import add_user, readable_password
 from headend.site import Site
-from headend.store.tables import quarantine
 from headend.vee import load_rule_set
 
-_MADE_BY_A_DEMO = ("journal.db", "site.db", "truth.csv", "summary.json", "statements", "session.key", "collector.lock")
+_MADE_BY_A_DEMO = (
+    "journal.db",
+    "site.db",
+    "truth.csv",
+    "summary.json",
+    "statements",
+    "session.key",
+    "headend-collector.lock",
+    "inbox",
+    "read-out.csv",
+    "read-out-registers.csv",
+)
 _CATCH_UP_S = 0.05
 _JOBS: tuple[Role, ...] = ("jobs",)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What `summary.json` says."""
-
-    reads_sent: int
-    counts: IntakeCounts
-    quarantined: int
-    reconciliation: Reconciliation
-    cycle: BillCycle
-    seconds: float
-
-    @property
-    def reconciled(self) -> bool:
-        """True if truth and store are the same to the Wh, with nothing missing."""
-        return self.reconciliation.difference == 0 and self.reconciliation.missing == 0
-
-    def as_json(self) -> dict[str, Any]:
-        """The figures, under the names that outsiders rely on."""
-        return {
-            "reads_sent": self.reads_sent,
-            "reads_stored": self.counts.stored,
-            "intervals_measured": self.reconciliation.measured,
-            "intervals_estimated": self.reconciliation.estimated,
-            "intervals_missing": self.reconciliation.missing,
-            "quarantined": self.quarantined,
-            "duplicates_dropped": self.counts.duplicates,
-            "difference_wh": self.reconciliation.difference,
-            "period": self.cycle.period,
-            "accounts": self.cycle.totals.accounts,
-            "statements": self.cycle.totals.billed,
-            "exceptions": self.cycle.totals.excepted,
-            "money_billed": {
-                currency: str(amount) for currency, amount in sorted((self.cycle.totals.money or {}).items())
-            },
-            "seconds": round(self.seconds, 1),
-        }
 
 
 @dataclass(slots=True)
@@ -135,14 +105,25 @@ class Demo:
         )
         site = self._open(plan, clock)
         shipment = await asyncio.to_thread(outside.shipment)
-        logins = self._enrol(site, plan, shipment, played)
+        profiles = read_over_modbus(plan, shipment)
+        logins = self._enrol(site, plan, shipment, played, profiles)
         roles: tuple[Role, ...] = ("collect", "process", "api") if self.live else ("collect", "process")
-        async with HeadEnd(site, roles):
-            process = outside.play(site.settings.mqtt.port)
-            try:
-                return await self._play(site, process, outside, played, clock, logins)
-            finally:
-                await asyncio.to_thread(process.stop)
+        async with HeadEnd(site, roles), AsyncExitStack() as processes:
+            read_out = outside.read_out(profiles, self.folder) if profiles else []
+            process = outside.play(site.settings.mqtt.port, profiles)
+            processes.push_async_callback(asyncio.to_thread, process.stop)
+            told, cycle = await self._play(site, process, outside, played, clock, read_out)
+            if not self.live:
+                taken_s = time.monotonic() - self._began
+                result = await asyncio.to_thread(
+                    outcome, site, self.folder, told["reads_sent"], played, cycle, read_out[:1], taken_s
+                )
+                show(result, self.console)
+                return result.reconciled
+            modbus = await asyncio.to_thread(_start_modbus, outside, profiles, told["since"], processes)
+            with site.database.write() as tx:
+                enrol(tx, village(plan, shipment, modbus, played.start, played.billed_from))
+            return await self._go_on(site, process, cycle, logins)
 
     async def _play(
         self,
@@ -151,10 +132,11 @@ class Demo:
         outside: Field,
         played: Times,
         clock: DemoClock,
-        logins: list[tuple[str, str, str]],
-    ) -> bool:
+        read_out: list[Path],
+    ) -> tuple[dict[str, Any], BillCycle]:
+        """The history, from the first read to the last statement."""
         with self._progress() as progress:
-            told = await asyncio.to_thread(self._hear_history, site, process, outside, clock, progress)
+            told = await asyncio.to_thread(self._hear_history, site, process, outside, clock, progress, read_out)
             with _step(progress, "validating and estimating"):
                 counts = await asyncio.to_thread(settle_due_days, site)
             with _step(progress, f"billing {played.period}: rate, approve, issue"):
@@ -164,8 +146,12 @@ class Demo:
             f"{counts.channel_days:,} meter-channel-days validated;"
             f" {counts.estimated:,} intervals were missing or wrong, and are estimated and marked."
         )
-        if not self.live:
-            return await asyncio.to_thread(self._sum_up, site, told, played, cycle)
+        return told, cycle
+
+    async def _go_on(
+        self, site: Site, process: FieldProcess, cycle: BillCycle, logins: list[tuple[str, str, str]]
+    ) -> bool:
+        """Live, until somebody stops it."""
         stopping = _asked_to_stop()
         self._welcome(site, cycle, logins)
         async with HeadEnd(site, _JOBS):
@@ -180,22 +166,30 @@ class Demo:
         for path in self.folder.iterdir():
             if path.name.removesuffix("-wal").removesuffix("-shm") in _MADE_BY_A_DEMO:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (self.folder / "inbox").mkdir()
 
     def _open(self, plan: DemoPlan, clock: DemoClock) -> Site:
         overrides: dict[str, dict[str, Any]] = {
             "site": {"registry": "", "timezone": plan.timezone},
             "data": {"directory": self.folder},
             "mqtt": {"embedded": True, "host": "127.0.0.1", "port": _free_port(), "protocol": "3.1.1"},
-            "jobs": {"settle_every_s": 5, "bill_every_s": 10},
+            "jobs": {"settle_every_s": 5, "bill_every_s": 10, "backfill_every_s": 3},
+            "collect": {"inbox": str(self.folder / "inbox"), "inbox_every_s": 1},
+            # Live hours last two seconds: what takes a moment here takes many minutes there.
+            "process": {"register_tolerance_s": 1_200},
+            "modbus": {"delay_s": 180},
+            "commands": {"retry_after_s": 4 * 3_600, "expire_after_s": 7 * 86_400},
             "log": {"level": "warning"},
         }
         if self.port is not None:
             overrides["web"] = {"port": self.port}
         return open_site(None, overrides, clock)
 
-    def _enrol(self, site: Site, plan: DemoPlan, shipment: dict[str, Any], played: Times) -> list[tuple[str, str, str]]:
+    def _enrol(
+        self, site: Site, plan: DemoPlan, shipment: dict[str, Any], played: Times, profiles: dict[str, str]
+    ) -> list[tuple[str, str, str]]:
         """Registry and users; (login, password, who it is) of each."""
-        registry = village(plan, shipment, played.start, played.billed_from)
+        registry = village(plan, shipment, dict.fromkeys(profiles), played.start, played.billed_from)
         kind_of = {meter["premise"]: meter["kind"] for meter in shipment["meters"]}
         customers: dict[str, tuple[str, str]] = {}
         for account in registry.accounts:
@@ -210,7 +204,8 @@ class Demo:
                 logins.append((login, password, f"{name}, {kind.replace('_', ' ')}"))
                 add_user(tx, login, "customer", password, account_id)
         self.console.print(
-            f"{len(registry.gateways)} gateways, {len(registry.meters)} meters, {len(registry.accounts)} accounts."
+            f"{len(registry.gateways)} gateways, {len(registry.meters)} meters ({len(profiles)} of them over Modbus),"
+            f" {len(registry.accounts)} accounts."
             f" History {played.start:%Y-%m-%d %H:%M}Z to {played.end:%Y-%m-%d %H:%M}Z; all of it in {self.folder}"
         )
         return logins
@@ -218,7 +213,13 @@ class Demo:
     # -- the history --
 
     def _hear_history(
-        self, site: Site, process: FieldProcess, outside: Field, clock: DemoClock, progress: Progress
+        self,
+        site: Site,
+        process: FieldProcess,
+        outside: Field,
+        clock: DemoClock,
+        progress: Progress,
+        read_out: list[Path],
     ) -> dict[str, Any]:
         """Follow the field until its history is told, acknowledged and in the store; its last word on it."""
         hours = int((outside.end - outside.start).total_seconds()) // 3600
@@ -227,6 +228,9 @@ class Demo:
         sent = progress.add_task("gateways publish over MQTT", total=channels * hours)
         stored = progress.add_task("journal, validation, interval store", total=channels * hours)
         watcher = _StoreWatcher(site, progress, stored)
+        inbox = Path(site.settings.collect.inbox)
+        for path in read_out:
+            shutil.copy(path, inbox)
         try:
             told: dict[str, Any] = {}
             for event in process.events():
@@ -236,6 +240,7 @@ class Demo:
                     clock.run(datetime.fromisoformat(event["since"]), event["speed"])
                     break
             progress.update(sent, completed=channels * hours)
+            _await_import(inbox, len(read_out))
             watcher.wait_until_caught_up()
             progress.update(stored, completed=channels * hours)
         finally:
@@ -264,28 +269,6 @@ class Demo:
         for statement in kept:
             write_statement(statement.document, folder)
             progress.advance(task)
-
-    def _sum_up(self, site: Site, told: dict[str, Any], played: Times, cycle: BillCycle) -> bool:
-        with site.database.read() as tx:
-            counts = totals(tx)
-            quarantined = tx.execute(select(func.count()).select_from(quarantine)).scalar_one()
-        outcome = Outcome(
-            reads_sent=told["reads_sent"],
-            counts=counts,
-            quarantined=quarantined,
-            reconciliation=reconcile(site, self.folder / "truth.csv", played.start, played.end),
-            cycle=cycle,
-            seconds=time.monotonic() - self._began,
-        )
-        summary = outcome.as_json()
-        (self.folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        table = Table("figure", "value", title="What came of it", title_justify="left")
-        for name, value in summary.items():
-            table.add_row(name.replace("_", " "), json.dumps(value, ensure_ascii=False))
-        self.console.print(table)
-        if not outcome.reconciled:
-            self.console.print("[bold red]Truth and store differ.[/]")
-        return outcome.reconciled
 
     def _welcome(self, site: Site, cycle: BillCycle, logins: list[tuple[str, str, str]]) -> None:
         table = Table("login", "password", "who", title="Log in", title_justify="left")
@@ -328,6 +311,28 @@ class _StoreWatcher:
         while not self._stopping.wait(0.3):
             with self._site.database.read() as tx:
                 self._progress.update(self._task, completed=totals(tx).stored)
+
+
+def _await_import(inbox: Path, files: int) -> None:
+    """Return when the inbox has taken so many files; raises `HeadendError` where it refused one."""
+    while len(list(inbox.glob("done/*"))) < files:
+        if refused := next(inbox.glob("failed/*.error.txt"), None):
+            raise HeadendError(f"{refused.name}: {refused.read_text(encoding='utf-8')}")
+        time.sleep(_CATCH_UP_S)
+
+
+def _start_modbus(
+    outside: Field, profiles: dict[str, str], since: str, processes: AsyncExitStack
+) -> dict[str, dict[str, Any] | None]:
+    """Let the meters that no gateway reads answer; where each of them does, as the site file has it."""
+    answers: dict[str, dict[str, Any] | None] = {}
+    for profile in dict.fromkeys(profiles.values()):
+        meters = [meter for meter, its_profile in profiles.items() if its_profile == profile]
+        process = outside.play_modbus(profile, meters, since)
+        processes.push_async_callback(asyncio.to_thread, process.stop)
+        for told in next(process.events())["meters"]:
+            answers[told["meter"]] = {key: told[key] for key in ("profile", "address", "unit")}
+    return answers
 
 
 def _bill(site: Site, period: str) -> BillCycle:

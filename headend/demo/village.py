@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,9 +43,20 @@ class DemoPlan(_Table):
     meters_per_gateway: Annotated[int, Field(gt=0)]
     seed: int
     live_speed: Annotated[float, Field(gt=0)]
+    modbus_profiles: tuple[str, ...]
     tariffs: dict[str, Names]
     commercial: Commercial
     people: People
+
+
+def read_over_modbus(plan: DemoPlan, shipment: dict[str, Any]) -> dict[str, str]:
+    """Which meters no gateway reads: their names, and the Modbus profile of each."""
+    plain = [
+        meter["meter"]
+        for meter in shipment["meters"]
+        if (meter["commodity"], meter["kind"]) == ("electricity", "household")
+    ]
+    return dict(zip(plain[::-1], plan.modbus_profiles, strict=False))
 
 
 def load_plan(path: Path) -> DemoPlan:
@@ -52,13 +64,21 @@ def load_plan(path: Path) -> DemoPlan:
     return checked(str(path), lambda: DemoPlan.model_validate(read_toml(path)))
 
 
-def village(plan: DemoPlan, shipment: dict[str, Any], installed: datetime, billed_from: date) -> SiteFile:
+def village(
+    plan: DemoPlan,
+    shipment: dict[str, Any],
+    modbus: Mapping[str, dict[str, Any] | None],
+    installed: datetime,
+    billed_from: date,
+) -> SiteFile:
     """The registry of the demo's utility.
 
     Parameters
     ----------
     shipment
         the manufacturer's file: gateways and meters with premises and channels.
+    modbus
+        meters that no gateway reads: the site file's `modbus` row of each, None before there is one.
     installed
         when all meters began to measure.
     billed_from
@@ -102,7 +122,11 @@ def village(plan: DemoPlan, shipment: dict[str, Any], installed: datetime, bille
                 {"id": premise, "address": _address(plan, place), "timezone": plan.timezone}
                 for place, premise in enumerate(homes)
             ],
-            "meters": [_meter(meter, installed) for meter in shipment["meters"]],
+            "meters": [
+                _meter(meter, installed)
+                | ({"gateway": None, "modbus": modbus[meter["meter"]]} if meter["meter"] in modbus else {})
+                for meter in shipment["meters"]
+            ],
             "accounts": accounts,
         }
     )
