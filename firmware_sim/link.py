@@ -255,7 +255,7 @@ class Link:
         if message.topic.endswith("/command"):
             self.gateway.desk.take(bytes(message.payload), self._now)
             self._send_results()  # that it is acknowledged is known before it restarts
-        elif self.gateway.acknowledge(bytes(message.payload), self._now):
+        elif message.topic.endswith("/ack") and self.gateway.acknowledge(bytes(message.payload), self._now):
             self.covered = True
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
