@@ -10,16 +10,16 @@ somebody else has been there: then what it remembers of sequence windows is old,
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from json.encoder import encode_basestring_ascii as _quoted
 
 from sqlalchemy import Connection, func, select
 
 from headend.errors import StoreBroken
-from headend.store.database import Database, upsert
+from headend.store.bulk import Row, insert_rows, upsert_rows
+from headend.store.database import Database
 from headend.store.sequence import Note, SequenceWindow
 from headend.store.tables import entry, gateway_sequence
 
@@ -90,10 +90,13 @@ class Journal:
         with self._database.read() as tx:
             return tx.execute(select(func.max(entry.c.offset))).scalar() or 0
 
-    def windows(self) -> dict[str, SequenceWindow]:
-        """What each gateway may forget, as last committed."""
+    def windows(self, gateway: str | None = None) -> dict[str, SequenceWindow]:
+        """What each gateway, or one of them, may forget, as last committed."""
+        query = select(gateway_sequence)
+        if gateway is not None:
+            query = query.where(gateway_sequence.c.gateway == gateway)
         with self._database.read() as tx:
-            return {row.gateway: SequenceWindow.from_json(row.window) for row in tx.execute(select(gateway_sequence))}
+            return {row.gateway: SequenceWindow.from_json(row.window) for row in tx.execute(query)}
 
     def append(self, arrivals: Sequence[Arrival], notes: Sequence[Note] = ()) -> dict[str, SequenceWindow]:
         """Make messages durable, and with them what their senders may forget: all of it, or an exception and nothing.
@@ -111,12 +114,11 @@ class Journal:
                 known = self._windows if (offset, chain) == self._left else {}
                 changed = _noted(tx, known, notes)
                 rows = _chained(arrivals, offset, chain)
-                if rows:
-                    tx.execute(entry.insert(), rows)
-                upsert(tx, gateway_sequence, [{"gateway": name, "window": w.to_json()} for name, w in changed.items()])
+                insert_rows(tx, entry, rows)
+                upsert_rows(tx, gateway_sequence, [(name, window.to_json()) for name, window in changed.items()])
             if rows:
-                self._last_offset = rows[-1]["offset"]
-                self._left = self._last_offset, rows[-1]["chain"]
+                self._last_offset = rows[-1][0]
+                self._left = self._last_offset, rows[-1][-1]
             self._windows = known | changed
             return changed
 
@@ -163,27 +165,17 @@ def _noted(tx: Connection, known: dict[str, SequenceWindow], notes: Sequence[Not
     return before
 
 
-def _chained(arrivals: Sequence[Arrival], offset: int, chain: bytes) -> list[dict[str, Any]]:
+def _chained(arrivals: Sequence[Arrival], last: int, chain: bytes) -> list[Row]:
     """Rows that go on from the entry with this offset and chain."""
     rows = []
-    for arrival in arrivals:
-        offset += 1
-        chain = _link(chain, offset, arrival)
-        rows.append(
-            {
-                "offset": offset,
-                "received_us": arrival.received_us,
-                "topic": arrival.topic,
-                "gateway": arrival.gateway,
-                "payload": arrival.payload,
-                "size": arrival.size,
-                "chain": chain,
-            }
-        )
+    for offset, a in enumerate(arrivals, last + 1):
+        chain = _link(chain, offset, a)
+        rows.append((offset, a.received_us, a.topic, a.gateway, a.payload, a.size, chain))
     return rows
 
 
 def _link(chain: bytes, offset: int, message: Arrival | Entry) -> bytes:
     # JSON says where each part ends, so that nothing can move from one to the next unseen.
-    head = json.dumps([offset, message.received_us, message.size, message.topic, message.gateway]).encode()
-    return hashlib.sha256(chain + head + message.payload).digest()
+    names = f"{_quoted(message.topic)}, {_quoted(message.gateway)}"
+    head = f"[{offset}, {message.received_us}, {message.size}, {names}]"
+    return hashlib.sha256(chain + head.encode() + message.payload).digest()
