@@ -23,6 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from headend.collect.bulk_client import BulkClient
 from headend.collect.sparkplug import host_state
 from headend.collect.topics import SPARKPLUG, Topics, is_numbered
 from headend.collect.wire import Topic
@@ -51,6 +52,9 @@ class MqttCollector:
     def __init__(self, mqtt: MqttSettings, collect: CollectSettings, topics: Topics, writer: JournalWriter) -> None:
         self._mqtt, self._topics, self._writer = mqtt, topics, writer
         self._every_s = collect.acknowledge_every_ms / 1_000
+        # What one commit made durable, for the broker and for the gateways; the writer's thread gathers it.
+        self._to_broker: list[tuple[int, int]] = []
+        self._to_gateways: dict[str, SequenceWindow] = {}
         self._owed: dict[str, SequenceWindow] = {}  # gateways to be acknowledged, in the order they came
         self._owing = threading.Condition()
         self._connection = 0
@@ -60,16 +64,17 @@ class MqttCollector:
         #: Set while the broker sends us what the field says.
         self.subscribed = threading.Event()
         self._client = self._make_client(min(collect.queue, 65_535))
+        writer.after_commit(self._committed)
         self._acknowledger = threading.Thread(target=self._acknowledge_gateways, name="acknowledger", daemon=True)
 
-    def _make_client(self, receive_maximum: int) -> paho.Client:
+    def _make_client(self, receive_maximum: int) -> BulkClient:
         v5 = self._mqtt.protocol == "5"
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
+        client = BulkClient(
+            self._on_message,
+            callback_api_version=CallbackAPIVersion.VERSION2,
             client_id=self._mqtt.client_id,
             clean_session=None if v5 else False,
             protocol=paho.MQTTv5 if v5 else paho.MQTTv311,
-            manual_ack=True,
         )
         if self._mqtt.username:
             client.username_pw_set(self._mqtt.username, self._mqtt.password)
@@ -88,7 +93,6 @@ class MqttCollector:
         client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
         return client
 
     def start(self) -> None:
@@ -152,26 +156,31 @@ class MqttCollector:
         if not self._stopping.is_set():
             log.warning("lost the broker, will come back", reason=str(reason))
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        topic = message.topic
+    def _on_message(self, topic: str, mid: int, qos: int, payload: bytes) -> None:
         gateway = self._topics.gateway_of(topic)
-        then = partial(self._durable, gateway, message.mid, message.qos, self._connection)
+        then = partial(self._durable, gateway, mid, qos, self._connection)
         # Where it is not taken we are stopping: not acknowledged, so the broker keeps it.
         if not self._stopping.is_set():
-            self._writer.put(topic, gateway, bytes(message.payload), then, numbered=is_numbered(topic))
+            self._writer.put(topic, gateway, payload, then, numbered=is_numbered(topic))
 
     # -- writer thread --
 
     def _durable(self, gateway: str, mid: int, qos: int, connection: int, window: SequenceWindow | None) -> None:
         if qos:
-            # paho drops what it has not sent of a connection that is gone; after that we must not add to it.
-            with self._same_connection:
-                if connection == self._connection:
-                    self._client.ack(mid, qos)
+            self._to_broker.append((mid, connection))
         if window is not None:
-            with self._owing:
-                self._owed[gateway] = window
-                self._owing.notify()
+            self._to_gateways[gateway] = window
+
+    def _committed(self) -> None:
+        # paho drops what it has not sent of a connection that is gone; after that we must not add to it.
+        with self._same_connection:
+            if mids := [mid for mid, connection in self._to_broker if connection == self._connection]:
+                self._client.acknowledge(mids)
+        self._to_broker.clear()
+        with self._owing:
+            self._owed |= self._to_gateways
+            self._owing.notify()
+        self._to_gateways.clear()
 
     # -- acknowledger thread --
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError
@@ -150,6 +151,7 @@ class Topic:
     kind: str
 
     @classmethod
+    @lru_cache(maxsize=100_000)  # gateways say the same few topics all the time
     def parse(cls, topic: str) -> Topic:
         """`headend/v1/{gateway}/{kind}`; raises `InvalidMessage`."""
         parts = topic.split("/")

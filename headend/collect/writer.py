@@ -55,7 +55,12 @@ class JournalWriter:
         self._arrived = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._stopping = threading.Event()
+        self._after_commit: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Call this from the writer's thread after each commit, when all its messages' sources have been told."""
+        self._after_commit.append(tell)
 
     def start(self) -> None:
         """Begin to write."""
@@ -144,3 +149,5 @@ class JournalWriter:
                     return
         for item in batch:
             item.then(windows[item.note.gateway] if item.note is not None else None)
+        for tell in self._after_commit:
+            tell()
