@@ -272,15 +272,16 @@ class Gateway:
                 self._next_mishap = step
             elif isinstance(step, Mishap):
                 self._suffer(step)
-            elif step.lost:
-                seq = self._buffer.skip()
-                self._tally.planted.update(step.planted)
-                self._tally.note("lost_messages", {"gateway": self.name, "seq": seq} | step.facts)
             else:
                 self._keep(step)
 
     def _keep(self, message: Message) -> int:
-        """Put a message into the flash; when it is full, the oldest one makes room."""
+        """Put a message into the flash; when it is full, the oldest one makes room. What gets lost takes a number."""
+        if message.lost:
+            seq = self._buffer.skip()
+            self._tally.planted.update(message.planted)
+            self._tally.note("lost_messages", {"gateway": self.name, "seq": seq} | message.facts)
+            return seq
         if (gone := self._buffer.overwrite()) is not None:
             oldest, was_sent = gone
             self._bytes -= len(oldest.body)

@@ -143,6 +143,12 @@ def by_meter(banks: Sequence[Sequence[Reported]], begin: int, end: int) -> Itera
         yield from (list(of_meter) for of_meter in zip(*(blocks_of(r, begin, end) for r in bank), strict=True))
 
 
+def never_sent(message: Message, begin: int, end: int) -> Message:
+    """A message of begin ≤ h < end [UTC hours since 1970] that gets lost before it is ever sent."""
+    planted = {"lost_messages": 1, "lost_reads": message.reads + message.planted.get("missing", 0)}
+    return Message(b"", lost=True, planted=planted, facts={"from": stamp(begin), "to": stamp(end)})
+
+
 class History:
     """A gateway's history as messages: reads a UTC day, with the plan's faults of messages."""
 

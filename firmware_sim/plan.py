@@ -34,8 +34,8 @@ class FaultPlan:
     duplicates, unknown_meters, garbage, future
         share of messages sent twice; with a block of a meter that nobody registered; followed by bytes that are no
         message; followed by a message from next month.
-    live_missing
-        share of intervals sent as null in the live phase.
+    live_missing, live_lost
+        in the live phase: share of intervals sent as null; of messages that take a number and are never sent.
     dropped, reordered, corrupt
         share of messages that are lost on the way when they are first sent; overtaken by later ones; cut or spoilt.
     tamper, outages, battery_low
@@ -66,6 +66,7 @@ class FaultPlan:
     garbage: float = 0.0
     future: float = 0.0
     live_missing: float = 0.0
+    live_lost: float = 0.0
     dropped: float = 0.0
     reordered: float = 0.0
     corrupt: float = 0.0

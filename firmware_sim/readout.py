@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from firmware_sim.faults import Planter, Reported, near_the_end
+from firmware_sim.faults import Planter, Reported, near_the_end, strikes
 from firmware_sim.happenings import MeterEvents, Mishap, Notice, mishaps
 from firmware_sim.inventory import MeterSpec
 from firmware_sim.memory import MeterMemory
-from firmware_sim.messages import History, Message, by_meter, events_message, gathered
+from firmware_sim.messages import History, Message, by_meter, events_message, gathered, never_sent
 from firmware_sim.meter import ORIGIN, Bank, Table
 from firmware_sim.plan import FaultPlan
 from firmware_sim.tally import Tally
@@ -111,7 +111,9 @@ class Readout:
             midnight = min((begin // 24 + 1) * 24, end)
             tables = [[table.between(begin, midnight) for table in bank] for bank in self._day_of(begin)]
             reported: list[list[Reported]] = [[self._planter.report(table) for table in bank] for bank in tables]
-            yield from gathered(block for meter in by_meter(reported, begin, midnight) for block in meter)
+            for message in gathered(block for meter in by_meter(reported, begin, midnight) for block in meter):
+                lost = strikes(self._plan, self._plan.live_lost, self._gateway, "live lost", begin)
+                yield never_sent(message, begin, midnight) if lost else message
             begin = midnight
 
     def _day_of(self, hour: int) -> list[list[Table]]:

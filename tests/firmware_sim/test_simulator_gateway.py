@@ -139,3 +139,18 @@ def test_the_truth_is_the_same_with_any_plan():
         told.append({(b["meter"], b["channel"], b["start"]): b["register"] for b in blocks})
     assert 0 < len(told[0]) < len(told[1])
     assert told[0].items() <= told[1].items()
+
+
+def test_live_messages_that_are_never_sent_leave_a_hole_in_the_numbers_and_nothing_else():
+    bench = Bench(FaultPlan(seed=3, live_lost=0.3), ORIGIN, ORIGIN + 24)
+    before = {message["seq"] for message in bench.told()}
+    for hour in range(48):
+        bench.true += timedelta(hours=1)
+        bench.gateway.measure_hour(ORIGIN + 24 + hour)
+    told = bench.told()
+    planted = bench.tally.planted
+    assert 0 < planted["lost_messages"] < 30
+    assert bench.tally.reads_measured == bench.tally.reads_sent + planted["lost_reads"]
+    numbers = {message["seq"] for message in told}
+    missing = set(range(max(before) + 1, max(numbers) + 1)) - numbers
+    assert {fact["seq"] for fact in bench.tally.facts["lost_messages"]} >= missing
