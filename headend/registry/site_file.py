@@ -25,6 +25,8 @@ from headend.reads.days import seconds
 from headend.registry.devices import parse_address
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+# Devices of several channels are named device:channel.
+MeterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 Commodity = Literal["electricity", "gas", "water", "heat"]
 
 #: Wh, var·h, dm³ and litre in a kWh, kvarh and m³.
@@ -132,7 +134,7 @@ class ModbusRow(_Row):
 class MeterRow(_Row):
     """A meter and where it hangs."""
 
-    meter: Name
+    meter: MeterName
     commodity: Commodity
     usage_point: Name
     gateway: Name | None = None
