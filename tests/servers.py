@@ -44,22 +44,38 @@ def needs(tool: str, found: object) -> None:
 
 
 class Mosquitto:
-    """A broker that keeps nothing on disk."""
+    """A broker that keeps nothing on disk.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    more
+        further lines of its configuration, such as the certificates of its listener.
+    """
+
+    #: Lines with which its log names every packet.
+    TALKATIVE = ("log_dest stderr", "log_type debug", "log_type notice")
+
+    def __init__(self, folder: Path, *more: str) -> None:
         needs("mosquitto", MOSQUITTO)
         self.port = free_port()
+        self.log = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
             "max_queued_messages 0\nmax_inflight_messages 2000\n"  # as config/mosquitto.conf
+            + "".join(f"{line}\n" for line in more)
         )
         self.start()
 
     def start(self) -> None:
         command = [MOSQUITTO, "-c", str(self._config)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         await_port(self.port)
+
+    def subscribed(self, client: str) -> bool:
+        """Whether a client has asked for messages; of one that is talkative."""
+        return f"Received SUBSCRIBE from {client}" in self.log.read_text()
 
     def kill(self) -> None:
         self._process.kill()
@@ -73,13 +89,15 @@ class Headend:
     ----------
     settings
         by section; the rest is as shipped.
+    name
+        of its settings file, where several share a folder; else the role.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, dict[str, object]], role: str = "all") -> None:
+    def __init__(self, folder: Path, settings: dict[str, dict[str, object]], role: str = "all", name: str = "") -> None:
         self.folder, self._role = folder, role
         folder.mkdir(parents=True, exist_ok=True)
         merged = {"data": {"directory": str(folder)}, "log": {"level": "warning"}} | settings
-        self.config = folder / f"{role}.toml"
+        self.config = folder / f"{name or role}.toml"
         self.config.write_text(
             "".join(
                 f"[{section}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())

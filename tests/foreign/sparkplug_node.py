@@ -1,10 +1,11 @@
 """An edge node by pysparkplug, as a process of its own: `python sparkplug_node.py PORT`.
 
 It is born when it connects and when a rebirth command tells it to. For each line on standard input, a number, it sends
-that reading of its device by alias alone. At the end of input it is gone without a word, so that the broker sends its
-last will.
+that reading of its device by alias alone; a second number is the time at which it was read, in ms. At the end of input
+it is gone without a word, so that the broker sends its last will.
 """
 
+import dataclasses
 import itertools
 import os
 import sys
@@ -73,8 +74,11 @@ client.set_will(message(MessageType.NDEATH, NDeath(timestamp=get_current_timesta
 client.subscribe(Topic(message_type=MessageType.NCMD, group_id=GROUP, edge_node_id=NODE), QoS.AT_LEAST_ONCE, on_command)
 client.connect("127.0.0.1", port=int(sys.argv[1]), callback=be_born)
 for line in sys.stdin:
+    value, *at = map(int, line.split())
     with lock:
-        read = metric(None, DataType.INT64, int(line), IMPORT)
+        read = metric(None, DataType.INT64, value, IMPORT)
+        if at:
+            read = dataclasses.replace(read, timestamp=at[0], is_historical=True)
         data = DData(timestamp=get_current_timestamp(), seq=next(sequence), metrics=(read,))
         client.publish(message(MessageType.DDATA, data, DEVICE))
 os._exit(0)
