@@ -27,6 +27,9 @@ from headend.vee.findings import Finding
 #: over the interval's end before a read, and to the read before that.
 _NEIGHBOURS = 12
 
+#: A read stands for an interval's end from at most this fraction of the interval away, whatever the settings say.
+_TOLERATED = 4
+
 _WHAT_HAPPENED: dict[Cut, str] = {
     "exchange": "another device counts here: its serial number changed",
     "reset": "the register fell further than it can have rolled over: it was reset",
@@ -45,7 +48,7 @@ def make_intervals(
     Parameters
     ----------
     tolerance_s
-        how far from an interval's end a read still stands for it [s].
+        how far from an interval's end a read still stands for it [s]; never more than a quarter of the interval.
 
     Returns
     -------
@@ -69,7 +72,8 @@ def _of_channel(
     if all(known.get(at_s) == read for at_s, read in came.items()):
         return
     every = dict(sorted((known | came).items()))
-    made = intervals_of(_as_arrays(every), _dial(channel), tolerance_s)
+    # A read that is as near to two ends would stand for both, and make an interval of nothing.
+    made = intervals_of(_as_arrays(every), _dial(channel), min(tolerance_s, channel.interval_s // _TOLERATED))
     _keep(tx, channel, every, known, made)
     interval_s = channel.interval_s
     # Ends up to the read before ours stand as they did; so do those after the next one's interval.

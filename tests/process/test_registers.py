@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
 from headend.reads import Quality
+from headend.reads.days import seconds
 from headend.store import tables as t
-from tests.process.field import DAY, HOUR, MONDAY, Field, meter, registry
+from tests.process.field import DAY, HOUR, IMPORT, MONDAY, Field, meter, registry
 
 MINUTE = timedelta(minutes=1)
 
@@ -68,6 +69,21 @@ def test_the_same_reads_again_change_nothing(field: Field) -> None:
     tell(field, register(60, 1_400))
     tell(field, register(0, 1_000), register(120, 1_500))
     assert field.everything() == before
+
+
+def test_a_minute_without_a_read_is_missing_and_not_empty(tmp_path: Path) -> None:
+    channel = {"channel": "1-0:1.8.0", "interval_s": 60, "max_per_interval": 1_000}
+    field = Field(tmp_path, registry(meter("E-1", channels=[channel])))
+    # Two seconds after each minute but the fourth: those beside it are within the shipped tolerance of 60 s.
+    tell(field, *(register(minute + 1 / 30, 10 * minute) for minute in (1, 2, 3, 5, 6)))
+    with field.site.database.read() as tx:
+        day = field.site.store.load(tx, [(seconds(MONDAY) // 86_400, 1, IMPORT.code)], 60)
+    stored = [
+        value if known else None
+        for value, known in zip(*(row[0, :6].tolist() for row in (day.values, day.present)), strict=True)
+    ]
+    assert stored == [None, 10, 10, None, None, 10]
+    field.close()
 
 
 def test_a_nearer_read_makes_a_new_version(field: Field) -> None:
