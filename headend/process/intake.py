@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, delete, func, select
@@ -31,6 +32,7 @@ from headend.vee import check_arrival
 
 _CHECKPOINT = "store"
 _REREAD_REGISTRY_S = 10.0
+_TIMES_A_QUERY = 2_000
 
 
 @dataclass(slots=True)
@@ -116,7 +118,7 @@ class Intake:
         for blocks in unpacked.stacks:
             self._store(tx, blocks, cause, counts)
         upsert(tx, t.quarantine, [_quarantined(rejected) for rejected in unpacked.rejected])
-        upsert(tx, t.event, [_event(happened) for happened in unpacked.events])
+        upsert(tx, t.event, _untold(tx, [_event(happened) for happened in unpacked.events]))
         return unpacked, counts
 
     def _unpack(self, entries: Sequence[Entry], known: Births) -> Unpacked:
@@ -207,7 +209,19 @@ def _note_downlink(tx: Connection, unpacked: Unpacked, now: datetime) -> None:
             commands.ask_for_rebirth(tx, name, now)
 
 
-def _event(happened: Happened) -> dict[str, object]:
+def _untold(tx: Connection, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Events that are not there yet: a message that comes again tells again what it told."""
+    same = ("gateway", "at_s", "kind", "meter", "detail")
+    untold = {tuple(event[name] for name in same): event for event in reversed(told)}
+    at = sorted({event["at_s"] for event in told})
+    for first in range(0, len(at), _TIMES_A_QUERY):
+        query = select(*(t.event.c[name] for name in same))
+        for row in tx.execute(query.where(t.event.c.at_s.in_(at[first : first + _TIMES_A_QUERY]))):
+            untold.pop(tuple(row), None)
+    return list(untold.values())
+
+
+def _event(happened: Happened) -> dict[str, Any]:
     event = happened.event
     return {
         "offset": happened.entry.offset,

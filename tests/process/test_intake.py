@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -195,3 +196,23 @@ def test_a_late_read_opens_its_day_again(field: Field) -> None:
     assert open_days() == 0
     field.send(MONDAY, [2])
     assert open_days() == 1
+
+
+def test_events_stand_once_however_often_they_are_told(field: Field) -> None:
+    def told(*kinds: str) -> None:
+        events = [{"kind": kind, "at": MONDAY.isoformat(), "meter": "E-1"} for kind in kinds]
+        message = json.dumps({"seq": 1, "sent_at": MONDAY.isoformat(), "events": events})
+        field.journal_raw(message.encode(), "headend/v1/GW/events")
+
+    told("tamper")
+    told("tamper")
+    assert field.intake.step() == 2
+    told("tamper", "outage")
+    assert field.intake.step() == 1
+    field.intake.retry([1, 2, 3])
+    e = t.event.c
+    with field.site.database.read() as tx:
+        assert tx.execute(select(e.offset, e.place, e.kind).order_by(e.offset)).all() == [
+            (1, 0, "tamper"),
+            (3, 1, "outage"),
+        ]
