@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from headend.reads.days import DAY_S, moment, seconds
-from headend.reads.quality import IS_ESTIMATED, Quality
+from headend.reads.quality import IS_ESTIMATED, Flag, Quality
 from headend.registry.gateways import gateways_with_commands
 from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.site import Site
@@ -61,14 +61,9 @@ def ask_for_gaps(site: Site) -> int:
     with site.database.read() as tx:
         asked = _Asked.since(tx, now, commands.backfill_days, commands.backfill_after_s)
         channels = _channels(tx, gateways_with_commands(tx) - asked.busy)
-        window_s = (
-            seconds(now - timedelta(days=commands.backfill_days)),
-            seconds(now - timedelta(seconds=commands.backfill_after_s)),
-        )
-        days = list(site.store.channel_days(tx, window_s[0] // DAY_S, window_s[1] // DAY_S + 1))
-        gaps = [gap for alike in _alike(channels) for gap in _gaps(tx, site.store, alike, days, window_s, asked)]
+        gaps = _all_gaps(tx, site, channels, now - timedelta(seconds=commands.backfill_after_s), asked)
     by_gateway: dict[str, list[Gap]] = defaultdict(list)
-    for gap in sorted(gaps, key=lambda gap: gap.start_s):
+    for gap in gaps:
         by_gateway[gap.channel.gateway or ""].append(gap)
     expires = now + timedelta(seconds=commands.expire_after_s)
     with site.database.write() as tx:
@@ -76,6 +71,21 @@ def ask_for_gaps(site: Site) -> int:
             args = {"gaps": [gap.wire for gap in missing[:MAX_GAPS]]}
             queue_command(tx, gateway, "backfill", args, by=_ASKED_BY, now=now, expires=expires)
     return len(by_gateway)
+
+
+def gaps_of(tx: Connection, site: Site, gateway: str) -> list[Gap]:
+    """What one gateway's meters owe up to now, oldest first, however often it was asked for."""
+    return _all_gaps(tx, site, _channels(tx, {gateway}), site.clock(), _Asked(set(), {}))
+
+
+def _all_gaps(
+    tx: Connection, site: Site, channels: Sequence[EnrolledChannel], end: datetime, asked: _Asked
+) -> list[Gap]:
+    """Oldest first, from `commands.backfill_days` ago."""
+    window_s = seconds(site.clock() - timedelta(days=site.settings.commands.backfill_days)), seconds(end)
+    days = list(site.store.channel_days(tx, window_s[0] // DAY_S, window_s[1] // DAY_S + 1))
+    gaps = [gap for alike in _alike(channels) for gap in _gaps(tx, site.store, alike, days, window_s, asked)]
+    return sorted(gaps, key=lambda gap: gap.start_s)
 
 
 def _channels(tx: Connection, gateways: set[str]) -> list[EnrolledChannel]:
@@ -177,14 +187,16 @@ def _unread(
             continue
         if day.present - day.estimated == per_day:
             unread[row, day.day - first_day] = False
-        elif day.present > day.estimated:
+        else:
             partly.append((day.day, day.meter, day.channel))
     at_once = max(1, _INTERVALS_AT_ONCE // per_day)
     for first in range(0, len(partly), at_once):
         keys = partly[first : first + at_once]
-        quality = store.load(tx, keys, interval_s).quality
+        blocks = store.load(tx, keys, interval_s)
         rows = [row_of[meter, channel] for _, meter, channel in keys]
-        unread[rows, [day - first_day for day, _, _ in keys]] = (quality == Quality.MISSING) | IS_ESTIMATED[quality]
+        # Of what a meter said it has lost there is nothing to be had.
+        missing = (blocks.quality == Quality.MISSING) | IS_ESTIMATED[blocks.quality]
+        unread[rows, [day - first_day for day, _, _ in keys]] = missing & ((blocks.flags & Flag.LOST) == 0)
     return unread.reshape(len(channels), -1)
 
 

@@ -1,114 +1,26 @@
-"""The fleet's health: when each meter was last heard, and how much of what it owed has come.
-
-One scan of the day blocks' counts for the whole window; only the window's first day, which a local midnight cuts, and
-each channel's last day are opened.
-"""
+"""The fleet's health: totals, meters, gateways, and what happened lately, as one picture of one moment."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import get_args
 from zoneinfo import ZoneInfo
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from headend.reads.blocks import Blocks
-from headend.reads.days import DAY_S, midnight, seconds
-from headend.reads.quality import IS_ESTIMATED, IS_MEASURED
-from headend.registry.registry import EnrolledChannel, enrolled_channels
+from headend.monitor.events import last_day
+from headend.monitor.gateways import GatewayHealth, gateway_healths
+from headend.monitor.meters import Completeness, MeterHealth, completeness, meter_healths
+from headend.reads.days import midnight, seconds
 from headend.store import tables as t
-from headend.store.intervals import BlockKey, IntervalStore
+from headend.store.commands import State
+from headend.store.intervals import IntervalStore
 from headend.store.journal import Journal
 
 #: Local days, before today, over which completeness is counted.
 WINDOW_DAYS = 30
-#: A meter not heard for longer is silent.
-SILENT_S = DAY_S
-
-Int64s = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Completeness:
-    """What came of what was due.
-
-    Parameters
-    ----------
-    expected
-        intervals that have ended while the channel was in service.
-    present, estimated
-        how many of those have a value, and how many of these values are estimates.
-    """
-
-    expected: int
-    present: int
-    estimated: int
-
-    @property
-    def share(self) -> float | None:
-        """Present ÷ expected; None where nothing was due."""
-        return self.present / self.expected if self.expected else None
-
-    @property
-    def estimated_share(self) -> float | None:
-        """Estimated ÷ present; None where nothing is present."""
-        return self.estimated / self.present if self.present else None
-
-    @property
-    def read_success(self) -> float | None:
-        """Reads that came from the meter ÷ reads due."""
-        return (self.present - self.estimated) / self.expected if self.expected else None
-
-    def __add__(self, other: Completeness) -> Completeness:
-        return Completeness(
-            self.expected + other.expected, self.present + other.present, self.estimated + other.estimated
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class MeterHealth:
-    """One meter, all its channels together.
-
-    Parameters
-    ----------
-    last_seen_s
-        end of its newest measured interval in the window [s since 1970]; None: nothing came.
-    findings
-        how many warnings and failures validation found in the window.
-    """
-
-    meter: str
-    commodity: str
-    gateway: str | None
-    usage_point: str
-    last_seen_s: int | None
-    completeness: Completeness
-    findings: int
-    silent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayHealth:
-    """One gateway, and the meters that are bound to it.
-
-    Parameters
-    ----------
-    clock_offset_s
-        its clock minus ours [s].
-    """
-
-    gateway: str
-    online: bool | None
-    last_seen_s: int | None
-    clock_offset_s: int | None
-    messages: int
-    meters: int
-    silent: int
-    completeness: Completeness
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +29,10 @@ class Totals:
 
     Parameters
     ----------
+    gateways, gateways_online, clocks_off
+        of those that are not revoked.
+    sequence_missing
+        messages of those gateways that never came, though later ones did.
     journal_lag
         messages that are durable but not yet processed.
     """
@@ -125,6 +41,8 @@ class Totals:
     silent: int
     gateways: int
     gateways_online: int
+    clocks_off: int
+    sequence_missing: int
     completeness: Completeness
     journal_lag: int
     quarantined: int
@@ -135,11 +53,21 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Everything at one moment; meters and gateways by name."""
+    """Everything at one moment; meters and gateways by name.
+
+    Parameters
+    ----------
+    events
+        of the last 24 hours, by kind.
+    commands
+        all there ever were, by state.
+    """
 
     totals: Totals
     meters: tuple[MeterHealth, ...]
     gateways: tuple[GatewayHealth, ...]
+    events: Mapping[str, int]
+    commands: Mapping[str, int]
 
 
 def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime, zone: ZoneInfo) -> Fleet:
@@ -152,25 +80,26 @@ def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime,
     zone
         whose midnights bound the window.
     """
-    window_s = seconds(midnight(now.astimezone(zone).date() - timedelta(days=WINDOW_DAYS), zone)), seconds(now)
-    channels = enrolled_channels(tx)
-    counted = _counted(tx, store, channels, *window_s)
-    meters = _meters(channels, counted, _findings(tx, window_s[0]), window_s[1])
-    gateways = _gateways(tx, meters)
+    begin = midnight(now.astimezone(zone).date() - timedelta(days=WINDOW_DAYS), zone)
+    meters = meter_healths(tx, store, (seconds(begin), seconds(now)))
+    gateways = gateway_healths(tx, journal, meters, seconds(now))
+    trusted = [gateway for gateway in gateways if gateway.revoked_s is None]
     progress = tx.execute(select(t.checkpoint)).first()
     totals = Totals(
         meters=len(meters),
         silent=sum(meter.silent for meter in meters),
-        gateways=len(gateways),
-        gateways_online=sum(bool(gateway.online) for gateway in gateways),
-        completeness=_sum(meters),
+        gateways=len(trusted),
+        gateways_online=sum(bool(gateway.online) for gateway in trusted),
+        clocks_off=sum(gateway.clock_off for gateway in trusted),
+        sequence_missing=sum(gateway.missing for gateway in trusted),
+        completeness=completeness(meters),
         journal_lag=journal_lag(tx, journal),
         quarantined=tx.execute(select(func.count()).select_from(t.quarantine)).scalar_one(),
         reads_stored=progress.reads_stored if progress else 0,
         duplicates=progress.duplicates if progress else 0,
         replaced=progress.replaced if progress else 0,
     )
-    return Fleet(totals, meters, gateways)
+    return Fleet(totals, meters, gateways, last_day(tx, now), _commands(tx))
 
 
 def journal_lag(tx: Connection, journal: Journal) -> int:
@@ -179,115 +108,7 @@ def journal_lag(tx: Connection, journal: Journal) -> int:
     return max(0, journal.newest_offset() - processed)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Counted:
-    """Per enrolled channel (k,)."""
-
-    expected: Int64s
-    present: Int64s
-    estimated: Int64s
-    last_end_s: Int64s  # 0: nothing measured
-
-
-def _counted(
-    tx: Connection, store: IntervalStore, channels: Sequence[EnrolledChannel], start_s: int, now_s: int
-) -> _Counted:
-    k = len(channels)
-    first_day, end_day = start_s // DAY_S, now_s // DAY_S + 1
-    row_of = {(c.meter, c.channel.code): row for row, c in enumerate(channels)}
-    present, estimated, last_day = np.zeros(k, np.int64), np.zeros(k, np.int64), np.full(k, -1)
-    for seen in store.channel_days(tx, first_day, end_day):
-        row = row_of.get((seen.meter, seen.channel))
-        if row is None:
-            continue
-        if seen.day > first_day:
-            present[row] += seen.present
-            estimated[row] += seen.estimated
-        if seen.present > seen.estimated and seen.day > last_day[row]:
-            last_day[row] = seen.day
-    last_end = np.zeros(k, np.int64)
-    for interval_s in {channel.interval_s for channel in channels}:
-        rows = np.array([row for row, channel in enumerate(channels) if channel.interval_s == interval_s])
-        edge = store.load(tx, _keys(channels, rows, np.full(len(rows), first_day)), interval_s)
-        inside = edge.start_s >= start_s
-        present[rows] += (edge.present & inside).sum(axis=1)
-        estimated[rows] += (IS_ESTIMATED[edge.quality] & inside).sum(axis=1)
-        heard = rows[last_day[rows] >= 0]
-        last_end[heard] = _last_end(store.load(tx, _keys(channels, heard, last_day[heard]), interval_s))
-    return _Counted(_expected(channels, start_s, now_s), present, estimated, last_end)
-
-
-def _keys(channels: Sequence[EnrolledChannel], rows: NDArray[np.intp], days: Int64s) -> list[BlockKey]:
-    chosen = (channels[row] for row in rows.tolist())
-    return [(day, c.meter, c.channel.code) for day, c in zip(days.tolist(), chosen, strict=True)]
-
-
-def _last_end(blocks: Blocks) -> Int64s:
-    """End of each block's last measured interval [s since 1970] (k,)."""
-    ends = blocks.start_s + blocks.interval_s
-    return np.where(IS_MEASURED[blocks.quality], ends, 0).max(axis=1, initial=0)
-
-
-def _expected(channels: Sequence[EnrolledChannel], start_s: int, now_s: int) -> Int64s:
-    """Intervals wholly inside the window and the channel's service (k,)."""
-    interval = np.array([c.interval_s for c in channels], np.int64)
-    begins = np.maximum(start_s, np.array([c.installed_s for c in channels], np.int64))
-    ends = np.minimum(now_s, np.array([now_s if c.removed_s is None else c.removed_s for c in channels], np.int64))
-    # The first interval that begins in service, and the end of the last that is over.
-    return np.maximum(0, ends // interval - -(-begins // interval))
-
-
-def _meters(
-    channels: Sequence[EnrolledChannel], counted: _Counted, findings: Counter[int], now_s: int
-) -> tuple[MeterHealth, ...]:
-    rows_of: dict[int, list[int]] = {}
-    for row, channel in enumerate(channels):
-        rows_of.setdefault(channel.meter, []).append(row)
-    healths = []
-    for meter, rows in rows_of.items():
-        first = channels[rows[0]]
-        last = max(int(counted.last_end_s[row]) for row in rows)
-        in_service = any((channels[row].removed_s or now_s) >= now_s for row in rows)
-        healths.append(
-            MeterHealth(
-                first.meter_name,
-                first.channel.commodity,
-                first.gateway,
-                first.usage_point,
-                last or None,
-                Completeness(
-                    sum(int(counted.expected[row]) for row in rows),
-                    sum(int(counted.present[row]) for row in rows),
-                    sum(int(counted.estimated[row]) for row in rows),
-                ),
-                findings[meter],
-                in_service and now_s - last > SILENT_S,
-            )
-        )
-    return tuple(sorted(healths, key=lambda health: health.meter))
-
-
-def _findings(tx: Connection, start_s: int) -> Counter[int]:
-    f = t.finding.c
-    query = (
-        select(f.meter, func.count().label("found")).where(f.start_s >= start_s, f.severity != "info").group_by(f.meter)
-    )
-    return Counter({row.meter: row.found for row in tx.execute(query)})
-
-
-def _gateways(tx: Connection, meters: Sequence[MeterHealth]) -> tuple[GatewayHealth, ...]:
-    bound: dict[str, list[MeterHealth]] = {}
-    for meter in meters:
-        if meter.gateway:
-            bound.setdefault(meter.gateway, []).append(meter)
-    g = t.gateway.c
-    query = select(g.name, g.online, g.last_seen_s, g.clock_offset_s, g.messages).order_by(g.name)
-    healths = []
-    for row in tx.execute(query):
-        mine = bound.get(row.name, [])
-        healths.append(GatewayHealth(*row, len(mine), sum(meter.silent for meter in mine), _sum(mine)))
-    return tuple(healths)
-
-
-def _sum(meters: Sequence[MeterHealth]) -> Completeness:
-    return sum((meter.completeness for meter in meters), start=Completeness(0, 0, 0))
+def _commands(tx: Connection) -> Mapping[str, int]:
+    state = t.command.c.state
+    found = {row.state: row.found for row in tx.execute(select(state, func.count().label("found")).group_by(state))}
+    return dict.fromkeys(get_args(State), 0) | found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Annotated, Any, cast
@@ -35,6 +35,11 @@ _DEFAULT_HOURS = 24
 endpoint = cast(
     "Callable[[Callable[..., Any]], Handler]", inject_params(on_validation_error=invalid_request).and_request
 )
+
+
+def as_json(answer: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer of the API."""
+    return web.Response(text=answer.model_dump_json(), status=status, headers=headers, content_type="application/json")
 
 
 class ChannelOut(BaseModel):
@@ -117,7 +122,7 @@ async def meters(
         found = [one for one in _by_meter(channels) if q.casefold() in one.id.casefold()]
         return MetersOut(total=len(found), offset=offset, meters=found[offset : offset + limit])
 
-    return _json(await asyncio.to_thread(look))
+    return as_json(await asyncio.to_thread(look))
 
 
 @endpoint
@@ -147,7 +152,7 @@ async def intervals(
             part, start_s, end_s = _part(mine, _channel(mine, channel), seconds(start), seconds(end))
             return readings(tx, site.store, part, start_s, end_s)
 
-    return _json(_intervals_out(await asyncio.to_thread(look)))
+    return as_json(_intervals_out(await asyncio.to_thread(look)))
 
 
 @endpoint
@@ -163,7 +168,7 @@ async def statements(request: web.Request, id: str, /) -> r200[StatementsOut]:
             kept = SqlLedger(tx).statements_of(id)
         return StatementsOut(account=id, statements=[_statement_out(one) for one in kept])
 
-    return _json(await asyncio.to_thread(look))
+    return as_json(await asyncio.to_thread(look))
 
 
 @endpoint
@@ -177,13 +182,14 @@ async def openapi(request: web.Request) -> web.Response:
     """This API, described."""
     spec = generate_oas([request.app], version("headend"), "Head-end API", _SECURITY)
     for path, operations in spec["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             for parameter in operation.get("parameters", ()):
                 # `from` is a keyword in Python.
                 parameter["name"] = parameter["name"].rstrip("_")
             operation["security"] = [{"basic": []}, {"session": []}]
-            operation["operationId"] = path.removeprefix("/api/v1/").replace("/", "_").translate(_NO_BRACES)
-            operation["responses"].update(_PROBLEMS)
+            name = path.removeprefix("/api/v1/").replace("/", "_").translate(_NO_BRACES)
+            operation["operationId"] = name if method == "get" else f"{method}_{name}"
+            operation["responses"].update(_PROBLEMS_OF_POST if method == "post" else _PROBLEMS)
     return web.json_response(spec)
 
 
@@ -214,6 +220,10 @@ _PROBLEMS = {
         ("404", "Nothing by that name, or not yours"),
         ("422", "A parameter is wrong"),
     )
+}
+_PROBLEMS_OF_POST = _PROBLEMS | {
+    "400": {"description": "The body is no JSON object", "content": _PROBLEM},
+    "409": {"description": "Not now: `detail` says why", "content": _PROBLEM},
 }
 _NO_BRACES = str.maketrans("", "", "{}")
 
@@ -307,10 +317,6 @@ def _statement_out(kept: Kept) -> StatementOut:
         total=document["totals"]["gross"],
         sha256=kept.sha256,
     )
-
-
-def _json(answer: BaseModel) -> web.Response:
-    return web.Response(text=answer.model_dump_json(), content_type="application/json")
 
 
 _BILL_READERS = CLERK | CUSTOMER

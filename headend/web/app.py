@@ -11,7 +11,20 @@ from cryptography.fernet import Fernet
 
 from headend.collect.writer import JournalWriter
 from headend.site import Site
-from headend.web import api, assets, clerk, customer, login, machines, operator, push
+from headend.web import (
+    api,
+    assets,
+    clerk,
+    customer,
+    events,
+    field_api,
+    gateways,
+    login,
+    machines,
+    meters,
+    operator,
+    push,
+)
 from headend.web.access import GATE, SITE, STORAGE, Gate, declare, guard, keep_session
 from headend.web.problems import present_errors
 
@@ -41,7 +54,7 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         samesite="Lax",
     )
     app.middlewares.extend((keep_session, present_errors, guard))
-    for part in (login, assets, machines, operator, clerk, customer, api, push):
+    for part in (login, assets, machines, operator, meters, gateways, events, clerk, customer, api, field_api, push):
         declare(app, part.PAGES)
     operator.prepare(app)
     clerk.prepare(app)

@@ -59,8 +59,10 @@ class _FleetFigures(Collector):
         for name, help_text, value in (
             ("headend_meters", "Meters in service.", totals.meters),
             ("headend_meters_silent", "Meters not heard for 24 hours.", totals.silent),
-            ("headend_gateways", "Gateways.", totals.gateways),
+            ("headend_gateways", "Gateways that are not revoked.", totals.gateways),
             ("headend_gateways_online", "Gateways that say they are online.", totals.gateways_online),
+            ("headend_gateways_clock_off", "Gateways whose clock is off by more than 60 s.", totals.clocks_off),
+            ("headend_gateway_sequence_missing", "Messages that never came, later ones did.", totals.sequence_missing),
             ("headend_journal_lag_messages", "Durable messages not yet processed.", totals.journal_lag),
             ("headend_quarantined", "Messages and blocks in quarantine.", totals.quarantined),
             ("headend_reads_expected", "Intervals due in the last 30 days.", totals.completeness.expected),
@@ -68,6 +70,14 @@ class _FleetFigures(Collector):
             ("headend_reads_estimated", "Present intervals that are estimates.", totals.completeness.estimated),
         ):
             yield GaugeMetricFamily(name, help_text, value=value)
+        for name, help_text, label, counts in (
+            ("headend_events_24h", "Events of the last 24 hours.", "kind", self._seen.events),
+            ("headend_commands", "Commands to gateways, by where they stand.", "state", self._seen.commands),
+        ):
+            family = GaugeMetricFamily(name, help_text, labels=[label])
+            for key, found in counts.items():
+                family.add_metric([key], found)
+            yield family
         if (share := totals.completeness.read_success) is not None:
             yield GaugeMetricFamily("headend_read_success_ratio", "Measured reads ÷ reads due, 30 days.", value=share)
         for name, help_text, value in (

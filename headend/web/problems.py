@@ -61,7 +61,9 @@ async def present_errors(
         if error.status < 400:
             raise
         kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
-        said = error.text if error.text and not error.text.startswith(f"{error.status}: ") else ""
+        # A library's own errors have no words for people: a number, or JSON.
+        theirs = error.content_type == "application/json" or (error.text or "").startswith(f"{error.status}: ")
+        said = "" if theirs else error.text
         return await _answer(request, error.status, said or _IN_WORDS.get(error.status, error.reason), kept)
     except HeadendError as error:
         status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
@@ -82,6 +84,7 @@ async def _answer(request: web.Request, status: int, detail: str, headers: dict[
 
 
 _IN_WORDS = {
+    400: "The body is not the JSON object that is expected here.",
     404: "There is nothing here by that name.",
     405: "This cannot be done here.",
     413: "That is too large.",

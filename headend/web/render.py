@@ -28,8 +28,13 @@ _environment.filters.update(
     bar=words.bar,
     month=words.month,
     quality_tag=words.quality_tag,
+    event_kind=words.event_kind,
+    event_tag=words.event_tag,
+    clock_offset=words.clock_offset,
+    command_args=words.command_args,
+    command_tag=words.command_tag,
 )
-_environment.globals.update(asset=asset_url, rules=words.RULES, unit_of=words.unit_of)
+_environment.globals.update(asset=asset_url, rules=words.RULES, commands=words.COMMANDS, unit_of=words.unit_of)
 
 
 async def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:

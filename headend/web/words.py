@@ -1,4 +1,4 @@
-"""How figures and codes are said to people: units, shares, times, rules."""
+"""How figures and codes are said to people: units, shares, times, rules, events, commands."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 
 from babel.numbers import format_currency, format_decimal
 
+from headend.monitor.events import ALARMS
 from headend.reads.channels import Channel
 from headend.reads.days import moment
 from headend.reads.quality import IS_ESTIMATED, Quality
+from headend.store.commands import Command
 
 _LOCALE = "en_GB"
 
@@ -52,6 +54,80 @@ RULES = {
     "E3": "Estimated from like days",
     "E4": "Estimated from average use",
 }
+
+#: What each kind of event says, for people.
+EVENTS = {
+    "tamper": "Tampering",
+    "outage": "Power outage",
+    "last_gasp": "Power lost: last gasp",
+    "restored": "Power restored",
+    "battery_low": "Battery low",
+    "unreachable": "Does not answer",
+    "bad_answer": "Answers wrongly",
+    "reachable": "Answers again",
+    "restart": "Restarted",
+    "clock_set": "Clock set",
+}
+
+#: What each kind of command asks for, for people.
+COMMANDS = {
+    "read": "Read registers",
+    "backfill": "Backfill",
+    "set_clock": "Set the clock",
+    "set_interval": "Set the reporting interval",
+    "restart": "Restart",
+    "firmware": "Firmware",
+    "rebirth": "Tell names anew",
+}
+
+
+def event_kind(kind: str) -> str:
+    """A kind of event; one that has no name is taken at its word."""
+    return EVENTS.get(kind) or kind.replace("_", " ").capitalize()
+
+
+def event_tag(kind: str) -> str:
+    """Style of a kind of event."""
+    if kind == "tamper":
+        return "bad"
+    if kind in ALARMS:
+        return "warn"
+    return "good" if kind in {"restored", "reachable"} else ""
+
+
+def clock_offset(offset_s: int) -> str:
+    """How far off a clock is: fast by 3 min."""
+    off = abs(offset_s)
+    if not off:
+        return "exact"
+    size, name = next((unit for unit in _CLOCK_UNITS if off >= 2 * unit[0]), (1, "s"))
+    return f"{'fast' if offset_s > 0 else 'slow'} by {count(round(off / size))} {name}"
+
+
+_CLOCK_UNITS = ((86_400, "days"), (3_600, "h"), (60, "min"))
+
+
+def command_args(command: Command) -> str:
+    """What a command says beside its kind."""
+    args = command.args
+    match command.kind:
+        case "backfill":
+            return f"{len(args['gaps'])} gap{'s' if len(args['gaps']) > 1 else ''}"
+        case "read":
+            return ", ".join(args.get("meters", ())) or "all meters"
+        case "set_interval":
+            return f"every {args['report_every_s']} s"
+        case "set_clock":
+            return str(args.get("time", "to the moment of sending"))
+        case "firmware":
+            return str(args["version"])
+    return ""
+
+
+def command_tag(state: str) -> str:
+    """Style of a command's state."""
+    styles = {"sent": "info", "acknowledged": "info", "done": "good", "failed": "bad", "expired": "warn"}
+    return styles.get(state, "")
 
 
 def percent(share: float | None) -> str:

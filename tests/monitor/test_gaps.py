@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headend.jobs import Jobs
-from headend.monitor.gaps import ATTEMPTS, ask_for_gaps
+from headend.monitor.gaps import ATTEMPTS, ask_for_gaps, gaps_of
 from headend.reads.days import seconds
 from headend.reads.quality import Quality
 from headend.store import tables as t
@@ -38,14 +38,19 @@ class Watch:
 
     def heard(self, name: str) -> None:
         with self.field.site.database.write() as tx:
-            tx.execute(t.gateway.update().where(t.gateway.c.name == name).values(native=True, first_seen_s=1, last_seen_s=1))
+            tx.execute(
+                t.gateway.update().where(t.gateway.c.name == name).values(native=True, first_seen_s=1, last_seen_s=1)
+            )
 
     def tell_all_but(self, *missing: datetime, later: timedelta = timedelta(0)) -> None:
         """Every hour that is over at some time after `NOW`."""
         self.field.clock.now = NOW + later
         hours = (FIRST - DAY + n * HOUR for n in range(24 * 6))
-        told = [None if hour in missing else 100 for hour in hours if hour + HOUR <= NOW + later]
-        self.field.send(FIRST - DAY, told)
+        self.field.journal(
+            *(run(hour, [100]) for hour in hours if hour not in missing and hour + HOUR <= NOW + later)
+        )
+        while self.field.intake.step():
+            pass
 
     def ask(self, later: timedelta = timedelta(0)) -> list[dict[str, Any]]:
         """The gaps that are asked for at some time after `NOW`; the first gateway's, if there are more."""
@@ -209,9 +214,9 @@ def test_more_gaps_than_a_command_holds_come_in_their_turn(watch):
     minute = {"channel": "1-0:1.8.0", "max_per_interval": 20_000, "interval_s": 60}
     watch.field.enrol(registry(meter("E-1", gateway="GW"), meter("E-4", gateway="GW", channels=[minute])))
     watch.tell_all_but()
-    every_other = [None, 100] * 2_160
-    block = run(NOW - 3 * DAY, every_other, meter="E-4") | {"interval_s": 60}
-    watch.field.journal(block)
+    second_minute = NOW - 3 * DAY + timedelta(minutes=1)
+    every_other = [second_minute + timedelta(minutes=2 * n) for n in range(2_160)]
+    watch.field.journal(*(run(at, [100], meter="E-4") | {"interval_s": 60} for at in every_other))
     watch.field.intake.step()
     first = watch.ask()
     assert len(first) == MAX_GAPS
@@ -219,6 +224,12 @@ def test_more_gaps_than_a_command_holds_come_in_their_turn(watch):
     watch.ends()
     second = watch.ask(timedelta(minutes=5))
     assert second[0]["from"] == f"{NOW - 3 * DAY + timedelta(minutes=1_000):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_what_the_meter_itself_has_lost_is_not_asked_for(watch):
+    watch.tell_all_but(FIRST + 2 * HOUR, FIRST + 3 * HOUR)
+    watch.field.send(FIRST + 2 * HOUR, [None])
+    assert watch.ask() == [gap(FIRST + 3 * HOUR, FIRST + 4 * HOUR)]
 
 
 # ---- the job -----------------------------------------------------------------------------------------------------
@@ -237,3 +248,21 @@ def test_job_waits_while_what_is_missing_may_be_in_the_journal(watch):
         pass
     Jobs(site).backfill()
     assert watch.newest().args["gaps"] == [gap(FIRST, MIDNIGHT), gap(MIDNIGHT + HOUR, LAST)]
+
+
+# ---- what people ask for ---------------------------------------------------------------------------------------------
+
+
+def test_one_gateways_gaps_reach_up_to_now_however_often_they_were_asked_for(watch):
+    old, young = MIDNIGHT, MIDNIGHT + 11 * HOUR
+    watch.tell_all_but(old, young)
+    for attempt in range(ATTEMPTS):
+        watch.ask(attempt * 3 * HOUR)
+        watch.ends("failed", attempt * 3 * HOUR)
+    watch.field.clock.now = NOW
+    with watch.field.site.database.read() as tx:
+        found = gaps_of(tx, watch.field.site, "GW")
+        assert gaps_of(tx, watch.field.site, "another") == []
+    assert [(gap.start_s, gap.end_s) for gap in found] == [
+        (seconds(begin), seconds(begin + HOUR)) for begin in (old, young)
+    ]

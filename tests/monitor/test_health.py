@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from headend.monitor.health import Completeness, Fleet, fleet, journal_lag
+from headend.monitor.health import Fleet, fleet, journal_lag
+from headend.monitor.meters import Completeness
 from headend.monitor.quarantine import FaultCount, faults, quarantined, quarantined_count
 from headend.reads.channels import IMPORT
 from headend.reads.days import DAY_S, seconds
@@ -17,8 +18,10 @@ from headend.reads.quality import Quality
 from headend.registry.registry import enrol
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
+from headend.store.commands import cancel, mark_sent, queue_command
 from headend.store.database import Database
 from headend.store.journal import Arrival, Journal
+from headend.store.sequence import Note
 from headend.store.sql import SqlIntervalStore
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -185,6 +188,70 @@ def test_journal_lag_is_what_is_not_processed(bench):
             t.checkpoint.insert(), {"name": "journal", "offset": 5, "reads_stored": 0, "duplicates": 0, "replaced": 0}
         )
         assert journal_lag(tx, bench.journal) == 2
+
+
+def test_revoked_gateways_are_in_no_total(bench):
+    bench.journal.append([], [Note("GW-1", 1), Note("GW-1", 4), Note("GW-2", 1), Note("GW-2", 9)])
+    with bench.database.write() as tx:
+        row = {"online": True, "clock_offset_s": -61, "last_seen_s": seconds(NOW), "messages": 2}
+        for name, revoked_s in (("GW-1", None), ("GW-2", 1)):
+            tx.execute(t.gateway.insert(), row | {"name": name, "revoked_s": revoked_s})
+    seen = bench.look()
+    totals = seen.totals
+    assert (totals.gateways, totals.gateways_online, totals.clocks_off, totals.sequence_missing) == (1, 1, 1, 2)
+    assert [gateway.missing for gateway in seen.gateways] == [2, 7]
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "off", "wrong"),
+    [(None, False, False), (60, False, False), (-61, True, False), (180, True, False), (-181, True, True)],
+)
+def test_clock_is_off_by_more_than_a_minute_and_wrong_by_more_than_three(bench, offset_s, off, wrong):
+    with bench.database.write() as tx:
+        tx.execute(t.gateway.insert(), {"name": "GW-1", "clock_offset_s": offset_s, "messages": 1})
+    (gateway,) = bench.look().gateways
+    assert (gateway.clock_off, gateway.clock_wrong) == (off, wrong)
+
+
+def test_gateway_heard_exactly_a_day_ago_is_not_quiet_yet(bench):
+    with bench.database.write() as tx:
+        for name, last in (("GW-1", seconds(NOW) - DAY_S), ("GW-2", seconds(NOW) - DAY_S - 1), ("GW-3", None)):
+            tx.execute(t.gateway.insert(), {"name": name, "last_seen_s": last, "messages": 1})
+    assert [gateway.quiet for gateway in bench.look().gateways] == [False, True, False]
+
+
+def test_open_commands_are_counted_by_gateway_and_all_by_state(bench):
+    with bench.database.write() as tx:
+        tx.execute(t.gateway.insert(), [{"name": name, "messages": 0} for name in ("GW-1", "GW-2")])
+        for gateway in ("GW-1", "GW-1", "GW-1", "GW-2"):
+            queue_command(tx, gateway, "read", {}, by="olga", now=NOW, expires=NOW + timedelta(days=1))
+        mark_sent(tx, 2, NOW)
+        cancel(tx, 3, by="olga", now=NOW)
+    seen = bench.look()
+    assert [gateway.open_commands for gateway in seen.gateways] == [2, 1]
+    assert {state: count for state, count in seen.commands.items() if count} == {"queued": 2, "sent": 1, "cancelled": 1}
+    assert {"done", "failed", "expired", "acknowledged"} < set(seen.commands)
+
+
+def test_events_of_the_last_day_by_kind_and_of_unknown_kinds_together(bench):
+    happened = (
+        (0, "tamper"),
+        (DAY_S, "tamper"),
+        (DAY_S + 1, "tamper"),
+        (5, "door_open"),
+        (6, "frost"),
+        (-60, "outage"),
+    )
+    with bench.database.write() as tx:
+        row = {"offset": 1, "gateway": "GW-1", "meter": None, "detail": ""}
+        for place, (ago, kind) in enumerate(happened):
+            tx.execute(t.event.insert(), row | {"place": place, "at_s": seconds(NOW) - ago, "kind": kind})
+    # One of a minute from now comes from a clock that is fast: it is no less than others worth a look.
+    assert {kind: count for kind, count in bench.look().events.items() if count} == {
+        "tamper": 2,
+        "other": 2,
+        "outage": 1,
+    }
 
 
 def test_empty_fleet(bench):

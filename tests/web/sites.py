@@ -26,6 +26,7 @@ from headend.store.journal import Arrival, Journal
 from headend.store.sql import SqlIntervalStore
 from headend.tariffs import TariffBook, load_book
 from headend.vee import RuleSet, load_rule_set
+from tests.web.field_side import SEQUENCES, tell_field_side
 
 #: Noon in Berlin, winter time; the autumn change was in the month before.
 NOW = datetime(2025, 11, 12, 11, 0, tzinfo=UTC)
@@ -34,7 +35,7 @@ PASSWORD = "correct horse battery"
 FIRST_DAY = seconds(datetime(2025, 9, 30, tzinfo=UTC)) // DAY_S
 
 REGISTRY = {
-    "gateways": ["GW-1", "GW-2"],
+    "gateways": ["GW-1", "GW-2", "GW-3"],
     "usage_points": [
         {"id": f"UP-{n}", "address": f"Lindenstraße {n}, 12345 Musterstadt", "timezone": "Europe/Berlin"}
         for n in (1, 2, 3)
@@ -68,7 +69,14 @@ REGISTRY = {
             "meter": "E-3",
             "commodity": "electricity",
             "usage_point": "UP-3",
-            "channels": [{"channel": IMPORT.obis, "max_per_interval": 20_000}],
+            "modbus": {"profile": "eastron-sdm630", "address": "tcp://192.0.2.7:502", "unit": 3},
+            "channels": [
+                {
+                    "channel": IMPORT.obis,
+                    "max_per_interval": 20_000,
+                    "constants": [{"from": "2025-01-01T00:00:00Z", "ct": "200/5", "pt": "20000/100"}],
+                }
+            ],
         },
     ],
     "accounts": [
@@ -147,7 +155,7 @@ def filled_site(folder: Path) -> Site:
         ):
             add_user(tx, login, role, PASSWORD, account)
         tell(tx, meters["E-1"])
-    site.journal.append([Arrival(1, "headend/v1/GW-1/reads", "GW-1", b"{}", 2)] * 5)
+    site.journal.append([Arrival(1, "headend/v1/GW-1/reads", "GW-1", b"{}", 2)] * 5, SEQUENCES)
     return site
 
 
@@ -176,6 +184,7 @@ def tell(tx, meter: int) -> None:
         t.gateway.update().where(t.gateway.c.name == "GW-1"),
         {"online": True, "last_seen_s": seconds(NOW) - 30, "clock_offset_s": 2, "messages": 5},
     )
+    tell_field_side(tx, seconds(NOW))
     third = seconds(datetime(2025, 11, 3, tzinfo=UTC))
     tx.execute(
         t.finding.insert(),

@@ -159,7 +159,12 @@ async def test_openapi_lists_every_route_of_the_api(visit):
         "/api/v1/meters/{id}/intervals",
         "/api/v1/accounts/{id}/statements",
         "/api/v1/statements/{id}",
+        "/api/v1/gateways",
+        "/api/v1/gateways/{id}/commands",
+        "/api/v1/events",
     }
+    names = [one["operationId"] for path in spec["paths"].values() for one in path.values()]
+    assert len(set(names)) == len(names)
     asked = spec["paths"]["/api/v1/meters/{id}/intervals"]["get"]
     assert [one["name"] for one in asked["parameters"]] == ["id", "channel", "from", "to"]
     told = asked["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
@@ -170,10 +175,18 @@ async def test_openapi_lists_every_route_of_the_api(visit):
 async def test_metrics_are_the_tables_figures(visit):
     answer = await (await visit(None)).get("/metrics")
     found = {
-        sample.name: sample.value
+        " ".join((sample.name, *sample.labels.values())): sample.value
         for family in text_string_to_metric_families(await answer.text())
         for sample in family.samples
     }
+    assert found["headend_gateways"] == 2
+    assert found["headend_gateways_clock_off"] == 1
+    assert found["headend_gateway_sequence_missing"] == 5
+    # A gateway's own word counts as another: it makes no metric.
+    kinds = {name.partition(" ")[2]: value for name, value in found.items() if name.startswith("headend_events_24h")}
+    assert {kind for kind, count in kinds.items() if count} == {"tamper", "battery_low", "unreachable", "other"}
+    assert found["headend_commands acknowledged"] == found["headend_commands failed"] == 1
+    assert found["headend_commands expired"] == 0
     assert found["headend_meters"] == 4
     assert found["headend_meters_silent"] == 1
     assert found["headend_gateways_online"] == 1

@@ -153,6 +153,7 @@ async def test_pages_say_so_when_there_is_nothing(bare_site):
         for path, says in (
             ("/operator", "No meter is enrolled yet."),
             ("/operator/gateways", "No gateway is named"),
+            ("/operator/events", "Nothing has happened yet"),
             ("/operator/quarantine", "Nothing is in quarantine."),
             ("/clerk", "No month has been rated yet."),
             ("/customer", "No account is enrolled yet."),

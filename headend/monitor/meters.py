@@ -1,0 +1,194 @@
+"""Each meter's health: when it was last heard, and how much of what it owed has come.
+
+One scan of the day blocks' counts for the whole window; only the window's first day, which a local midnight cuts, and
+each channel's last day are opened.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from headend.reads.blocks import Blocks
+from headend.reads.days import DAY_S
+from headend.reads.quality import IS_ESTIMATED, IS_MEASURED
+from headend.registry.registry import EnrolledChannel, enrolled_channels
+from headend.store import tables as t
+from headend.store.intervals import BlockKey, IntervalStore
+
+#: What was not heard for longer is silent [s].
+SILENT_S = DAY_S
+
+Int64s = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """What came of what was due.
+
+    Parameters
+    ----------
+    expected
+        intervals that have ended while the channel was in service.
+    present, estimated
+        how many of those have a value, and how many of these values are estimates.
+    """
+
+    expected: int
+    present: int
+    estimated: int
+
+    @property
+    def share(self) -> float | None:
+        """Present ÷ expected; None where nothing was due."""
+        return self.present / self.expected if self.expected else None
+
+    @property
+    def estimated_share(self) -> float | None:
+        """Estimated ÷ present; None where nothing is present."""
+        return self.estimated / self.present if self.present else None
+
+    @property
+    def read_success(self) -> float | None:
+        """Reads that came from the meter ÷ reads due."""
+        return (self.present - self.estimated) / self.expected if self.expected else None
+
+    def __add__(self, other: Completeness) -> Completeness:
+        return Completeness(
+            self.expected + other.expected, self.present + other.present, self.estimated + other.estimated
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MeterHealth:
+    """One meter, all its channels together.
+
+    Parameters
+    ----------
+    last_seen_s
+        end of its newest measured interval in the window [s since 1970]; None: nothing came.
+    findings
+        how many warnings and failures validation found in the window.
+    """
+
+    meter: str
+    commodity: str
+    gateway: str | None
+    usage_point: str
+    last_seen_s: int | None
+    completeness: Completeness
+    findings: int
+    silent: bool
+
+
+def meter_healths(tx: Connection, store: IntervalStore, window_s: tuple[int, int]) -> tuple[MeterHealth, ...]:
+    """Every enrolled meter over [begin, now) [s since 1970], by name."""
+    channels = enrolled_channels(tx)
+    counted = _counted(tx, store, channels, *window_s)
+    return _meters(channels, counted, _findings(tx, window_s[0]), window_s[1])
+
+
+def completeness(meters: Iterable[MeterHealth]) -> Completeness:
+    """Of several meters together."""
+    return sum((meter.completeness for meter in meters), start=Completeness(0, 0, 0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counted:
+    """Per enrolled channel (k,)."""
+
+    expected: Int64s
+    present: Int64s
+    estimated: Int64s
+    last_end_s: Int64s  # 0: nothing measured
+
+
+def _counted(
+    tx: Connection, store: IntervalStore, channels: Sequence[EnrolledChannel], start_s: int, now_s: int
+) -> _Counted:
+    k = len(channels)
+    first_day, end_day = start_s // DAY_S, now_s // DAY_S + 1
+    row_of = {(c.meter, c.channel.code): row for row, c in enumerate(channels)}
+    present, estimated, last_day = np.zeros(k, np.int64), np.zeros(k, np.int64), np.full(k, -1)
+    for seen in store.channel_days(tx, first_day, end_day):
+        row = row_of.get((seen.meter, seen.channel))
+        if row is None:
+            continue
+        if seen.day > first_day:
+            present[row] += seen.present
+            estimated[row] += seen.estimated
+        if seen.present > seen.estimated and seen.day > last_day[row]:
+            last_day[row] = seen.day
+    last_end = np.zeros(k, np.int64)
+    for interval_s in {channel.interval_s for channel in channels}:
+        rows = np.array([row for row, channel in enumerate(channels) if channel.interval_s == interval_s])
+        edge = store.load(tx, _keys(channels, rows, np.full(len(rows), first_day)), interval_s)
+        inside = edge.start_s >= start_s
+        present[rows] += (edge.present & inside).sum(axis=1)
+        estimated[rows] += (IS_ESTIMATED[edge.quality] & inside).sum(axis=1)
+        heard = rows[last_day[rows] >= 0]
+        last_end[heard] = _last_end(store.load(tx, _keys(channels, heard, last_day[heard]), interval_s))
+    return _Counted(_expected(channels, start_s, now_s), present, estimated, last_end)
+
+
+def _keys(channels: Sequence[EnrolledChannel], rows: NDArray[np.intp], days: Int64s) -> list[BlockKey]:
+    chosen = (channels[row] for row in rows.tolist())
+    return [(day, c.meter, c.channel.code) for day, c in zip(days.tolist(), chosen, strict=True)]
+
+
+def _last_end(blocks: Blocks) -> Int64s:
+    """End of each block's last measured interval [s since 1970] (k,)."""
+    ends = blocks.start_s + blocks.interval_s
+    return np.where(IS_MEASURED[blocks.quality], ends, 0).max(axis=1, initial=0)
+
+
+def _expected(channels: Sequence[EnrolledChannel], start_s: int, now_s: int) -> Int64s:
+    """Intervals wholly inside the window and the channel's service (k,)."""
+    interval = np.array([c.interval_s for c in channels], np.int64)
+    begins = np.maximum(start_s, np.array([c.installed_s for c in channels], np.int64))
+    ends = np.minimum(now_s, np.array([now_s if c.removed_s is None else c.removed_s for c in channels], np.int64))
+    # The first interval that begins in service, and the end of the last that is over.
+    return np.maximum(0, ends // interval - -(-begins // interval))
+
+
+def _meters(
+    channels: Sequence[EnrolledChannel], counted: _Counted, findings: Counter[int], now_s: int
+) -> tuple[MeterHealth, ...]:
+    rows_of: dict[int, list[int]] = {}
+    for row, channel in enumerate(channels):
+        rows_of.setdefault(channel.meter, []).append(row)
+    healths = []
+    for meter, rows in rows_of.items():
+        first = channels[rows[0]]
+        last = max(int(counted.last_end_s[row]) for row in rows)
+        in_service = any((channels[row].removed_s or now_s) >= now_s for row in rows)
+        healths.append(
+            MeterHealth(
+                first.meter_name,
+                first.channel.commodity,
+                first.gateway,
+                first.usage_point,
+                last or None,
+                Completeness(
+                    sum(int(counted.expected[row]) for row in rows),
+                    sum(int(counted.present[row]) for row in rows),
+                    sum(int(counted.estimated[row]) for row in rows),
+                ),
+                findings[meter],
+                in_service and now_s - last > SILENT_S,
+            )
+        )
+    return tuple(sorted(healths, key=lambda health: health.meter))
+
+
+def _findings(tx: Connection, start_s: int) -> Counter[int]:
+    f = t.finding.c
+    query = (
+        select(f.meter, func.count().label("found")).where(f.start_s >= start_s, f.severity != "info").group_by(f.meter)
+    )
+    return Counter({row.meter: row.found for row in tx.execute(query)})

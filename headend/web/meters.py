@@ -1,0 +1,219 @@
+"""The operator's page of one meter: its load, its intervals, what was found, what happened to it, how it is read."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+from aiohttp import web
+from sqlalchemy import Connection, select
+from yarl import URL
+
+from headend.errors import InvalidInput
+from headend.monitor.events import REACHABILITY, Choice, Event, events
+from headend.reads.channels import Channel
+from headend.reads.days import midnight, moment, seconds
+from headend.reads.quality import Quality
+from headend.registry.registry import EnrolledChannel, channels_of
+from headend.site import Site
+from headend.store import tables as t
+from headend.web.access import OPERATOR, SITE, Page
+from headend.web.charts import load_chart
+from headend.web.readings import Readings, last_read_s, over_by, readings
+from headend.web.render import render
+from headend.web.words import Unit, unit_of
+
+_DEFAULT_DAYS = 7
+_MAX_DAYS = 62
+_FINDING_ROWS = 200
+_EVENT_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Local days, both included, in the site's zone."""
+
+    first: date
+    last: date
+
+    def seconds(self, site: Site) -> tuple[int, int]:
+        """Begin and end, UTC [s since 1970]."""
+        zone = site.settings.site.zone
+        return seconds(midnight(self.first, zone)), seconds(midnight(self.last + timedelta(days=1), zone))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """One row of the table of intervals."""
+
+    start_s: int
+    value: int | None
+    quality: Quality
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One row of the table of findings."""
+
+    start_s: int
+    channel: Channel
+    rule: str
+    severity: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a Modbus meter answers; `told` is how it was found last, None: never yet."""
+
+    profile: str
+    address: str
+    unit: int
+    told: Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterPage:
+    """Everything on the page of one meter; intervals and events newest first."""
+
+    channels: list[EnrolledChannel]
+    shown: EnrolledChannel
+    unit: Unit
+    span: Span
+    last_s: int | None
+    intervals: list[Interval]
+    findings: list[FindingRow]
+    events: list[Event]
+    device: Device | None
+
+
+async def meter(request: web.Request) -> web.Response:
+    """One meter: its load, its intervals, what validation found."""
+    site, name = request.app[SITE], request.match_info["name"]
+
+    def look() -> MeterPage:
+        with site.database.read() as tx:
+            channels = channels_of(tx, name)
+            shown = _chosen(channels, request.query.get("channel"))
+            now_s = seconds(site.clock())
+            last_s = last_read_s(tx, site.store, channels, now_s)
+            span = _span(request, site, last_s or now_s)
+            start_s, end_s = span.seconds(site)
+            reads = readings(tx, site.store, shown, start_s, min(end_s, max(start_s, over_by(shown, now_s))))
+            return MeterPage(
+                channels,
+                shown,
+                unit_of(shown.channel),
+                span,
+                last_s,
+                _intervals(reads),
+                _findings(tx, shown.meter, start_s, end_s),
+                events(tx, Choice(meter=name), limit=_EVENT_ROWS),
+                _device(tx, shown.meter, name),
+            )
+
+    view = await asyncio.to_thread(look)
+    days = {"from": view.span.first.isoformat(), "to": view.span.last.isoformat()}
+    return await render(
+        request,
+        "operator/meter.html",
+        name=name,
+        days=days,
+        view=view,
+        chart_of=lambda obis: str(URL(f"/operator/meters/{name}/chart").with_query({**days, "channel": obis})),
+    )
+
+
+async def meter_chart(request: web.Request) -> web.Response:
+    """The specification of one channel's load chart."""
+    site, name = request.app[SITE], request.match_info["name"]
+
+    def look() -> Readings:
+        with site.database.read() as tx:
+            channels = channels_of(tx, name)
+            now_s = seconds(site.clock())
+            start_s, end_s = _span(request, site, now_s).seconds(site)
+            shown = _chosen(channels, request.query.get("channel"))
+            return readings(tx, site.store, shown, start_s, min(end_s, max(start_s, over_by(shown, now_s))))
+
+    reads = await asyncio.to_thread(look)
+    return web.json_response(load_chart(reads, site.settings.site.zone))
+
+
+def _span(request: web.Request, site: Site, last_s: int) -> Span:
+    """The asked-for days; without any, the last ones up to the newest read."""
+    last_day = moment(max(0, last_s - 1)).astimezone(site.settings.site.zone).date()
+    last = _day(request, "to") or last_day
+    first = _day(request, "from") or last - timedelta(days=_DEFAULT_DAYS - 1)
+    if first > last:
+        raise InvalidInput("from", first.isoformat(), f"a day not after {last}")
+    if (last - first).days >= _MAX_DAYS:
+        raise InvalidInput("from", first.isoformat(), f"at most {_MAX_DAYS} days up to {last}")
+    return Span(first, last)
+
+
+def _day(request: web.Request, name: str) -> date | None:
+    text = request.query.get(name)
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(name, repr(text[:40]), "a day such as 2026-10-31") from None
+    if not 1970 < day.year < 9000:
+        raise InvalidInput(name, repr(text[:40]), "a day from 1971 on")
+    return day
+
+
+def _chosen(channels: list[EnrolledChannel], obis: str | None) -> EnrolledChannel:
+    if obis is None:
+        return channels[0]
+    for channel in channels:
+        if channel.channel.obis == obis:
+            return channel
+    there = ", ".join(channel.channel.obis for channel in channels)
+    raise InvalidInput("channel", repr(obis[:40]), f"one of {there}")
+
+
+def _intervals(reads: Readings) -> list[Interval]:
+    """Newest first."""
+    missing = reads.quality == Quality.MISSING
+    values = np.where(missing, -1, reads.values).tolist()
+    rows_ = zip(
+        reads.starts_s.tolist(), values, missing.tolist(), reads.quality.tolist(), reads.version.tolist(), strict=True
+    )
+    return [
+        Interval(start, None if gone else value, Quality(code), version) for start, value, gone, code, version in rows_
+    ][::-1]
+
+
+def _findings(tx: Connection, meter_id: int, start_s: int, end_s: int) -> list[FindingRow]:
+    """Newest first, and no more than a page can bear."""
+    f = t.finding.c
+    query = (
+        select(f.start_s, f.channel, f.rule, f.severity, f.detail)
+        .where(f.meter == meter_id, f.start_s >= start_s, f.start_s < end_s)
+        .order_by(f.start_s.desc(), f.rule)
+        .limit(_FINDING_ROWS)
+    )
+    return [
+        FindingRow(row.start_s, Channel(row.channel), row.rule, row.severity, row.detail) for row in tx.execute(query)
+    ]
+
+
+def _device(tx: Connection, meter_id: int, name: str) -> Device | None:
+    d = t.modbus_device.c
+    row = tx.execute(select(d.profile, d.address, d.unit).where(d.meter_id == meter_id)).first()
+    if row is None:
+        return None
+    told = events(tx, Choice(kinds=REACHABILITY, meter=name), limit=1)
+    return Device(*row, told[0] if told else None)
+
+
+PAGES = (
+    Page("GET", "/operator/meters/{name}", meter, OPERATOR),
+    Page("GET", "/operator/meters/{name}/chart", meter_chart, OPERATOR),
+)
