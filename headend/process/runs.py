@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from headend.reads.blocks import NO_REGISTER, Blocks, pack
-from headend.reads.quality import Quality
+from headend.reads.quality import Flag, Quality
 from headend.registry.registry import EnrolledChannel
 
 
@@ -23,6 +23,7 @@ class Runs:
     values: list[list[int | None]] = field(default_factory=list)
     flags: list[list[int] | None] = field(default_factory=list)
     codes: list[list[int] | None] = field(default_factory=list)
+    told: list[bool] = field(default_factory=list)
 
     def add(
         self,
@@ -32,6 +33,7 @@ class Runs:
         register: int,
         flags: list[int] | None = None,
         codes: list[int] | None = None,
+        told: bool = False,
     ) -> None:
         """One more run.
 
@@ -45,6 +47,8 @@ class Runs:
             at its end, or `NO_REGISTER`.
         flags, codes
             device flags and quality codes, one a value; None: none, and raw.
+        told
+            the device itself says what is missing.
         """
         self.meter.append(channel.meter)
         self.channel.append(channel.channel.code)
@@ -53,6 +57,7 @@ class Runs:
         self.values.append(values)
         self.flags.append(flags)
         self.codes.append(codes)
+        self.told.append(told)
 
     def pack(self, interval_s: int) -> list[Blocks]:
         """Flattened to reads, and packed into day blocks."""
@@ -68,7 +73,9 @@ class Runs:
                     into[ends[i] - counts[i] : ends[i]] = row
         values = list(chain.from_iterable(self.values))
         if None in values:
-            quality[[value is None for value in values]] = Quality.MISSING
+            missing = np.fromiter((value is None for value in values), np.bool_, len(values))
+            quality[missing] = Quality.MISSING
+            flags[missing & np.array(self.told)[run]] |= np.uint8(Flag.LOST)
             values = [value or 0 for value in values]
         register = np.full(len(run), NO_REGISTER, dtype=np.int64)
         register[ends - 1] = self.register

@@ -332,4 +332,4 @@ def _take_block(
     loose = runs.get(block.interval_s)
     if loose is None:
         loose = runs[block.interval_s] = Runs()
-    loose.add(channel, first_s, values, register, block.quality, codes)
+    loose.add(channel, first_s, values, register, block.quality, codes, told=True)

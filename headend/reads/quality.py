@@ -42,6 +42,7 @@ class Flag(IntFlag):
     TEST = 8
     TAMPER = 16
     NEW_REGISTER = 32  # ours: at its end the register does not go on from before (exchange, reset)
+    LOST = 64  # ours: the device said that it has no value for it
 
 
 _LABELS = {

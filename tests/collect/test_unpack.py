@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from headend.collect.topics import Topics
 from headend.process.unpack import Belief, Unpacked, unpack
 from headend.reads import NO_REGISTER, Channel, Quality
+from headend.reads.quality import Flag
 from headend.reads.days import seconds
 from headend.registry.registry import EnrolledChannel
 from headend.store.journal import Entry
@@ -147,7 +148,7 @@ def test_a_run_over_midnight_with_nulls_flags_and_a_register() -> None:
         Quality.RAW,
         Quality.MISSING,
     ]
-    assert stack.flags[0, 2:5].tolist() == [0, 1, 4]
+    assert stack.flags[0, 2:5].tolist() == [0, Flag.POWER_OUTAGE | Flag.LOST, Flag.PARTIAL]
     assert stack.register[0].tolist() == [NO_REGISTER] * 4 + [77] + [NO_REGISTER] * 19
 
 

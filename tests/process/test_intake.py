@@ -15,6 +15,7 @@ from headend.process import Intake
 from headend.process.intake import IntakeCounts, checkpoint
 from headend.reads import Blocks, Quality
 from headend.reads.days import seconds
+from headend.reads.quality import Flag
 from headend.store import tables as t
 from headend.store.sql import SqlIntervalStore
 
@@ -136,7 +137,7 @@ def test_flags_of_an_interval_the_meter_missed_are_kept(field: Field) -> None:
     field.send(MONDAY, [None, None], quality=[1, 1])
     with field.site.database.read() as tx:
         key = (seconds(MONDAY) // 86_400, field.channel().meter, field.channel().channel.code)
-        assert field.site.store.load(tx, [key], 3600).flags[0, :3].tolist() == [1, 1, 0]
+        assert field.site.store.load(tx, [key], 3600).flags[0, :3].tolist() == [1 | Flag.LOST, 1 | Flag.LOST, 0]
 
 
 def test_quarantine_and_retry_after_the_meter_is_enrolled(field: Field) -> None:
