@@ -16,12 +16,13 @@ from headend.errors import StoreBroken
 from headend.reads.blocks import NO_REGISTER, Blocks, empty_blocks
 from headend.reads.days import DAY_S
 from headend.reads.quality import IS_ESTIMATED, Quality
+from headend.store.bulk import Row
 
 _INT32 = np.iinfo(np.int32)
 
 
-def rows_of(blocks: Blocks, *, settled: bool) -> list[dict[str, Any]]:
-    """A table row for each block."""
+def rows_of(blocks: Blocks, *, settled: bool) -> list[Row]:
+    """A row of `day_block` for each block, its columns in the table's order."""
     n = DAY_S // blocks.interval_s
     small = [_INT32.min <= low and high <= _INT32.max for low, high in _ranges(blocks)]
     values32, values64 = blocks.values.astype("<i4").tobytes(), blocks.values.astype("<i8").tobytes()
@@ -34,60 +35,73 @@ def rows_of(blocks: Blocks, *, settled: bool) -> list[dict[str, Any]]:
     present = blocks.present.sum(axis=1).tolist()
     estimated = IS_ESTIMATED[blocks.quality].sum(axis=1).tolist()
     return [
-        {
-            "day": day,
-            "meter": meter,
-            "channel": channel,
-            "interval_s": blocks.interval_s,
-            "settled": settled,
-            "present": present[i],
-            "estimated": estimated[i],
-            "reads": values32[4 * n * i : 4 * n * (i + 1)] if small[i] else values64[8 * n * i : 8 * n * (i + 1)],
-            "quality": quality[n * i : n * (i + 1)],
-            "version": None if plain[i] else version[n * i : n * (i + 1)],
-            "flags": None if quiet[i] else flags[n * i : n * (i + 1)],
-            "register": registers[i],
-        }
+        (
+            day,
+            meter,
+            channel,
+            blocks.interval_s,
+            settled,
+            present[i],
+            estimated[i],
+            values32[4 * n * i : 4 * n * (i + 1)] if small[i] else values64[8 * n * i : 8 * n * (i + 1)],
+            quality[n * i : n * (i + 1)],
+            None if plain[i] else version[n * i : n * (i + 1)],
+            None if quiet[i] else flags[n * i : n * (i + 1)],
+            registers[i],
+        )
         for i, (day, meter, channel) in enumerate(blocks.keys)
     ]
 
 
-def blocks_of(rows: Sequence[Any], interval_s: int) -> Blocks:
-    """Blocks of table rows of one interval length; raises `StoreBroken` where a row has not a day's length."""
+def blocks_of(rows: Sequence[Row], interval_s: int) -> Blocks:
+    """Blocks of rows of `day_block` of one interval length; raises `StoreBroken` where one is not what was written."""
     n = DAY_S // interval_s
-    if not all(_is_whole(row, n) for row in rows):
-        raise StoreBroken(f"interval store: a block with {interval_s} s intervals has not {n} of them")
-    columns = [np.fromiter((row[i] for row in rows), dtype=np.int64, count=len(rows)) for i in (1, 2, 0)]
-    blocks = empty_blocks(interval_s, *columns)
-    wide = np.fromiter((len(row.reads) for row in rows), dtype=np.int64, count=len(rows)) // n
-    for width, dtype in ((4, "<i4"), (8, "<i8")):
-        chosen = np.flatnonzero(wide == width)
-        if len(chosen):
-            joined = b"".join([rows[i].reads for i in chosen.tolist()])
-            blocks.values[chosen] = np.frombuffer(joined, dtype=dtype).reshape(-1, n)
-    blocks.quality[:] = np.frombuffer(b"".join([row.quality for row in rows]), dtype=np.uint8).reshape(-1, n)
+    day, meter, channel, *_, reads, quality, version, flags, register = zip(*rows, strict=True)
+    blocks = empty_blocks(interval_s, np.array(meter), np.array(channel), np.array(day))
+    _unpack(blocks, blocks.values, reads, {4 * n: "<i4", 8 * n: "<i8"})
+    _unpack(blocks, blocks.quality, quality, {n: "u1"})
     blocks.version[:] = blocks.quality != Quality.MISSING
-    for i, row in enumerate(rows):
-        if row.version is not None:
-            blocks.version[i] = np.frombuffer(row.version, dtype=np.uint8)
-        if row.flags is not None:
-            blocks.flags[i] = np.frombuffer(row.flags, dtype=np.uint8)
-        if row.register is not None:
-            count = len(row.register) // 10
-            places = np.frombuffer(row.register, dtype="<u2", count=count)
-            if places.max() >= n:
-                raise StoreBroken(f"interval store: a register at interval {places.max()} of a day of {n}")
-            blocks.register[i, places] = np.frombuffer(row.register, dtype="<i8", offset=2 * count)
+    _unpack(blocks, blocks.version, version, {n: "u1"})
+    _unpack(blocks, blocks.flags, flags, {n: "u1"})
+    for length, chosen in _by_length(register).items():
+        count, odd = divmod(length, 10)
+        if odd or not 0 < count <= n:
+            raise _broken(blocks, chosen[0])
+        packed = _joined(register, chosen)
+        places = packed[:, : 2 * count].copy().view("<u2")
+        if len(wrong := np.flatnonzero((places >= n).any(axis=1))):
+            raise _broken(blocks, chosen[wrong[0]])
+        blocks.register[np.array(chosen)[:, None], places] = packed[:, 2 * count :].copy().view("<i8")
     return blocks
 
 
-def _is_whole(row: Any, n: int) -> bool:
-    return (
-        len(row.reads) in {4 * n, 8 * n}
-        and len(row.quality) == n
-        and (row.version is None or len(row.version) == n)
-        and (row.flags is None or len(row.flags) == n)
-        and (row.register is None or (len(row.register) % 10 == 0 and 0 < len(row.register) <= 10 * n))
+def _unpack(blocks: Blocks, into: NDArray[Any], column: Sequence[bytes | None], kinds: dict[int, str]) -> None:
+    """Lay the bytes of a column over the rows that have any; `kinds` are the number types by length [bytes]."""
+    for length, chosen in _by_length(column).items():
+        if length not in kinds:
+            raise _broken(blocks, chosen[0])
+        into[chosen] = _joined(column, chosen).view(kinds[length])
+
+
+def _by_length(column: Sequence[bytes | None]) -> dict[int, list[int]]:
+    """Places of the rows that have bytes, by how many they have."""
+    found: dict[int, list[int]] = {}
+    for place, packed in enumerate(column):
+        if packed is not None:
+            found.setdefault(len(packed), []).append(place)
+    return found
+
+
+def _joined(column: Sequence[bytes | None], chosen: Sequence[int]) -> NDArray[np.uint8]:
+    """The bytes of rows that have equally many (k, length)."""
+    return np.frombuffer(b"".join([column[i] or b"" for i in chosen]), dtype=np.uint8).reshape(len(chosen), -1)
+
+
+def _broken(blocks: Blocks, place: int) -> StoreBroken:
+    day, meter, channel = blocks.keys[place]
+    return StoreBroken(
+        f"interval store: the block of day {day}, meter {meter}, channel {channel}"
+        f" is none of {DAY_S // blocks.interval_s} intervals of {blocks.interval_s} s"
     )
 
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
 from headend.reads.blocks import Blocks, empty_blocks
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles, lay_out
 from headend.store.blockcodec import blocks_of, rows_of
-from headend.store.database import upsert
+from headend.store.bulk import rows_at, upsert_rows
 from headend.store.intervals import BlockKey, ChannelDay, ChannelKey
 from headend.store.tables import day_block
 
 # With more channels than this, reading whole days and leaving out the rest beats looking up single keys.
 _SCAN_FROM = 64
-_KEYS_A_QUERY = 2_000
 
-_KEY = tuple_(day_block.c.day, day_block.c.meter, day_block.c.channel)
 _BLOCK = select(day_block)
 
 
@@ -39,7 +37,7 @@ class SqlIntervalStore:
 
     def save(self, tx: Connection, blocks: Blocks, *, settled: bool) -> None:
         """Keep blocks as they are now, in one statement."""
-        upsert(tx, day_block, rows_of(blocks, settled=settled))
+        upsert_rows(tx, day_block, rows_of(blocks, settled=settled))
 
     def profiles(
         self, tx: Connection, channels: Sequence[ChannelKey], start_s: int, end_s: int, interval_s: int
@@ -68,11 +66,9 @@ class SqlIntervalStore:
         return [(row.day, row.meter, row.channel) for row in tx.execute(query)]
 
     def _find(self, tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> Iterator[Blocks]:
-        for first in range(0, len(keys), _KEYS_A_QUERY):
-            wanted = _KEY.in_(keys[first : first + _KEYS_A_QUERY])
-            rows = tx.execute(_BLOCK.where(wanted, day_block.c.interval_s == interval_s)).all()
-            if rows:
-                yield blocks_of(rows, interval_s)
+        rows = [row for row in rows_at(tx, day_block, keys) if row.interval_s == interval_s]
+        if rows:
+            yield blocks_of(rows, interval_s)
 
     def _scan(self, tx: Connection, days: range, interval_s: int) -> Iterator[Blocks]:
         for day in days:
