@@ -116,32 +116,48 @@ def pack(
     interval that came twice cannot be in one block twice, so the answer is a list: the first stack holds each
     interval's first read, the second its second … Almost always there is one.
     """
+    if not len(meter):
+        return []
+    order = np.lexsort((start_s, channel, meter))
+    meter, channel, start_s = meter[order], channel[order], start_s[order]
+    day, second = np.divmod(start_s, DAY_S)
+    new_block = _changes(meter, channel, day)
+    again = ~(new_block | _changes(start_s))
+    values = np.where(quality == Quality.MISSING, 0, values)[order]
+    quality, flags, register = quality[order], flags[order], register[order]
     stacks: list[Blocks] = []
-    for now in _rounds(meter, channel, start_s):
-        keys, block = np.unique(
-            np.stack([meter[now], channel[now], start_s[now] // DAY_S]), axis=1, return_inverse=True
-        )
-        stack = empty_blocks(interval_s, keys[0], keys[1], keys[2])
-        at = block.reshape(-1), (start_s[now] % DAY_S) // interval_s
-        stack.values[at] = np.where(quality[now] == Quality.MISSING, 0, values[now])
-        stack.quality[at] = quality[now]
-        stack.flags[at] = flags[now]
-        stack.register[at] = register[now]
+    for now in _rounds(again):
+        # Whatever its round, a block's reads lie side by side.
+        first = _changes(np.cumsum(new_block)[now])
+        stack = empty_blocks(interval_s, meter[now][first], channel[now][first], day[now][first])
+        at = np.cumsum(first) - 1, second[now] // interval_s
+        stack.values[at], stack.quality[at] = values[now], quality[now]
+        stack.flags[at], stack.register[at] = flags[now], register[now]
         stacks.append(stack)
     return stacks
 
 
-def _rounds(meter: Int64s, channel: Int64s, start_s: Int64s) -> list[NDArray[np.intp]]:
-    """Places of every interval's first read, of every interval's second read, and so on."""
-    order = np.lexsort((start_s, channel, meter))
-    same = np.ones(len(order), dtype=np.bool_)
-    for column in (meter, channel, start_s):
-        same[1:] &= column[order][1:] == column[order][:-1]
-    same[:1] = False
-    place = np.arange(len(order))
-    rank = place - np.maximum.accumulate(np.where(same, 0, place))
+def _changes(*columns: NDArray[np.generic]) -> Bools:
+    """True where one of the columns is not what it was before; and for the first."""
+    changed = np.ones(len(columns[0]), dtype=np.bool_)
+    changed[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    return changed
+
+
+def _rounds(again: Bools) -> list[NDArray[np.intp] | slice]:
+    """Places of every interval's first read, of every interval's second read, and so on.
+
+    Parameters
+    ----------
+    again
+        of the reads in the order of their intervals: it is another one of the interval before (r,).
+    """
+    if not again.any():
+        return [slice(None)]  # as it almost always is
+    place = np.arange(len(again))
+    rank = place - np.maximum.accumulate(np.where(again, 0, place))
     by_rank = np.argsort(rank, kind="stable")
-    return np.split(order[by_rank], np.flatnonzero(np.diff(rank[by_rank])) + 1) if len(order) else []
+    return list(np.split(by_rank, np.flatnonzero(np.diff(rank[by_rank])) + 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
