@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 import time
 from functools import partial
@@ -29,7 +30,7 @@ from headend.collect.topics import SPARKPLUG, Topics, is_numbered
 from headend.collect.wire import Topic
 from headend.collect.writer import JournalWriter
 from headend.config import CollectSettings, MqttSettings
-from headend.errors import HeadendError
+from headend.errors import HeadendError, InvalidConfig
 from headend.store.sequence import SequenceWindow
 
 log = structlog.get_logger(__name__)
@@ -79,7 +80,11 @@ class MqttCollector:
         if self._mqtt.username:
             client.username_pw_set(self._mqtt.username, self._mqtt.password)
         if self._mqtt.tls:
-            client.tls_set(ca_certs=self._mqtt.ca_file or None)
+            try:
+                client.tls_set(ca_certs=self._mqtt.ca_file or None)
+            except OSError as error:
+                found = f"{self._mqtt.ca_file!r} ({error.strerror or error})"
+                raise InvalidConfig("mqtt.ca_file", found, "a file of certificates (PEM)") from None
         client.reconnect_delay_set(random.uniform(*_RECONNECT_S), _LONGEST_WAIT_S)  # type: ignore[arg-type]  # noqa: S311
         self._connect: dict[str, Any] = {}
         if v5:
@@ -138,7 +143,12 @@ class MqttCollector:
         client.subscribe([(f"{group}{topic}", 1) for topic in self._topics.subscriptions])
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
-        log.warning("no broker there, trying again", broker=f"{self._mqtt.host}:{self._mqtt.port}")
+        # paho tells it from where it caught the reason: nobody there, or a certificate that nobody we trust has signed.
+        log.warning(
+            "no connection to the broker, trying again",
+            broker=f"{self._mqtt.host}:{self._mqtt.port}",
+            reason=str(sys.exception()),
+        )
 
     def _on_subscribe(self, client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         if refused := [str(reason) for reason in reasons if reason.is_failure]:
