@@ -53,11 +53,13 @@ def line() -> Iterator[tuple[str, str]]:
     stop, stopper = os.pipe()
     cable = threading.Thread(target=_carry, args=(one, other, stop))
     cable.start()
-    yield os.ttyname(device), os.ttyname(there)
-    os.close(stopper)
-    cable.join()
-    for end in (one, other, device, there, stop):
-        os.close(end)
+    try:
+        yield os.ttyname(device), os.ttyname(there)
+    finally:
+        os.close(stopper)
+        cable.join()
+        for end in (one, other, device, there, stop):
+            os.close(end)
 
 
 def _carry(one: int, other: int, stop: int) -> None:
