@@ -40,9 +40,10 @@ def write_site_file(path: Path, delivered: dict, installed: str) -> None:
 
 
 def play(gateways: int, meters: int, port: int, start: str, end: str, truth: Path, *more: str) -> subprocess.Popen:
-    """The fleet as a process; it ends with 0 once everything is acknowledged."""
+    """The fleet as a process; it ends with 0 once everything is acknowledged, or where it has no end when stopped."""
     command = [*SIMULATOR, "fleet", "--gateways", str(gateways), "--meters", str(meters), "--seed", SEED]
-    command += ["--mqtt", f"mqtt://127.0.0.1:{port}", "--from", start, "--to", end, "--truth", str(truth), *more]
+    command += ["--mqtt", f"mqtt://127.0.0.1:{port}", "--from", start, "--truth", str(truth), *more]
+    command += ["--to", end] if end else []
     return subprocess.Popen(command)
 
 

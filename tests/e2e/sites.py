@@ -106,26 +106,6 @@ class Site(AbstractContextManager["Site"]):
 
         assert becomes_true(stored), f"{meter} {channel}: found {found}, expected {expected}"
 
-    def events(self, meter: str) -> list[str]:
-        """What happened to a meter, in order."""
-        e = t.event.c
-        with self.database.read() as tx:
-            return list(tx.execute(select(e.kind).where(e.meter == meter).order_by(e.at_s, e.offset)).scalars())
-
-    def findings(self, meter: str, rule: str = "V7") -> list[str]:
-        """What a rule found of a meter, in order."""
-        f = t.finding.c
-        query = select(f.detail).join(t.meter, t.meter.c.id == f.meter).where(t.meter.c.name == meter, f.rule == rule)
-        with self.database.read() as tx:
-            return list(tx.execute(query.order_by(f.start_s)).scalars())
-
-    def quarantine(self) -> list[tuple[str, str]]:
-        """Fault and reason of all that could not be used."""
-        q = t.quarantine.c
-        with self.database.read() as tx:
-            rows = tx.execute(select(q.fault, q.reason).order_by(q.offset, q.path))
-            return [(row.fault, row.reason) for row in rows]
-
 
 def values(
     database: Database, meter: str, start: datetime, count: int, channel: str = IMPORT, interval_s: int = 3600
@@ -137,3 +117,25 @@ def values(
         found = SqlIntervalStore().profiles(tx, [(key, code)], first, first + count * interval_s, interval_s)
     rows = zip(found.values[0].tolist(), found.quality[0].tolist(), strict=True)
     return [value if quality else None for value, quality in rows]
+
+
+def events(database: Database, meter: str) -> list[str]:
+    """What happened to a meter, in order."""
+    e = t.event.c
+    with database.read() as tx:
+        return list(tx.execute(select(e.kind).where(e.meter == meter).order_by(e.at_s, e.offset)).scalars())
+
+
+def findings(database: Database, meter: str, rule: str = "V7") -> list[str]:
+    """What a rule found of a meter, in order."""
+    f = t.finding.c
+    query = select(f.detail).join(t.meter, t.meter.c.id == f.meter).where(t.meter.c.name == meter, f.rule == rule)
+    with database.read() as tx:
+        return list(tx.execute(query.order_by(f.start_s)).scalars())
+
+
+def quarantine(database: Database) -> list[tuple[str, str]]:
+    """Fault and reason of all that could not be used."""
+    q = t.quarantine.c
+    with database.read() as tx:
+        return [(row.fault, row.reason) for row in tx.execute(select(q.fault, q.reason).order_by(q.offset, q.path))]

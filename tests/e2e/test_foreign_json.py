@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.sites import EXPORT, HOUR, IMPORT, Site, hours_ago, meter
+from tests.e2e.sites import EXPORT, HOUR, IMPORT, Site, hours_ago, meter, quarantine
 from tests.servers import Mosquitto, needs
 
 RECORDED = Path(__file__).parents[1] / "data/messages"
@@ -78,4 +78,4 @@ def test_recorded_messages_of_foreign_devices_become_hours(tmp_path: Path, mosqu
         site.hold("E-10023", start, [0] * 4, EXPORT)
         # 900.5, 917.5, 934.5, 951.5, 968.5 litre, halves to the even side: 900, 918, 934, 952, 968
         site.hold("W-7", start, [18, 16, 18, 16], "8-0:1.0.0")
-        assert site.quarantine() == []
+        assert quarantine(site.database) == []

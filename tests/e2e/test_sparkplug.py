@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from headend.registry.gateways import enrolled_gateways
 from headend.store import tables as t
 from headend.store.commands import Command, commands_of
-from tests.e2e.sites import EXPORT, HOUR, IMPORT, Site, becomes_true, hours_ago, meter
+from tests.e2e.sites import EXPORT, HOUR, IMPORT, Site, becomes_true, hours_ago, meter, quarantine
 from tests.servers import Mosquitto, needs
 
 PYTHON = Path(__file__).parents[2] / ".foreign/venv/bin/python"
@@ -96,11 +96,11 @@ def test_a_node_is_understood_over_a_restart_and_asked_for_its_births_when_it_is
     node.tell(BORN_WH - 1000, start + 4 * HOUR)
     assert becomes_true(lambda: [command.state for command in rebirths(site)] == ["done"])
     assert becomes_true(lambda: births(site) == {"", "E-1"})
-    assert [fault for fault, _ in site.quarantine()] == ["no birth"]
+    assert [fault for fault, _ in quarantine(site.database)] == ["no birth"]
     retry = [sys.executable, "-m", "headend", "quarantine", "retry", "--config", str(site.headend.config)]
     subprocess.run(retry, check=True, capture_output=True, timeout=60)
     site.hold("E-1", start, [500, 700, 50, 3750])
-    assert site.quarantine() == []
+    assert quarantine(site.database) == []
 
     node.vanish()
     assert becomes_true(lambda: online(site) == {"plant.press": False})
