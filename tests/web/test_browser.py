@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
+from headend.site import Site
+from headend.store.commands import commands_of
 from tests.web.browser import CHROMIUM, Browser
 
 if CHROMIUM is None and not os.environ.get("CI"):
@@ -35,3 +38,33 @@ async def test_browser_draws_every_chart_and_complains_of_nothing(visit, server,
         labels = await browser.evaluate("document.querySelector('.chart svg').textContent")
         assert "kWh" in labels
         assert browser.complaints == []
+
+
+async def test_field_pages_fit_a_phone_and_a_restart_is_confirmed_first(visit, server, site, tmp_path: Path):
+    client = await visit("olga")
+    cookie = next(one for one in client.session.cookie_jar if one.key == "headend_session")
+    base = str(server.make_url("/")).rstrip("/")
+    async with Browser(tmp_path / "profile") as browser:
+        await browser.cookie(base, cookie.key, cookie.value)
+        await browser.send(
+            "Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True
+        )
+        for path in ("", "/gateways", "/gateways/GW-2", "/events", "/meters/E-3", "/gateways/GW-1"):
+            await browser.open(f"{base}/operator{path}")
+            assert await browser.evaluate("document.documentElement.scrollWidth") == 390, path
+        button = "document.querySelector('button.danger')"
+        assert not await browser.evaluate(f"{button}.checkVisibility()")
+        await browser.evaluate(f"{button}.closest('details').querySelector('summary').click()")
+        assert await browser.evaluate(f"{button}.checkVisibility() && {button}.textContent") == "Restart GW-1"
+        await browser.evaluate(f"{button}.click()")
+        async with asyncio.timeout(10):
+            while newest(site) != ("restart", "queued"):
+                await asyncio.sleep(0.02)
+        assert browser.complaints == []
+
+
+def newest(site: Site) -> tuple[str, str]:
+    """Kind and state of the newest command."""
+    with site.database.read() as tx:
+        (command,) = commands_of(tx, limit=1)
+    return command.kind, command.state

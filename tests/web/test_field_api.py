@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-import pytest
-
 from headend.store.commands import commands_of
 from tests.web.conftest import token
 from tests.web.sites import PASSWORD
@@ -71,9 +69,9 @@ async def test_browser_session_needs_its_token_to_ask(visit):
     assert (await client.post(COMMANDS, json={"kind": "read"}, headers=headers)).status == 201
 
 
-@pytest.mark.parametrize(
-    ("gateway", "body", "status", "says"),
-    [
+async def test_what_cannot_be_asked_is_a_problem_that_says_why(site, visit):
+    client = await visit(None)
+    for gateway, body, status, says in (
         ("GW-1", {"kind": "burn"}, 422, "one of read"),
         ("GW-1", {"kind": "set_interval", "args": {}}, 422, "report_every_s"),
         ("GW-1", {"args": {}}, 422, "kind"),
@@ -82,21 +80,14 @@ async def test_browser_session_needs_its_token_to_ask(visit):
         ("GW-3", {"kind": "read"}, 422, "revoked"),
         ("GW-7", {"kind": "read"}, 404, "GW-7"),
         ("GW-1", ["read"], 400, "JSON object"),
-    ],
-)
-async def test_what_cannot_be_asked_is_a_problem_that_says_why(site, visit, gateway, body, status, says):
-    client = await visit(None)
-    answer = await client.post(f"/api/v1/gateways/{gateway}/commands", json=body, headers=basic("olga"))
-    assert (answer.status, answer.content_type) == (status, "application/problem+json")
-    assert says in (await answer.json())["detail"]
+    ):
+        answer = await client.post(f"/api/v1/gateways/{gateway}/commands", json=body, headers=basic("olga"))
+        assert (answer.status, answer.content_type) == (status, "application/problem+json"), body
+        assert says in (await answer.json())["detail"]
+    answer = await client.post(COMMANDS, data=b"{", headers=basic("olga"))
+    assert (answer.status, answer.content_type) == (400, "application/problem+json")
     with site.database.read() as tx:
         assert len(commands_of(tx)) == 3
-
-
-async def test_body_that_is_no_json_is_a_problem_too(visit):
-    answer = await (await visit(None)).post(COMMANDS, data=b"{", headers=basic("olga"))
-    assert (answer.status, answer.content_type) == (400, "application/problem+json")
-    assert "JSON" in (await answer.json())["detail"]
 
 
 async def test_only_operators_ask_and_look(visit):

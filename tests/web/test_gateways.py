@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from headend.collect.wire import ResultMessage
 from headend.reads.channels import IMPORT
 from headend.reads.days import seconds
@@ -126,21 +124,19 @@ async def test_page_says_when_processing_is_behind(site, visit):
 # ---- asking --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("kind", "args", "kept"),
-    [
+async def test_each_button_queues_its_command_under_the_operators_name(site, visit):
+    client = await visit("olga")
+    for kind, args, kept in (
         ("read", {}, {}),
         ("set_clock", {}, {}),
         ("restart", {}, {}),
         ("set_interval", {"report_every_s": "300"}, {"report_every_s": 300}),
-    ],
-)
-async def test_button_queues_its_command_under_the_operators_name(site, visit, kind, args, kept):
-    answer = await ask(await visit("olga"), kind, **args)
-    command = newest(site)
-    assert answer.url.path == GW1
-    assert f"Queued as command {command.id}:" in await answer.text()
-    assert (command.kind, command.args, command.state, command.created_by) == (kind, kept, "queued", "olga")
+    ):
+        answer = await ask(client, kind, **args)
+        command = newest(site)
+        assert answer.url.path == GW1
+        assert f"Queued as command {command.id}:" in await answer.text()
+        assert (command.kind, command.args, command.state, command.created_by) == (kind, kept, "queued", "olga")
 
 
 async def test_what_is_missing_is_asked_for_up_to_now_and_once_at_a_time(site, visit):
@@ -229,20 +225,18 @@ async def test_events_are_told_in_words_newest_first(visit):
     assert "Modbus poller" in page
 
 
-@pytest.mark.parametrize(
-    ("query", "said"),
-    [
+async def test_events_by_kind_gateway_meter_and_time(visit):
+    client = await visit("olga")
+    for query, said in (
         ("kind=tamper", ["Tampering"]),
         ("kind=tamper,outage", ["Tampering", "Power outage"]),
         ("kind=door_open", ["Door open"]),
         ("meter=E-3", ["Does not answer", "Answers again"]),
         ("gateway=GW-1&days=1", ["Tampering", "Battery low", "Door open"]),
         ("days=soon&meter=E-2", ["Battery low"]),
-    ],
-)
-async def test_events_by_kind_gateway_meter_and_time(visit, query, said):
-    page = await text(await visit("olga"), f"/operator/events?{query}")
-    assert re.findall(r'<td><span class="tag \w*">([^<]+)', page) == said
+    ):
+        page = await text(client, f"/operator/events?{query}")
+        assert re.findall(r'<td><span class="tag \w*">([^<]+)', page) == said, query
 
 
 async def test_many_events_come_in_pages(site, visit):
