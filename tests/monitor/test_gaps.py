@@ -46,9 +46,7 @@ class Watch:
         """Every hour that is over at some time after `NOW`."""
         self.field.clock.now = NOW + later
         hours = (FIRST - DAY + n * HOUR for n in range(24 * 6))
-        self.field.journal(
-            *(run(hour, [100]) for hour in hours if hour not in missing and hour + HOUR <= NOW + later)
-        )
+        self.field.journal(*(run(hour, [100]) for hour in hours if hour not in missing and hour + HOUR <= NOW + later))
         while self.field.intake.step():
             pass
 
