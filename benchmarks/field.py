@@ -17,14 +17,14 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 GATEWAYS = 50
 METERS = 10_000
-BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
+BEGIN = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=101)
 READS = 24
 """A message, in both kinds of traffic."""
 
 #: Gateway and payload of each message, so many of them.
 Traffic = Callable[[int], Iterator[tuple[str, bytes]]]
 
-_TOGETHER_S = 300
+_TOGETHER_S = 600
 
 
 def days(count: int) -> Iterator[tuple[str, bytes]]:

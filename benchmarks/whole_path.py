@@ -1,44 +1,150 @@
-"""The whole path, as `headend demo --once` takes it: simulated gateways to written statements, 200 meters × 61 days."""
+"""Broker → day blocks: everything between a gateway's message and the interval store, side by side with the plain way.
+
+A real Mosquitto; 10,000 meters behind 50 gateways; `headend serve` in processes as in production, once all of it in one
+and once collecting and processing apart; the plain way is a script: paho, a pydantic model a read, a row a read in
+SQLite, a commit a message. The clock runs from the first packet until the last read is in the store, committed. Field,
+broker and head-end share the machine.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from benchmarks.collector import Plain
+from benchmarks.field import BEGIN, GATEWAYS, METERS, Field, Traffic, days, hours, reads_in
 from benchmarks.table import show
+from headend.process.intake import totals
+from headend.registry.registry import enrol
+from headend.registry.site_file import SiteFile
+from headend.store.database import Database
+from tests.servers import Headend, Mosquitto
+
+_LOOK_EVERY_S = 0.05
 
 
-def run(meters: int, days: int) -> tuple[float, dict[str, int]]:
-    """Seconds of the whole process, and its summary."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "headend", "demo", "--once", "--dir", folder]
-        began = time.perf_counter()
-        subprocess.run([*command, "--meters", str(meters), "--days", str(days)], check=True, capture_output=True)
-        return time.perf_counter() - began, json.loads((Path(folder) / "summary.json").read_text())
+def site_file() -> SiteFile:
+    """10,000 meters, each bound to its gateway."""
+    channel = {"channel": "1-0:1.8.0", "max_per_interval": 20_000, "register_digits": 9}
+    meters = [
+        {
+            "meter": f"E-{number:05}",
+            "commodity": "electricity",
+            "usage_point": f"UP-{number}",
+            "gateway": f"GW-{number % GATEWAYS:03}",
+            "installed": BEGIN,
+            "channels": [channel],
+        }
+        for number in range(METERS)
+    ]
+    points = [{"id": f"UP-{n}", "timezone": "Europe/Berlin", "address": f"Lindenweg {n}"} for n in range(METERS)]
+    return SiteFile.model_validate(
+        {"gateways": [f"GW-{n:03}" for n in range(GATEWAYS)], "usage_points": points, "meters": meters}
+    )
+
+
+def head_end(roles: Sequence[str], traffic: Traffic, messages: int, protocol: str = "5") -> float:
+    """Seconds until the reads of so many messages are in the store of a head-end of one process a role."""
+    expected = reads_in(traffic, messages)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        database = Database(f"sqlite:///{folder / 'site.db'}", "site")
+        with database.write() as tx:
+            enrol(tx, site_file())
+        broker = Mosquitto(folder)
+        settings = {
+            "site": {"registry": ""},
+            "mqtt": {"embedded": False, "port": broker.port, "protocol": protocol},
+            "web": {"port": 0},
+        }
+        processes = [Headend(folder, settings, role) for role in roles]
+        try:
+            for process in processes:
+                process.start()
+            with Field(broker.port, traffic, messages) as field:
+                wait_until_up(broker.port)
+                began = time.perf_counter()
+                field.go()
+                field.wait_until_acknowledged()
+                while True:
+                    with database.read() as tx:
+                        stored = totals(tx).stored
+                    if stored == expected:
+                        return time.perf_counter() - began
+                    time.sleep(_LOOK_EVERY_S)
+        finally:
+            for process in processes:
+                process.stop()
+            broker.kill()
+
+
+def wait_until_up(port: int) -> None:
+    """Return once a head-end has acknowledged a message, which is for its quarantine."""
+    acknowledged = threading.Event()
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.on_message = lambda *_: acknowledged.set()
+    client.connect("127.0.0.1", port)
+    client.subscribe("headend/v1/nobody/ack", 1)
+    client.loop_start()
+    while not acknowledged.wait(_LOOK_EVERY_S):
+        client.publish("headend/v1/nobody/reads", b'{"seq": 1}', qos=1)
+    client.disconnect()
+    client.loop_stop()
+
+
+def plain(traffic: Traffic, messages: int) -> float:
+    """Seconds until the reads of so many messages are in the rows of a script."""
+    with tempfile.TemporaryDirectory() as name:
+        broker = Mosquitto(Path(name))
+        script = Plain(Path(name), broker.port, messages)
+        try:
+            script.start()
+            with Field(broker.port, traffic, messages) as field:
+                began = time.perf_counter()
+                field.go()
+                script.wait(field)
+                return time.perf_counter() - began
+        finally:
+            script.stop()
+            broker.kill()
 
 
 def main(quick: bool = False) -> None:
     """Print the table."""
-    meters, days, repeats = (20, 31, 1) if quick else (200, 61, 3)
-    runs = [run(meters, days) for _ in range(repeats)]
-    seconds = statistics.median(taken for taken, _ in runs)
-    summary = runs[0][1]
-    show(
-        f"Whole path: demo --once, {meters} meters × {days} days (median of {repeats})",
-        ("figure", "value"),
-        [
-            ("seconds, process start to end", f"{seconds:.1f}"),
-            ("reads stored", f"{summary['reads_stored']:,}"),
-            ("statements (JSON, HTML, PDF)", f"{summary['statements']:,}"),
-            ("difference to the truth [Wh]", f"{summary['difference_wh']}"),
-        ],
-    )
+    messages, plain_messages, repeats = (20_000, 1_000, 1) if quick else (100_000, 10_000, 3)
+    apart = ("process", "collect")
+    ways: dict[str, tuple[Callable[[Traffic, int], float], int]] = {
+        "head-end, two processes, MQTT 5": (lambda traffic, count: head_end(apart, traffic, count), messages),
+        "head-end, two processes, MQTT 3.1.1": (
+            lambda traffic, count: head_end(apart, traffic, count, "3.1.1"),
+            messages,
+        ),
+        "head-end, one process, MQTT 5": (lambda traffic, count: head_end(("all",), traffic, count), messages),
+        "plain: model and row a read, commit a message": (plain, plain_messages),
+    }
+    for what, traffic in (("a meter's day a message", days), ("24 meters' hour a message", hours)):
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(repeats):
+            for name, (way, count) in ways.items():
+                rates[name].append(reads_in(traffic, count) / way(traffic, count))
+        base = statistics.median(rates["plain: model and row a read, commit a message"])
+        show(
+            f"Whole path: Mosquitto → interval store, {what} (median of {repeats})",
+            ("way", "reads/s", "× plain"),
+            [
+                (name, f"{median:,.0f}", f"{median / base:.1f}")
+                for name, found in rates.items()
+                for median in [statistics.median(found)]
+            ],
+        )
 
 
 if __name__ == "__main__":
