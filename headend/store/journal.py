@@ -27,6 +27,7 @@ from headend.store.tables import entry, gateway_sequence
 GENESIS = bytes(32)
 
 _NAMES_AT_ONCE = 500
+_BYTES_AT_ONCE = 32 * 2**20
 
 _NEWEST = select(entry.c.offset, entry.c.chain).order_by(entry.c.offset.desc()).limit(1)
 
@@ -123,10 +124,17 @@ class Journal:
             return changed
 
     def after(self, offset: int, limit: int) -> list[Entry]:
-        """The next `limit` entries after `offset`, oldest first."""
+        """The next `limit` entries after `offset`, oldest first; fewer, but one, where they are large."""
         query = select(entry).where(entry.c.offset > offset).order_by(entry.c.offset).limit(limit)
+        found: list[Entry] = []
+        size = 0
         with self._database.read() as tx:
-            return [Entry(*row) for row in tx.execute(query)]
+            for row in tx.execute(query):
+                found.append(Entry(*row))
+                size += len(row.payload)
+                if size >= _BYTES_AT_ONCE:
+                    break
+        return found
 
     def at(self, offsets: Iterable[int]) -> list[Entry]:
         """The entries at these offsets, oldest first."""

@@ -64,6 +64,13 @@ def test_what_is_appended_comes_back_in_order(journal: Journal) -> None:
     assert journal.verify() == 5
 
 
+def test_large_entries_are_read_a_few_at_a_time(journal_database: Database) -> None:
+    journal = Journal(journal_database)
+    journal.append([Arrival(1, "t", "GW", bytes(15 * 2**20), 15 * 2**20)] * 4)
+    assert [e.offset for e in journal.after(0, 100)] == [1, 2, 3]
+    assert [e.offset for e in journal.after(3, 100)] == [4]
+
+
 def test_another_journal_continues_the_chain(journal: Journal, journal_database: Database) -> None:
     other = Journal(journal_database)
     assert other.last_offset == 5
