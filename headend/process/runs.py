@@ -11,19 +11,15 @@ from headend.reads.blocks import NO_REGISTER, Blocks, pack
 from headend.reads.quality import Flag, Quality
 from headend.registry.registry import EnrolledChannel
 
+#: Meter, channel, begin, register, told, values, flags, codes: as `Runs.add` takes them.
+_Run = tuple[int, int, int, int, bool, list[int | None], list[int] | None, list[int] | None]
+
 
 @dataclass(slots=True)
 class Runs:
     """Runs of reads with one interval length, in base units, not yet arrays."""
 
-    meter: list[int] = field(default_factory=list)
-    channel: list[int] = field(default_factory=list)
-    first: list[int] = field(default_factory=list)
-    register: list[int] = field(default_factory=list)
-    values: list[list[int | None]] = field(default_factory=list)
-    flags: list[list[int] | None] = field(default_factory=list)
-    codes: list[list[int] | None] = field(default_factory=list)
-    told: list[bool] = field(default_factory=list)
+    _runs: list[_Run] = field(default_factory=list)
 
     def add(
         self,
@@ -50,42 +46,36 @@ class Runs:
         told
             the device itself says what is missing.
         """
-        self.meter.append(channel.meter)
-        self.channel.append(channel.channel.code)
-        self.first.append(first_s)
-        self.register.append(register)
-        self.values.append(values)
-        self.flags.append(flags)
-        self.codes.append(codes)
-        self.told.append(told)
+        self._runs.append((channel.meter, channel.channel.code, first_s, register, told, values, flags, codes))
 
     def pack(self, interval_s: int) -> list[Blocks]:
         """Flattened to reads, and packed into day blocks."""
-        counts = np.fromiter(map(len, self.values), dtype=np.int64, count=len(self.values))
+        meter, channel, first, register, told, runs, runs_flags, runs_codes = zip(*self._runs, strict=True)
+        counts = np.fromiter(map(len, runs), dtype=np.int64, count=len(runs))
         ends = counts.cumsum()
         run = np.repeat(np.arange(len(counts)), counts)
         place = np.arange(int(ends[-1])) - np.repeat(ends - counts, counts)
         quality = np.full(len(run), Quality.RAW, dtype=np.uint8)
         flags = np.zeros(len(run), dtype=np.uint8)
-        for given, into in ((self.codes, quality), (self.flags, flags)):
+        for given, into in ((runs_codes, quality), (runs_flags, flags)):
             for i, row in enumerate(given):
                 if row is not None:
                     into[ends[i] - counts[i] : ends[i]] = row
-        values = list(chain.from_iterable(self.values))
+        values = list(chain.from_iterable(runs))
         if None in values:
             missing = np.fromiter((value is None for value in values), np.bool_, len(values))
             quality[missing] = Quality.MISSING
-            flags[missing & np.array(self.told)[run]] |= np.uint8(Flag.LOST)
+            flags[missing & np.array(told)[run]] |= np.uint8(Flag.LOST)
             values = [value or 0 for value in values]
-        register = np.full(len(run), NO_REGISTER, dtype=np.int64)
-        register[ends - 1] = self.register
+        registers = np.full(len(run), NO_REGISTER, dtype=np.int64)
+        registers[ends - 1] = register
         return pack(
             interval_s,
-            np.array(self.meter)[run],
-            np.array(self.channel)[run],
-            np.array(self.first)[run] + place * interval_s,
+            np.array(meter)[run],
+            np.array(channel)[run],
+            np.array(first)[run] + place * interval_s,
             np.array(values, dtype=np.int64),
             quality,
             flags,
-            register,
+            registers,
         )

@@ -226,12 +226,13 @@ def _take_reads(
     # A file may tell of years long past; what the field tells is of what a meter remembers.
     oldest_s = received_s - belief.past_s if source is not None else 0
     believed_s = oldest_s, received_s + belief.future_s
+    # What a file tells is what a meter's owner is billed by; only meters themselves count in their own units.
+    filed = entry.topic.startswith(FILE)
     for place, block in claims.blocks:
         try:
             channel = _claimed_channel(block, source, belief.enrolled)
-            _check_block(block, channel, believed_s)
-            # What a file tells is what a meter's owner is billed by; only meters themselves count in their own units.
-            _take_block(block, channel, () if entry.topic.startswith(FILE) else channel.constants, result.runs)
+            first_s = _checked_start(block, channel, believed_s)
+            _take_block(block, channel, first_s, () if filed else channel.constants, result.runs)
         except InvalidMessage as error:
             yield f"blocks.{place}", error
     for place, read in claims.registers:
@@ -259,7 +260,7 @@ def _claimed_channel(claim: WireBlock | WireRegister, source: str | None, enroll
         raise InvalidMessage(
             "meter", f"unknown meter {claim.meter!r}", "a meter of the registry", fault="unknown meter"
         )
-    if source is not None and channel.gateway not in {None, source}:
+    if source is not None and channel.gateway is not None and channel.gateway != source:
         raise InvalidMessage(
             "meter",
             f"{claim.meter} from gateway {source}",
@@ -269,7 +270,8 @@ def _claimed_channel(claim: WireBlock | WireRegister, source: str | None, enroll
     return channel
 
 
-def _check_block(block: WireBlock, channel: EnrolledChannel, believed_s: tuple[int, int]) -> None:
+def _checked_start(block: WireBlock, channel: EnrolledChannel, believed_s: tuple[int, int]) -> int:
+    """Begin of a block that may be taken [s since 1970]."""
     if block.interval_s != channel.interval_s:
         raise InvalidMessage(
             "interval_s",
@@ -290,6 +292,7 @@ def _check_block(block: WireBlock, channel: EnrolledChannel, believed_s: tuple[i
             f"one for each of {len(block.values)} values",
             fault="flags do not fit",
         )
+    return int(start_s)
 
 
 def _check_time(
@@ -321,9 +324,8 @@ def _check_time(
 
 
 def _take_block(
-    block: WireBlock, channel: EnrolledChannel, constants: Sequence[Constant], runs: dict[int, Runs]
+    block: WireBlock, channel: EnrolledChannel, first_s: int, constants: Sequence[Constant], runs: dict[int, Runs]
 ) -> None:
-    first_s = int(block.start.timestamp())
     register = NO_REGISTER if block.register_ is None else block.register_
     values, register = to_base_units(
         constants, channel.register_digits, first_s, block.interval_s, block.values, register
