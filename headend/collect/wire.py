@@ -78,7 +78,9 @@ class ReadsMessage(Envelope):
     sent_at: Annotated[AwareDatetime, Field(description="the gateway's clock when it sent this")]
     # One wrong block is enough to refuse a message; a million complaints about it would be a way to stop us.
     blocks: Annotated[list[WireBlock], FailFast()]
-    registers: Annotated[list[WireRegister], FailFast()] = []
+    registers: Annotated[list[WireRegister], FailFast(), Field(json_schema_extra={"default": []})] = Field(
+        default_factory=list  # a list as default is copied deeply for each message
+    )
 
 
 class WireEvent(_Wire):
