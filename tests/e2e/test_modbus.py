@@ -84,6 +84,7 @@ def told_by(truth: Path) -> dict[tuple[str, datetime], int]:
     return {(row["meter"], datetime.fromisoformat(row["start"])): int(row["value"]) for row in rows}
 
 
+@pytest.mark.slow
 async def test_meters_of_many_makes_are_stored_as_they_counted(tmp_path: Path):
     since = datetime.now(UTC)
 
