@@ -74,7 +74,7 @@ def everything_is_there_once(site: Site, truth: Path) -> None:
 
 def test_two_collectors_share_a_fleet(tmp_path: Path, broker: Mosquitto, headends: list[Headend]):
     log, truth = broker.log, tmp_path / "truth.csv"
-    assert becomes_true(lambda: all(map(broker.subscribed, COLLECTORS)))
+    assert becomes_true(lambda: all(map(broker.subscribed, COLLECTORS)), 60)
     site = open_site(headends[0].config)
     fleet = play(GATEWAYS, METERS, broker.port, START, SOON, truth, "--protocol", "5")
     try:
@@ -90,7 +90,7 @@ def test_two_collectors_share_a_fleet(tmp_path: Path, broker: Mosquitto, headend
 @pytest.mark.slow
 def test_one_of_two_collectors_is_killed_in_the_middle(tmp_path: Path, broker: Mosquitto, headends: list[Headend]):
     log, truth = broker.log, tmp_path / "truth.csv"
-    assert becomes_true(lambda: all(map(broker.subscribed, COLLECTORS)))
+    assert becomes_true(lambda: all(map(broker.subscribed, COLLECTORS)), 60)
     site = open_site(headends[0].config)
     fleet = play(GATEWAYS, METERS, broker.port, START, END, truth, "--resend-after", "1")
     try:
