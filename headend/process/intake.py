@@ -13,9 +13,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import structlog
 from sqlalchemy import Connection, delete, func, select
 
 from headend.collect.topics import SPARKPLUG, Births
+from headend.errors import StoreBroken
 from headend.process.registers import make_intervals
 from headend.process.unpack import Belief, GatewayNews, Happened, Rejected, Unpacked, unpack
 from headend.reads.blocks import Blocks, contested, merge
@@ -30,8 +32,13 @@ from headend.store.database import upsert
 from headend.store.journal import Entry
 from headend.vee import check_arrival
 
+log = structlog.get_logger(__name__)
+
 _CHECKPOINT = "store"
 _REREAD_REGISTRY_S = 10.0
+
+# What a message, or what is stored where its reads belong, can be at fault for; anything else is the machine's.
+_AT_FAULT = (StoreBroken, ValueError, TypeError, ArithmeticError, LookupError)
 _TIMES_A_QUERY = 2_000
 
 
@@ -69,13 +76,32 @@ class Intake:
         self._registry = _Registry(_believed(site, [], ()), {}, -_REREAD_REGISTRY_S)
         # A gap in what a Sparkplug node sends asks for its names; forgotten at a restart, it is not noticed once.
         self._sequences: dict[str, int | None] = {}
+        self._at_once = site.settings.process.batch_messages
 
     def step(self) -> int:
-        """Process the next batch; number of messages, 0 when there are none."""
+        """Process the next batch; number of messages, 0 when there are none.
+
+        A batch that cannot be taken in is tried again by halves, until the message at fault is alone: it goes to
+        quarantine, and the rest goes on.
+        """
         site = self._site
         with site.database.read() as tx:
             offset = checkpoint(tx)
-        entries = site.journal.after(offset, site.settings.process.batch_messages)
+        entries = site.journal.after(offset, self._at_once)
+        while True:
+            try:
+                self._step(offset, entries)
+                break
+            except _AT_FAULT as error:
+                if len(entries) == 1:
+                    self._give_up(offset, entries[0], error)
+                    break
+                entries = entries[: len(entries) // 2]
+        self._at_once = min(2 * max(len(entries), 1), site.settings.process.batch_messages)
+        return len(entries)
+
+    def _step(self, offset: int, entries: Sequence[Entry]) -> None:
+        site = self._site
         if entries:
             sequences = self._sequences
             with site.database.write() as tx:
@@ -86,7 +112,14 @@ class Intake:
                     _advance(tx, entries[-1].offset, counts)
                     sequences = unpacked.sequences
             self._sequences = sequences
-        return len(entries)
+
+    def _give_up(self, offset: int, entry: Entry, error: Exception) -> None:
+        reason = str(error) if isinstance(error, StoreBroken) else repr(error)
+        log.error("a message cannot be taken in, it is in quarantine", offset=entry.offset, reason=reason)
+        with self._site.database.write() as tx:
+            if checkpoint(tx) == offset:
+                upsert(tx, t.quarantine, [_quarantined(Rejected(entry, "", "cannot be taken in", reason))])
+                _advance(tx, entry.offset, IntakeCounts())
 
     def retry(self, offsets: Sequence[int]) -> int:
         """Process quarantined messages again, say after a meter was enrolled; how many stay in quarantine."""
@@ -246,19 +279,11 @@ def _quarantined(rejected: Rejected) -> dict[str, object]:
     }
 
 
-def _gateway(name: str, news: GatewayNews, known: object) -> dict[str, object]:
-    first, last, online, offset, messages, firmware = (
-        (
-            known.first_seen_s,  # type: ignore[attr-defined]
-            known.last_seen_s,  # type: ignore[attr-defined]
-            known.online,  # type: ignore[attr-defined]
-            known.clock_offset_s,  # type: ignore[attr-defined]
-            known.messages,  # type: ignore[attr-defined]
-            known.firmware,  # type: ignore[attr-defined]
-        )
-        if known is not None
-        else (None, None, None, None, 0, None)
-    )
+def _gateway(name: str, news: GatewayNews, known: Any) -> dict[str, object]:
+    first, last, online, offset, messages, native, firmware = (None, None, None, None, 0, None, None)
+    if known is not None:
+        first, last, online, offset = known.first_seen_s, known.last_seen_s, known.online, known.clock_offset_s
+        messages, native, firmware = known.messages, known.native, known.firmware
     if news.messages:
         first, last = first or news.last_seen_s, max(news.last_seen_s, last or 0)
     return {
@@ -268,6 +293,6 @@ def _gateway(name: str, news: GatewayNews, known: object) -> dict[str, object]:
         "online": online if news.online is None else news.online,
         "clock_offset_s": offset if news.clock_offset_s is None else news.clock_offset_s,
         "messages": messages + news.messages,
-        "native": news.native or bool(known is not None and known.native),  # type: ignore[attr-defined]
+        "native": news.native or bool(native),
         "firmware": firmware if news.firmware is None else news.firmware,
     }

@@ -75,6 +75,40 @@ def test_a_crash_in_the_middle_loses_nothing_and_doubles_nothing(field: Field) -
     assert field.totals() == IntakeCounts(stored=3, duplicates=2, replaced=1)
 
 
+def test_a_broken_block_holds_up_only_what_belongs_there(field: Field) -> None:
+    field.enrol(registry(meter("E-1"), meter("E-2")))
+    field.send(MONDAY, [1, 2])
+    with field.site.database.write() as tx:
+        (whole,) = tx.execute(select(t.day_block.c.quality)).scalars()
+        tx.execute(t.day_block.update().values(quality=whole[:-1]))
+    for hour in range(2, 6):
+        field.journal(run(MONDAY + hour * HOUR, [hour]))
+        field.journal(run(MONDAY + hour * HOUR, [hour], meter="E-2"))
+    while field.intake.step():
+        pass
+    assert field.values(MONDAY, 6, meter="E-2") == [None, None, 2, 3, 4, 5]
+    with field.site.database.write() as tx:
+        stopped = tx.execute(select(t.quarantine)).all()
+        assert [row.offset for row in stopped] == [2, 4, 6, 8]
+        assert {row.fault for row in stopped} == {"cannot be taken in"}
+        assert "meter 1, channel" in stopped[0].reason
+        tx.execute(t.day_block.update().where(t.day_block.c.meter == 1).values(quality=whole))
+    assert field.intake.retry([2, 4, 6, 8]) == 0
+    assert field.values(MONDAY, 6) == [1, 2, 2, 3, 4, 5]
+
+
+def test_a_journal_entry_that_makes_no_sense_holds_up_nothing(field: Field) -> None:
+    for hour in range(5):
+        field.journal(run(MONDAY + hour * HOUR, [hour]))
+    with field.journal_database.write() as tx:
+        tx.exec_driver_sql("UPDATE entry SET received_us = 'x' WHERE \"offset\" = 3")
+    while field.intake.step():
+        pass
+    assert field.values(MONDAY, 5) == [0, 1, None, 3, 4]
+    with field.site.database.read() as tx:
+        assert tx.execute(select(t.quarantine.c.offset)).scalars().all() == [3]
+
+
 def test_a_correction_is_a_version_and_the_first_value_again_is_a_redelivery(field: Field) -> None:
     field.send(MONDAY, [5], register=100, quality=[8])
     field.send(MONDAY, [7], register=102)
