@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import structlog
 from aiohttp import web
@@ -21,7 +21,7 @@ from headend.collect.mapping import load_mapping
 from headend.collect.modbus.poller import ModbusPoller
 from headend.collect.modbus.profile import load_profiles
 from headend.collect.mqtt import MqttCollector
-from headend.collect.only import OnlyCollector
+from headend.collect.only import InTurn, OnlyCollector, Part
 from headend.collect.topics import Topics
 from headend.collect.writer import JournalWriter
 from headend.config import beside, load_settings
@@ -50,14 +50,6 @@ Role = Literal["collect", "process", "api", "jobs"]
 
 #: What a head-end does; one process can do all of it, or several share it.
 ROLES: tuple[Role, ...] = get_args(Role)
-
-
-class Part(Protocol):
-    """A long-running part: one owner, one way to start, one way to stop."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
 
 
 def utc_now() -> datetime:
@@ -127,11 +119,12 @@ def parts_of(site: Site, roles: Collection[Role], writer: JournalWriter) -> list
     if "collect" in roles:
         # … and our own sources have handed it the last of theirs.
         devices = partial(_read, site, modbus_devices)
-        parts.append(ModbusPoller(devices, site.profiles, settings.modbus, writer.write, site.clock))
+        own: list[Part] = [ModbusPoller(devices, site.profiles, settings.modbus, writer.write, site.clock)]
         if settings.collect.inbox:
             meters = partial(_read, site, lambda tx: {(c.meter_name, c.channel.obis) for c in enrolled_channels(tx)})
             folder = Path(settings.collect.inbox)
-            parts.append(Inbox(folder, settings.collect.inbox_every_s, meters, site.journal.append, site.clock))
+            own.append(Inbox(folder, settings.collect.inbox_every_s, meters, site.journal.append, site.clock))
+        parts.append(InTurn(settings.data.directory / "sources.lock", own))
     if "process" in roles:
         parts.append(Processor(site))
     if "jobs" in roles:

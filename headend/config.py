@@ -184,6 +184,13 @@ class Settings(BaseSettings):
     web: WebSettings
     log: LogSettings
 
+    @model_validator(mode="after")
+    def _sparkplug_comes_in_order(self) -> Settings:
+        if self.collect.sparkplug and self.mqtt.share:
+            expected = "none with collect.sparkplug: what is dealt out among several is out of order"
+            raise InvalidInput("mqtt.share", repr(self.mqtt.share), expected)
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -273,7 +280,8 @@ def checked(where: str, build: Callable[[], T]) -> T:
         key = ".".join(str(part) for part in complaint["loc"]) or "file"
         cause = complaint.get("ctx", {}).get("error")
         if isinstance(cause, InvalidInput):
-            key = key if key.endswith(cause.where) else f"{key}.{cause.where}"
+            within = f"{key}." if complaint["loc"] else ""
+            key = key if key.endswith(cause.where) else f"{within}{cause.where}"
             raise InvalidConfig(f"{where}: {key}", cause.found, cause.expected) from None
         found = "nothing" if complaint["type"] == "missing" else repr(complaint["input"])[:80]
         expected = _IN_OUR_WORDS.get(complaint["type"]) or complaint["msg"].removeprefix("Value error, ")

@@ -1,16 +1,32 @@
-"""One collector a client id: a second would take the first one's session away, and the first take it back, for ever."""
+"""What only one process of a site may do at a time, held by a lock file.
+
+The system lets go of the lock when a process ends, however it ends.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from headend.errors import HeadendError
 
+_TRY_AGAIN_S = 1.0
+
+
+class Part(Protocol):
+    """A long-running part: one owner, one way to start, one way to stop."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
 
 class OnlyCollector:
-    """Holds a lock file from `start` to `stop`; the system lets go of it when the process ends, however it ends."""
+    """Refuses a second collector under one client id: the two would take each other's session away, for ever."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -18,14 +34,54 @@ class OnlyCollector:
 
     def start(self) -> None:
         """Take the lock; raises `HeadendError` where another process has it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise HeadendError(f"another process collects under this client id already ({self._path})") from None
+        lock = _locked(self._path)
+        if lock is None:
+            raise HeadendError(f"another process collects under this client id already ({self._path})")
+        self._lock = lock
 
     def stop(self) -> None:
         """Let go of it."""
         os.close(self._lock)
+
+
+class InTurn:
+    """Parts that one process of a site runs, and another takes over when it ends: two would ask one meter at once."""
+
+    def __init__(self, path: Path, parts: Sequence[Part]) -> None:
+        self._path, self._parts = path, tuple(parts)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=path.stem, daemon=True)
+
+    def start(self) -> None:
+        """Start the parts, now or when it is our turn."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop them, if they run, the other way round."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (lock := _locked(self._path)) is None:
+            if self._stopping.wait(_TRY_AGAIN_S):
+                return
+        try:
+            for part in self._parts:
+                part.start()
+            self._stopping.wait()
+            for part in reversed(self._parts):
+                part.stop()
+        finally:
+            os.close(lock)
+
+
+def _locked(path: Path) -> int | None:
+    """The lock, or None where another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock

@@ -51,6 +51,7 @@ _MADE_BY_A_DEMO = (
     "statements",
     "session.key",
     "headend-collector.lock",
+    "sources.lock",
     "inbox",
     "read-out.csv",
     "read-out-registers.csv",
