@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from sqlalchemy import event
 
 from headend.app import utc_now
@@ -22,6 +25,13 @@ from headend.config import Settings, load_settings
 from headend.store.database import Database
 from headend.store.journal import Journal
 from tests.servers import Mosquitto, free_port
+
+MIB = 2**20
+
+
+def resident_bytes() -> int:
+    """Of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Gateway:
@@ -78,6 +88,7 @@ class Bench:
     def __init__(self, folder: Path, port: int, protocol: str, *, broker_keeps: bool) -> None:
         self.port, self._protocol = port, protocol
         self.broker_keeps = broker_keeps  # what a subscriber that is away has not fetched; the embedded one does not
+        self.sends = paho.MQTTv5 if broker_keeps else paho.MQTTv311  # what others may speak with it
         self.url = f"sqlite:///{folder / 'journal.db'}"
         self.journal = Journal(Database(self.url, "journal"))
         self._running: list[Collector] = []
@@ -204,3 +215,41 @@ def test_more_than_the_queue_holds_waits_at_the_broker(bench: Bench):
     gateway.send(*range(1, 301))
     assert gateway.heard_through(300) == {"through": 300, "missing": []}
     assert bench.journal.newest_offset() == 300
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_firehose_onto_a_full_disk_takes_no_more_memory_than_allowed(tmp_path: Path, protocol: str):
+    broker = Mosquitto(tmp_path)
+    bench = Bench(tmp_path, broker.port, protocol, broker_keeps=True)
+    database = Database(bench.url, "journal")
+    event.listen(database.engine, "connect", lambda raw, _record: raw.execute("PRAGMA max_page_count = 40"))
+    database.close()
+    bench.collector(Journal(database), queue_bytes=4 * MIB, commit_bytes=MIB)
+    gateway = bench.gateway()
+    gateway.send(1, padding=500_000)  # more than the disk takes: from here on no commit succeeds
+    before = resident_bytes()
+    gateway.send(*range(2, 202), padding=500_000)
+    assert resident_bytes() - before < 16 * MIB
+    assert bench.journal.newest_offset() == 0
+    assert gateway.acks.empty()
+    bench.close()
+    broker.kill()
+
+
+def test_properties_of_a_message_are_no_part_of_it(bench: Bench):
+    bench.collector()
+    gateway = bench.gateway()
+    sender = paho.Client(CallbackAPIVersion.VERSION2, protocol=bench.sends)
+    properties = Properties(PacketTypes.PUBLISH) if bench.sends == paho.MQTTv5 else None
+    if properties is not None:
+        properties.UserProperty = [("why", "x" * 300)]
+        properties.MessageExpiryInterval = 60
+    payload = json.dumps({"seq": 1, "padding": "y" * 300_000}).encode()
+    sender.connect("127.0.0.1", bench.port)
+    sender.loop_start()
+    sender.publish("headend/v1/GW-1/reads", payload, qos=1, properties=properties).wait_for_publish(10)
+    sender.publish("headend/v1/GW-1/events", b'{"seq": 2}', qos=0)
+    assert gateway.heard_through(2) == {"through": 2, "missing": []}
+    assert [entry.payload for entry in bench.journal.after(0, 10)] == [payload, b'{"seq": 2}']
+    sender.disconnect()
+    sender.loop_stop()
