@@ -14,6 +14,8 @@ from typing import NamedTuple
 #: An acknowledgement names at most this many missing numbers.
 MISSING_NAMED = 1_000
 
+_EPOCHS_REMEMBERED = 3
+
 
 class Note(NamedTuple):
     """What a message says of its place among its gateway's messages; see `SequenceWindow.note`."""
@@ -36,12 +38,16 @@ class SequenceWindow:
         lowest and highest number seen; -1 before the first message.
     missing
         holes between them: ascending, disjoint, both ends included.
+    earlier
+        epoch, first, through and missing of the epochs before, the latest first: a message of theirs may still come,
+        out of some broker's queue.
     """
 
     epoch: str | None = None
     first: int = -1
     through: int = -1
     missing: list[tuple[int, int]] = field(default_factory=list)
+    earlier: list[tuple[str | None, int, int, list[tuple[int, int]]]] = field(default_factory=list)
 
     def note(self, seq: int, epoch: str | None = None, oldest: int | None = None) -> None:
         """One message is durable.
@@ -55,8 +61,10 @@ class SequenceWindow:
         oldest
             lowest number the gateway still keeps: holes below it can never be filled.
         """
-        if self.first < 0 or epoch != self.epoch:
+        if self.first < 0:
             self._begin(seq, epoch, oldest)
+        elif epoch != self.epoch:
+            self._turn_to(epoch, seq, oldest)
         if seq > self.through:
             if seq > self.through + 1:
                 self.missing.append((self.through + 1, seq - 1))
@@ -72,6 +80,15 @@ class SequenceWindow:
         first = oldest if oldest is not None and oldest <= seq else 1 if 0 < seq <= MISSING_NAMED else seq
         self.epoch, self.first, self.through, self.missing = epoch, first, first - 1, []
 
+    def _turn_to(self, epoch: str | None, seq: int, oldest: int | None) -> None:
+        before = (self.epoch, self.first, self.through, self.missing)
+        known = next((past for past in self.earlier if past[0] == epoch), None)
+        self.earlier = [before, *(past for past in self.earlier if past is not known)][:_EPOCHS_REMEMBERED]
+        if known is None:
+            self._begin(seq, epoch, oldest)
+        else:
+            self.epoch, self.first, self.through, self.missing = known
+
     def _fill(self, seq: int) -> None:
         for place, (a, b) in enumerate(self.missing):
             if a <= seq <= b:
@@ -82,7 +99,7 @@ class SequenceWindow:
 
     def copy(self) -> SequenceWindow:
         """The same window, to be noted on without touching this one."""
-        return SequenceWindow(self.epoch, self.first, self.through, self.missing.copy())
+        return SequenceWindow(self.epoch, self.first, self.through, self.missing.copy(), self.earlier.copy())
 
     def acknowledgement(self) -> dict[str, object]:
         """The wire's `ack`: everything up to `through` is durable but `missing`.
@@ -107,10 +124,11 @@ class SequenceWindow:
 
     def to_json(self) -> str:
         """For the journal."""
-        return json.dumps([self.epoch, self.first, self.through, self.missing])
+        return json.dumps([self.epoch, self.first, self.through, self.missing, self.earlier])
 
     @classmethod
     def from_json(cls, text: str) -> SequenceWindow:
         """From the journal."""
-        epoch, first, through, missing = json.loads(text)
-        return cls(epoch, first, through, [(a, b) for a, b in missing])
+        epoch, first, through, missing, *earlier = json.loads(text)
+        past = [(e, f, t, [(a, b) for a, b in m]) for e, f, t, m in (earlier[0] if earlier else ())]
+        return cls(epoch, first, through, [(a, b) for a, b in missing], past)

@@ -59,6 +59,21 @@ def test_another_epoch_counts_anew() -> None:
     assert made.acknowledgement() == {"through": 2, "missing": [1], "epoch": "after-reset"}
 
 
+def test_a_late_message_of_an_earlier_epoch_makes_nothing_durable_that_is_not() -> None:
+    made = SequenceWindow()
+    for seq in range(1, 5_001):
+        if seq != 4_990:
+            made.note(seq, "b")
+    made.note(17, "a")
+    made.note(5_001, "b")
+    assert made.acknowledgement() == {"through": 5_001, "missing": [4_990], "epoch": "b"}
+    assert SequenceWindow.from_json(made.to_json()) == made
+
+
+def test_a_window_of_an_older_journal_is_read() -> None:
+    assert SequenceWindow.from_json('["b", 1, 9, [[3, 4]]]') == SequenceWindow("b", 1, 9, [(3, 4)])
+
+
 def test_a_corrupted_counter_costs_one_hole() -> None:
     made = window(1, 10**12, 2**63 - 1)
     assert made.missing == [(2, 10**12 - 1), (10**12 + 1, 2**63 - 2)]
@@ -78,6 +93,7 @@ class Windows(RuleBasedStateMachine):
         self.durable: set[int] = set()
         self.given_up_below = 0
         self.began = False
+        self.past: dict[str | None, tuple[set[int], int, bool]] = {}
 
     def _note(self, seq: int, oldest: int | None) -> None:
         if not self.began:
@@ -111,9 +127,12 @@ class Windows(RuleBasedStateMachine):
             self._note(seq, None)
 
     @rule(epoch=st.sampled_from([None, "a", "b"]), seq=SEQ)
-    def the_gateway_loses_its_counter(self, epoch: str | None, seq: int) -> None:
+    def a_message_of_an_epoch(self, epoch: str | None, seq: int) -> None:
+        """The gateway lost its counter, or what it sent before that comes late."""
         if epoch != self.epoch:
-            self.epoch, self.durable, self.given_up_below, self.began = epoch, set(), 0, False
+            self.past[self.epoch] = self.durable, self.given_up_below, self.began
+            self.epoch = epoch
+            self.durable, self.given_up_below, self.began = self.past.get(epoch, (set(), 0, False))
         self._note(seq, None)
 
     @rule()
