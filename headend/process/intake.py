@@ -234,7 +234,7 @@ def _note_downlink(tx: Connection, unpacked: Unpacked, now: datetime) -> None:
     for gateway, result in unpacked.results:
         commands.take_result(tx, gateway, result, now)
     for name, news in unpacked.gateways.items():
-        if news.online:
+        if news.connected:
             commands.gateway_online(tx, name, now)
         if news.reborn:
             commands.reborn(tx, name, now)

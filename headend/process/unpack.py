@@ -60,6 +60,8 @@ class GatewayNews:
         it speaks our own wire.
     clock_offset_s
         of the message that was least on its way: a delay looks like a clock that is behind.
+    online, connected
+        whether it is there now; whether it has said that it is there again.
     reborn, ask_for_rebirth
         Sparkplug: its names came anew, or must be asked for.
     """
@@ -69,6 +71,7 @@ class GatewayNews:
     messages: int = 0
     clock_offset_s: int | None = None
     online: bool | None = None
+    connected: bool = False
     firmware: str | None = None
     reborn: bool = False
     ask_for_rebirth: bool = False
@@ -213,6 +216,10 @@ def _take_news(claims: Claims, received_s: int, news: GatewayNews) -> None:
         news.clock_offset_s = offset_s if news.clock_offset_s is None else max(offset_s, news.clock_offset_s)
     if claims.online is not None:
         news.online = claims.online
+        news.connected |= claims.online
+    elif claims.sent_at is not None:
+        # Who tells something is there, whatever was said of it before: a last will may have waited in some queue.
+        news.online = True
     if claims.firmware is not None:
         news.firmware = claims.firmware
     news.ask_for_rebirth |= claims.rebirth
