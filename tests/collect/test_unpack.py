@@ -274,6 +274,15 @@ def test_what_gateways_say_of_themselves(sent_at: str, offset_s: int) -> None:
     assert (seven.clock_offset_s, seven.messages, seven.online, seven.last_seen_s) == (None, 0, True, 0)
 
 
+def test_who_tells_something_is_there_though_it_has_not_just_connected() -> None:
+    late_will = entry({"online": False}, topic="headend/v1/GW-1/status")
+    news = done(late_will, entry(reads(block()), offset=2)).gateways["GW-1"]
+    assert (news.online, news.connected) == (True, False)
+    connected = entry({"online": True, "firmware": "1.2"}, topic="headend/v1/GW-1/status", offset=3)
+    news = done(connected, late_will).gateways["GW-1"]
+    assert (news.online, news.connected, news.firmware) == (False, True, "1.2")
+
+
 RUNS = st.lists(
     st.tuples(st.integers(0, 9), st.lists(st.none() | st.integers(-(2**53), 2**53), min_size=1, max_size=4)),
     min_size=1,
