@@ -180,7 +180,7 @@ class Chaos:
             self._collector.await_word("collecting")
             size = ["--gateways", str(self._trouble.gateways), "--meters", str(self._trouble.meters), "--seed", SEED]
             way = ["--mqtt", f"mqtt://127.0.0.1:{self._broker.port}", "--protocol", self._protocol]
-            self._fleet = Fleet(self._folder, self._begin, self.end, *size, *way, "--resend-after", "5")
+            self._fleet = Fleet(self._folder, self._begin, self.end, *size, *way, "--resend-after", "10")
             running.callback(self._fleet.kill)
             told = self._history()
             self._jobs.start()
@@ -243,9 +243,9 @@ class Chaos:
             struck.await_word("head-end is up")
             struck.fill_disk()
             struck.await_word({"collector": "journal refused a commit", "processor": "intake failed"}[whom])
-            if self._chance.random() < 0.5:
+            if self._counts[blow] % 2:
                 struck.free_disk()
-                return  # else somebody makes room and starts it anew
+                return  # every other time somebody makes room and starts it anew
         struck.kill()
         struck.start()
 
