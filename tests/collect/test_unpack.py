@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from headend.collect.topics import Topics
 from headend.process.unpack import Belief, Unpacked, unpack
 from headend.reads import NO_REGISTER, Channel, Quality
-from headend.reads.quality import Flag
 from headend.reads.days import seconds
+from headend.reads.quality import Flag
 from headend.registry.registry import EnrolledChannel
 from headend.store.journal import Entry
 
