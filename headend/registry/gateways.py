@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from headend.errors import InvalidInput, NotFound
 from headend.reads.days import seconds
@@ -89,9 +89,10 @@ def revoked_gateways(tx: Connection) -> set[str]:
 
 
 def gateways_with_commands(tx: Connection) -> set[str]:
-    """Gateways that hear our commands: heard at least once, not revoked, and in our own words."""
+    """Gateways that hear our commands: heard at least once, in our own words, not revoked, and no Sparkplug nodes."""
     g = t.gateway.c
-    query = select(g.name).where(g.first_seen_s.is_not(None), g.revoked_s.is_(None), g.native)
+    nodes = select(func.replace(t.sparkplug_birth.c.node, "/", "."))
+    query = select(g.name).where(g.first_seen_s.is_not(None), g.revoked_s.is_(None), g.native, g.name.not_in(nodes))
     return set(tx.execute(query).scalars())
 
 

@@ -92,6 +92,15 @@ def test_gateways_that_hear_commands_are_those_that_were_heard_and_speak_our_wor
     assert gateways_with_commands(tx) == {"GW-1", "plant.x"}
 
 
+def test_a_sparkplug_node_that_speaks_our_words_as_well_hears_none_of_our_commands(tx):
+    heard = {"messages": 1, "native": True, "first_seen_s": 1_767_000_000, "last_seen_s": 1_767_000_000}
+    tx.execute(t.gateway.insert(), [{"name": name} | heard for name in ("GW-1", "plant.press")])
+    tx.execute(t.sparkplug_birth.insert().values(node="plant/press", device="", born_us=1, metrics="{}"))
+    assert gateways_with_commands(tx) == {"GW-1"}
+    for gateway in gateways_with_commands(tx):
+        queue_command(tx, gateway, "restart", {}, by="olga", now=NOW, expires=NOW + timedelta(days=1))
+
+
 def test_commands_enrol_ask_show_and_revoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HEADEND_DATA__DIRECTORY", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
