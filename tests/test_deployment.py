@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import shutil
 import subprocess
+import threading
 import tomllib
 from pathlib import Path
 
-from tests.servers import MOSQUITTO, await_port, free_port, needs
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from headend.collect.topics import NATIVE
+from tests.servers import MOSQUITTO, Mosquitto, await_port, free_port, needs
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,6 +42,41 @@ def test_mosquitto_takes_the_shipped_settings(tmp_path: Path):
         broker.terminate()
         complaints = broker.communicate()[1].decode()
     assert "Error" not in complaints
+
+
+def test_the_shipped_rules_keep_gateways_from_speaking_for_one_another(tmp_path: Path):
+    needs("mosquitto", MOSQUITTO)
+    passwords = tmp_path / "passwords"
+    passwords.touch(0o600)
+    for name in ("headend", "GW-1"):
+        subprocess.run(["mosquitto_passwd", "-b", passwords, name, "secret"], check=True, capture_output=True)
+    rules = f"password_file {passwords}", f"acl_file {ROOT / 'config' / 'mosquitto.acl'}", "user root"
+    broker = Mosquitto(tmp_path, *rules)
+    heard: queue.Queue[str] = queue.Queue()
+    headend, gateway = (_client(name, broker.port) for name in ("headend", "GW-1"))
+    try:
+        subscribed = threading.Event()
+        headend.on_subscribe = lambda *_: subscribed.set()
+        headend.on_message = lambda _client, _data, message: heard.put(message.topic)
+        headend.subscribe([(topic, 1) for topic in NATIVE])
+        assert subscribed.wait(10)
+        for topic in ("headend/v1/GW-2/reads", "headend/v1/GW-1/reads", "file/x", "headend/v1/GW-1/status"):
+            gateway.publish(topic, b"{}", qos=1).wait_for_publish(10)
+        assert [heard.get(timeout=10) for _ in range(2)] == ["headend/v1/GW-1/reads", "headend/v1/GW-1/status"]
+        assert heard.empty()
+    finally:
+        for client in (headend, gateway):
+            client.disconnect()
+            client.loop_stop()
+        broker.kill()
+
+
+def _client(user: str, port: int) -> paho.Client:
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.username_pw_set(user, "secret")
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    return client
 
 
 def test_lock_pins_every_dependency_with_hashes_and_names_no_index():
