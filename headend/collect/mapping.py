@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 
 from headend.collect.claims import Claims
 from headend.collect.foreign_json import NAME, Item, Source, number, read_json, time_in_utc
-from headend.collect.registers import FAULTS_NAMED, UNITS, claim, whole
+from headend.collect.registers import FAULTS_NAMED, UNITS, Unit, claim, whole
 from headend.collect.wire import WireBlock, WireRegister
 from headend.config import checked, read_toml
 from headend.errors import InvalidInput, InvalidMessage
@@ -37,12 +37,6 @@ def _from_the_message_on(source: Source) -> Source:
     if not source.text.startswith("$"):
         raise InvalidInput("", repr(source.text)[:60], "a path from the message on, $…")
     return source
-
-
-def _known_unit(unit: str) -> str:
-    if unit not in UNITS:
-        raise InvalidInput("", repr(unit), f"one of {', '.join(UNITS)}")
-    return unit
 
 
 def _topic_template(topic: str) -> str:
@@ -71,7 +65,7 @@ class Rule(BaseModel):
     value: _Source
     kind: Literal["register", "interval"]
     interval_s: Annotated[int, Field(gt=0, le=86_400)] | None = None
-    unit: Annotated[str, AfterValidator(_known_unit)]
+    unit: Unit
     scale: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(1)
     time: _Source | None = None
     time_format: Literal["iso8601", "epoch_s", "epoch_ms", "none"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
-from headend.errors import InvalidMessage
+from headend.errors import InvalidInput, InvalidMessage
 
 Claim = TypeVar("Claim", bound=BaseModel)
 
@@ -16,12 +16,22 @@ Claim = TypeVar("Claim", bound=BaseModel)
 UNITS = {
     unit: Decimal(factor)
     for factor, units in {
-        1: ("Wh", "varh", "dm3", "dm³", "L", "l"),
+        1: ("Wh", "varh", "dm3", "dm³", "litre", "L", "l"),
         1_000: ("kWh", "kvarh", "m3", "m³"),
-        1_000_000: ("MWh",),
+        1_000_000: ("MWh", "Mvarh"),
     }.items()
     for unit in units
 }
+
+
+def _known(unit: str) -> str:
+    if unit not in UNITS:
+        raise InvalidInput("", repr(unit), f"one of {', '.join(UNITS)}")
+    return unit
+
+
+#: The name of a unit in a mapping file or profile.
+Unit = Annotated[str, AfterValidator(_known)]
 
 #: A message with more faults than this is not read any further.
 FAULTS_NAMED = 100

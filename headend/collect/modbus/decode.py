@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal
 
-from headend.collect.modbus.profile import BASE_UNITS, WORDS, Profile, Register, SerialNumber
+from headend.collect.modbus.profile import WORDS, Profile, Register, SerialNumber
+from headend.collect.registers import UNITS
 
 #: What was read: (function code, address) → the word there.
 Words = Mapping[tuple[int, int], int]
@@ -93,7 +94,7 @@ def _value(register: Register, words: Words) -> int | Refusal:
     if not low <= scaled <= high or 0 < scaled < _LEAST:
         detail = f"{scaled:.6g} {register.unit}, the meter shows {low} to {high}"
         return Refusal(register.channel, "out of range", detail)
-    return int(_EXACT.multiply(scaled, Decimal(BASE_UNITS[register.unit])).to_integral_value(ROUND_HALF_EVEN))
+    return int(_EXACT.multiply(scaled, UNITS[register.unit]).to_integral_value(ROUND_HALF_EVEN))
 
 
 def _number(register: Register, address: int, words: Words) -> Decimal | Refusal:

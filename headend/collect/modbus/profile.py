@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from headend.collect.registers import UNITS, Unit
 from headend.config import checked, read_toml
 from headend.errors import InvalidConfig, InvalidInput
 from headend.reads.channels import Channel
@@ -23,7 +24,6 @@ from headend.reads.channels import Channel
 Number = Literal[
     "uint16", "int16", "uint32", "int32", "uint64", "int64", "acc32", "acc64", "float32", "float64"
 ]  # fmt: skip
-Unit = Literal["Wh", "kWh", "MWh", "varh", "kvarh", "Mvarh", "dm³", "m³", "litre"]
 
 #: 16-bit words in a number.
 WORDS: Final[dict[str, int]] = {
@@ -37,19 +37,6 @@ WORDS: Final[dict[str, int]] = {
     "int64": 4,
     "acc64": 4,
     "float64": 4,
-}
-
-#: Base units in one of the unit.
-BASE_UNITS: Final[dict[str, int]] = {
-    "Wh": 1,
-    "kWh": 1_000,
-    "MWh": 1_000_000,
-    "varh": 1,
-    "kvarh": 1_000,
-    "Mvarh": 1_000_000,
-    "dm³": 1,
-    "m³": 1_000,
-    "litre": 1,
 }
 
 #: The Modbus specification's own limit on registers in one answer.
@@ -112,7 +99,7 @@ class Register(_Row):
     @model_validator(mode="after")
     def _range_can_travel(self) -> Self:
         low, high = self.range
-        largest = Decimal(_LARGEST) / BASE_UNITS[self.unit]
+        largest = _LARGEST / UNITS[self.unit]
         if not 0 <= low < high <= largest:
             raise InvalidInput("range", f"{low} to {high}", f"from 0 up, the lower first, at most {largest:.0f}")
         return self

@@ -115,7 +115,7 @@ def broken(tmp_path: Path, old: str, new: str) -> Path:
         ("address = 0x5004", "address = 70000", r"registers\.1\.address: found 70000"),
         ('channel = "1-0:2.8.0"', 'channel = "2.8.0"', r"channel: found '2\.8\.0', expected an OBIS code"),
         ('channel = "1-0:2.8.0"', 'channel = "1-0:1.8.0"', "registers: found 1-0:1.8.0 twice"),
-        ('unit = "kvarh"', 'unit = "VAh"', r"registers\.2\.unit"),
+        ('unit = "kvarh"', 'unit = "VAh"', r"registers\.2\.unit: found 'VAh', expected one of Wh, "),
         ('range = ["0", "999999999.99"]', 'range = ["9", "1"]', "range: found 9 to 1"),
         ('range = ["0", "999999999.99"]', 'range = ["0", "1E300"]', "range: found 0 to"),
         ("function = 3", "function = 1", r"registers\.0\.function"),
