@@ -36,7 +36,7 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """Disconnect everybody and stop listening."""
         if self._broker is not None:
-            self._run(self._broker.shutdown())
+            self._run(self._finish(self._broker))
         self._end_loop()
 
     async def _begin(self) -> None:
@@ -48,6 +48,15 @@ class EmbeddedBroker:
             loop=self._loop,
         )
         await self._broker.start()
+
+    async def _finish(self, broker: Broker) -> None:
+        await broker.shutdown()
+        # amqtt leaves some of its clients' tasks, and their sockets, to whoever ends the loop.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0)
 
     def _run(self, task: Any) -> None:
         asyncio.run_coroutine_threadsafe(task, self._loop).result(timeout=30)
