@@ -79,6 +79,7 @@ class CommandDesk:
         self._sending: list[_Sending] = []
         self._restarting: dict[int, str] = {}
         self._download: Download | None = None
+        self._gives_up_at: datetime | None = None
         self._ask_at = 0.0
         self._asked: range = range(0)
         self._doing: dict[str, Callable[[int, dict[str, Any]], None]] = {
@@ -107,13 +108,21 @@ class CommandDesk:
         elif kind == "set_clock" or not expired:  # a clock that is wrong cannot judge the command to put it right
             self._tell(number, "acknowledged")
             self._do(number, kind, args)
+            if self._download is not None and self._download.id == number:
+                self._gives_up_at = expires
 
     def tend(self, now: float) -> None:
         """Tell what has been done since, and ask for the chunks that are wanted."""
         for job in [job for job in self._sending if not self._device.unsent(job.seqs)]:
             self._sending.remove(job)
             self._tell(job.id, "done", job.detail)
-        if self._download is not None and now >= self._ask_at:
+        if self._download is None or now < self._ask_at:
+            return
+        if self._gives_up_at is not None and self._device.now >= self._gives_up_at:
+            # Nobody answers any more: it was cancelled, or given up as well.
+            self._tell(self._download.id, "failed", "it expired before all chunks were here")
+            self._download = None
+        else:
             first, end = self._download.wanted()
             self._asked, self._ask_at = range(first, end), now + CHUNKS_AGAIN_S
             self._tell(self._download.id, "progress", wanted=[first, end])

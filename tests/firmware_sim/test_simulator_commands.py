@@ -259,3 +259,16 @@ def test_a_second_firmware_takes_the_place_of_the_first():
     bench = Bench(FaultPlan(), ORIGIN, ORIGIN, key=MAKER.public_key())
     bench.command(9, "firmware", order())
     assert states(bench.command(10, "firmware", order())) == [(10, "acknowledged"), (9, "failed"), (10, "progress")]
+
+
+def test_a_firmware_whose_chunks_do_not_come_is_asked_for_until_it_expires():
+    bench = Bench(FaultPlan(), ORIGIN, ORIGIN, key=MAKER.public_key())
+    bench.command(9, "firmware", order(), lasts_s=60.0)
+    bench.at, bench.true = bench.at + 55, bench.true + timedelta(seconds=55)
+    assert states(bench.answers()) == [(9, "progress")]
+    bench.at, bench.true = bench.at + 5, bench.true + timedelta(seconds=5)
+    (answer,) = bench.answers()
+    assert (answer["state"], answer["detail"]) == ("failed", "it expired before all chunks were here")
+    bench.at += 60
+    assert bench.answers() == []
+    assert states(bench.command(10, "firmware", order())) == [(10, "acknowledged"), (10, "progress")]
