@@ -26,6 +26,9 @@ from headend.site import Site
 
 log = structlog.get_logger(__name__)
 
+#: So many messages between journal and store are the usual traffic of a moment, and not a backlog.
+_MAY_WAIT = 1_000
+
 
 class Jobs:
     """The scheduler, from `start` to `stop`: one job at a time."""
@@ -86,7 +89,7 @@ class Jobs:
         site = self._site
         with site.database.read() as tx:
             behind = journal_lag(tx, site.journal)
-        if behind > site.settings.process.batch_messages:
+        if behind > _MAY_WAIT:
             log.info("waits for intake", job=job, messages_behind=behind)
             return True
         return False

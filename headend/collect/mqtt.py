@@ -26,7 +26,7 @@ from paho.mqtt.properties import Properties
 
 from headend.collect.bulk_client import BulkClient
 from headend.collect.sparkplug import host_state
-from headend.collect.topics import SPARKPLUG, Topics, is_numbered
+from headend.collect.topics import FROM_OURSELVES, SPARKPLUG, Topics, is_numbered
 from headend.collect.wire import Topic
 from headend.collect.writer import JournalWriter
 from headend.config import CollectSettings, MqttSettings
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 _RECONNECT_S = (1.0, 2.0)
 _LONGEST_WAIT_S = 30
 _FIRST_CONTACT_S = 3.0
+# Of what is too large we want to tell the operator, but nobody may fill our memory with one message (MQTT 5).
+_LARGEST_PACKET = 8 * 1024 * 1024
 
 
 class MqttCollector:
@@ -64,11 +66,11 @@ class MqttCollector:
         self._stopping = threading.Event()
         #: Set while the broker sends us what the field says.
         self.subscribed = threading.Event()
-        self._client = self._make_client(min(collect.queue, 65_535))
+        self._client = self._make_client(collect)
         writer.after_commit(self._committed)
         self._acknowledger = threading.Thread(target=self._acknowledge_gateways, name="acknowledger", daemon=True)
 
-    def _make_client(self, receive_maximum: int) -> BulkClient:
+    def _make_client(self, collect: CollectSettings) -> BulkClient:
         v5 = self._mqtt.protocol == "5"
         client = BulkClient(
             self._on_message,
@@ -90,7 +92,8 @@ class MqttCollector:
         if v5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = self._mqtt.session_expiry_s
-            properties.ReceiveMaximum = receive_maximum
+            properties.ReceiveMaximum = min(collect.queue, 65_535)
+            properties.MaximumPacketSize = max(collect.max_message_bytes, _LARGEST_PACKET)
             self._connect = {"clean_start": False, "properties": properties}
         if self._topics.sparkplug_host:
             client.on_pre_connect = self._on_pre_connect
@@ -167,6 +170,8 @@ class MqttCollector:
             log.warning("lost the broker, will come back", reason=str(reason))
 
     def _on_message(self, topic: str, mid: int, qos: int, payload: bytes) -> None:
+        if topic.startswith(FROM_OURSELVES):
+            topic = f"mqtt/{topic}"  # nobody outside is our poller or our importer, whatever we are subscribed to
         gateway = self._topics.gateway_of(topic)
         then = partial(self._durable, gateway, mid, qos, self._connection)
         # Where it is not taken we are stopping: not acknowledged, so the broker keeps it.

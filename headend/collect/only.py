@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import structlog
+
 from headend.errors import HeadendError
+
+log = structlog.get_logger(__name__)
 
 _TRY_AGAIN_S = 1.0
 
@@ -65,13 +69,17 @@ class InTurn:
         while (lock := _locked(self._path)) is None:
             if self._stopping.wait(_TRY_AGAIN_S):
                 return
+        running: list[Part] = []
         try:
             for part in self._parts:
                 part.start()
+                running.append(part)
             self._stopping.wait()
-            for part in reversed(self._parts):
-                part.stop()
+        except Exception:
+            log.exception("a part did not start", lock=str(self._path))
         finally:
+            for part in reversed(running):
+                part.stop()
             os.close(lock)
 
 

@@ -7,6 +7,7 @@ sources wait, by messages and by bytes: so memory is bounded, and nothing is thr
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 #: Of a message that is too large the journal keeps this much: enough to see who sent what.
 _EXCERPT_BYTES = 4_096
 _JOURNAL_RETRY_S = 1.0
+_FULL_RETRY_S = 0.1
+_OWN_PATIENCE_S = 5.0
 
 #: Told of each message once: its sender's window if it is durable and numbered, None if it is durable and not.
 #: Not told at all of what is given up: that was never acknowledged, and its source has it still.
@@ -106,13 +109,17 @@ class JournalWriter:
         return True
 
     def write(self, topic: str, payload: bytes) -> None:
-        """A message of our own (a poller's), durable when this returns; `HeadendError` if the writer stops before."""
+        """A message of our own (a poller's), durable when this returns.
+
+        Raises `HeadendError` where that takes too long: it may become durable yet, and is to be written again.
+        """
         durable = threading.Event()
-        taken = self.put(topic, "", payload, lambda _: durable.set(), numbered=False)
-        while taken and not durable.wait(_JOURNAL_RETRY_S):
-            taken = self._thread.is_alive()
-        if not taken:
-            raise HeadendError(f"{topic}: not written, the journal is being closed")
+        until = time.monotonic() + _OWN_PATIENCE_S
+        while not self.put(topic, "", payload, lambda _: durable.set(), numbered=False, wait=False):
+            if time.monotonic() > until or self._stopping.wait(_FULL_RETRY_S):
+                raise HeadendError(f"{topic}: not written, the journal takes nothing")
+        if not durable.wait(until - time.monotonic()):
+            raise HeadendError(f"{topic}: not written yet, the journal takes nothing")
 
     def _full(self) -> bool:
         return len(self._waiting) >= self._settings.queue or self._bytes >= self._settings.queue_bytes
@@ -147,7 +154,11 @@ class JournalWriter:
                 log.warning("journal refused a commit, trying again", messages=len(batch), error=str(error))
                 if self._stopping.wait(_JOURNAL_RETRY_S):
                     return
-        for item in batch:
-            item.then(windows[item.note.gateway] if item.note is not None else None)
-        for tell in self._after_commit:
-            tell()
+        try:
+            for item in batch:
+                item.then(windows[item.note.gateway] if item.note is not None else None)
+            for tell in self._after_commit:
+                tell()
+        except Exception:
+            # Whoever was not told sends again; who comes next must not wait for it.
+            log.exception("a source could not be told what is durable", messages=len(batch))

@@ -6,7 +6,7 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -18,10 +18,11 @@ from sqlalchemy import event
 
 from headend.app import utc_now
 from headend.collect.broker import EmbeddedBroker
+from headend.collect.mapping import ForeignFormat, load_mapping
 from headend.collect.mqtt import MqttCollector
 from headend.collect.topics import Topics
 from headend.collect.writer import JournalWriter
-from headend.config import Settings, load_settings
+from headend.config import Settings, load_settings, shipped
 from headend.store.database import Database
 from headend.store.journal import Journal
 from tests.servers import Mosquitto, free_port
@@ -50,7 +51,10 @@ class Gateway:
         assert subscribed.wait(10)
 
     def publish(self, payload: bytes, kind: str = "reads") -> None:
-        self._client.publish(f"headend/v1/{self.name}/{kind}", payload, qos=1).wait_for_publish(10)
+        self.publish_to(f"headend/v1/{self.name}/{kind}", payload)
+
+    def publish_to(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=1).wait_for_publish(10)
 
     def send(self, *seqs: int, padding: int = 0, **more: object) -> None:
         for seq in seqs:
@@ -70,9 +74,9 @@ class Gateway:
 class Collector:
     """Collector and writer as a head-end runs them: the writer is started last and stopped first."""
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+    def __init__(self, settings: Settings, journal: Journal, topics: Topics) -> None:
         self._writer = JournalWriter(journal, settings.collect, utc_now)
-        self.mqtt = MqttCollector(settings.mqtt, settings.collect, Topics(), self._writer)
+        self.mqtt = MqttCollector(settings.mqtt, settings.collect, topics, self._writer)
         self.mqtt.start()
         self._writer.start()
         assert self.mqtt.subscribed.wait(10)
@@ -85,8 +89,10 @@ class Collector:
 class Bench:
     """A broker's port, and collectors and gateways on it that are put away at the end."""
 
-    def __init__(self, folder: Path, port: int, protocol: str, *, broker_keeps: bool) -> None:
-        self.port, self._protocol = port, protocol
+    def __init__(
+        self, folder: Path, port: int, protocol: str, *, broker_keeps: bool, formats: Sequence[ForeignFormat] = ()
+    ) -> None:
+        self.port, self._protocol, self._topics = port, protocol, Topics(formats)
         self.broker_keeps = broker_keeps  # what a subscriber that is away has not fetched; the embedded one does not
         self.sends = paho.MQTTv5 if broker_keeps else paho.MQTTv311  # what others may speak with it
         self.url = f"sqlite:///{folder / 'journal.db'}"
@@ -102,7 +108,7 @@ class Bench:
                 "collect": {"acknowledge_every_ms": 10} | collect,
             },
         )
-        made = Collector(settings, journal or self.journal)
+        made = Collector(settings, journal or self.journal, self._topics)
         self._running.append(made)
         return made
 
@@ -170,6 +176,23 @@ def test_what_is_no_message_is_journalled_and_does_no_harm(bench: Bench):
     assert [entry.payload for entry in entries[:3]] == [b"", b"\xff\xfe", b"{"]
     assert (len(entries[7].payload), entries[7].size) == (4_096, len(json.dumps({"seq": 1, "padding": "x" * 5_000})))
     assert bench.journal.verify() == 9
+
+
+def test_nobody_outside_is_our_poller_or_our_importer(tmp_path: Path):
+    """A mapping's topic filter may match ours: what comes through it is somebody else's all the same."""
+    broker = Mosquitto(tmp_path)
+    shelly = load_mapping(shipped("mappings/shelly-gen2.toml"))
+    bench = Bench(tmp_path, broker.port, "5", broker_keeps=True, formats=[shelly])
+    bench.collector()
+    gateway = bench.gateway()
+    for topic in ("file/events/rpc", "modbus/events/rpc"):
+        gateway.publish_to(topic, b"{}")
+    gateway.send(1)
+    gateway.heard_through(1)
+    topics = [entry.topic for entry in bench.journal.after(0, 9)]
+    assert topics == ["mqtt/file/events/rpc", "mqtt/modbus/events/rpc", "headend/v1/GW-1/reads"]
+    bench.close()
+    broker.kill()
 
 
 def test_numbers_are_remembered_over_a_restart(bench: Bench):
