@@ -68,7 +68,7 @@ def review(
     with office.database.read() as tx:
         ledger = SqlLedger(tx)
         if period is None:
-            Console().print(_cycles(ledger.cycles()))
+            Console(markup=False, emoji=False).print(_cycles(ledger.cycles()))
             return
         found = ledger.cycle(cycle, period)
         if found is None:
@@ -122,7 +122,7 @@ def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
     from headend.billing.statement import parse_statement
     from headend.tariffs.schema import UNIT_OF
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     console.print(_cycles([cycle]))
     for commodity, energy in sorted(cycle.totals.energy.items()):
         console.print(f"{commodity}: {units(energy):,} {UNIT_OF[commodity]} billed")

@@ -62,7 +62,7 @@ def list_images(config: Config = None) -> None:
         for one in images(tx):
             added = f"{moment(one.added_s):%Y-%m-%d %H:%M:%S}"
             table.add_row(one.version, str(one.size), one.sha256[:16], added, one.added_by)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 @app.command("roll-out")

@@ -60,7 +60,7 @@ def list_gateways(config: Config = None) -> None:
             token = "yes" if one.enrolled else ""
             heard, revoked = _time(one.last_seen_s), _time(one.revoked_s)
             table.add_row(one.name, online, heard, one.firmware or "", token, revoked)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 @app.command()
@@ -117,7 +117,7 @@ def commands(
             asked = f"{one.created:%m-%d %H:%M}"
             sent = f"{one.attempts}×"
             table.add_row(str(one.id), one.gateway, one.kind, one.state, sent, asked, one.created_by, one.detail)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 def _args(given: list[str]) -> dict[str, Any]:

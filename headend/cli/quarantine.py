@@ -27,7 +27,7 @@ def list_messages(config: Config = None, limit: Annotated[int, typer.Option(min=
         for one in quarantined(tx, limit=limit):
             received = f"{moment(one.received_us // 1_000_000):%Y-%m-%d %H:%M:%S}"
             table.add_row(str(one.offset), received, one.gateway, one.reason)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 @app.command()

@@ -58,4 +58,4 @@ def rate(
     table = Table("month", *names, title=f"{tariff.name}, {bill['currency']}", title_justify="left")
     for month in bill["months"]:
         table.add_row(month["month"], *(month[name] for name in names))
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)

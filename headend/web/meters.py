@@ -67,7 +67,7 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a Modbus meter answers; `told` is how it was found last, None: never yet."""
+    """Where a Modbus meter answers; `told` is the last change of how it was found, None: there was none."""
 
     profile: str
     address: str
