@@ -6,8 +6,9 @@ not. So what the journal holds is in the store exactly once, whoever sent it how
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,12 +19,13 @@ from sqlalchemy import Connection, delete, func, select
 
 from headend.collect.topics import SPARKPLUG, Births
 from headend.errors import StoreBroken
+from headend.process.belief import CURABLE, Belief, belief_of
 from headend.process.registers import make_intervals
-from headend.process.unpack import Belief, GatewayNews, Happened, Rejected, Unpacked, unpack
+from headend.process.unpack import GatewayNews, Happened, Rejected, Unpacked, unpack
 from headend.reads.blocks import Blocks, contested, merge
-from headend.reads.days import DAY_S, seconds
+from headend.reads.days import seconds
 from headend.registry.gateways import revoked_gateways
-from headend.registry.registry import EnrolledChannel, enrolled_channels
+from headend.registry.registry import enrolled_channels
 from headend.site import Site
 from headend.store import commands, history
 from headend.store import tables as t
@@ -36,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 _CHECKPOINT = "store"
 _REREAD_REGISTRY_S = 10.0
+#: Nor sooner than this, whatever is refused: a gateway that is set up wrongly must not cost a registry a batch.
+_REREAD_AT_MOST_S = 2.0
 
 # What a message, or what is stored where its reads belong, can be at fault for; anything else is the machine's.
 _AT_FAULT = (StoreBroken, ValueError, TypeError, ArithmeticError, LookupError)
@@ -69,11 +73,17 @@ class _Registry:
 
 
 class Intake:
-    """Reads the journal from where it stopped; one process does this at a time."""
+    """Reads the journal from where it stopped; one process does this at a time.
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._registry = _Registry(_believed(site, [], ()), {}, -_REREAD_REGISTRY_S)
+    Parameters
+    ----------
+    steady
+        a clock that never jumps [s].
+    """
+
+    def __init__(self, site: Site, steady: Callable[[], float] = time.monotonic) -> None:
+        self._site, self._steady = site, steady
+        self._registry = _Registry(belief_of(site, [], ()), {}, -math.inf)
         # A gap in what a Sparkplug node sends asks for its names; forgotten at a restart, it is not noticed once.
         self._sequences: dict[str, int | None] = {}
         self._at_once = site.settings.process.batch_messages
@@ -126,6 +136,8 @@ class Intake:
         entries = self._site.journal.at(offsets)
         with self._site.database.write() as tx:
             tx.execute(delete(t.quarantine).where(t.quarantine.c.offset.in_(list(offsets))))
+            # Somebody asked for it, perhaps because of what was enrolled just now.
+            self._read_registry(tx)
             # What a gateway said of itself then was noted then.
             _, counts = self._take_in(tx, entries)
             _advance(tx, checkpoint(tx), counts)
@@ -133,12 +145,13 @@ class Intake:
         return left
 
     def _take_in(self, tx: Connection, entries: Sequence[Entry]) -> tuple[Unpacked, IntakeCounts]:
-        stale = time.monotonic() - self._registry.read_at > _REREAD_REGISTRY_S
-        if stale:
+        age_s = self._steady() - self._registry.read_at
+        if age_s > _REREAD_REGISTRY_S:
             self._read_registry(tx)
         known = births(tx) if any(entry.topic.startswith(SPARKPLUG) for entry in entries) else {}
         unpacked = self._unpack(entries, known)
-        if not stale and any(rejected.path for rejected in unpacked.rejected):
+        curable = any(rejected.fault in CURABLE for rejected in unpacked.rejected)
+        if curable and _REREAD_AT_MOST_S < age_s <= _REREAD_REGISTRY_S:
             # Refused by what the registry was a moment ago: perhaps it knows better now.
             self._read_registry(tx)
             unpacked = self._unpack(entries, known)
@@ -161,12 +174,12 @@ class Intake:
         channels = enrolled_channels(tx)
         rules = self._site.rules
         self._registry = _Registry(
-            _believed(self._site, channels, revoked_gateways(tx)),
+            belief_of(self._site, channels, revoked_gateways(tx)),
             {
                 (c.meter, c.channel.code): int(c.max_per_interval * rules.of(c.customer_class).physical_factor)
                 for c in channels
             },
-            time.monotonic(),
+            self._steady(),
         )
 
     def _store(self, tx: Connection, incoming: Blocks, cause: str, counts: IntakeCounts) -> None:
@@ -184,17 +197,6 @@ class Intake:
         counts.stored += int(merged.stored.sum())
         counts.replaced += int(merged.replaced.sum())
         counts.duplicates += int(merged.duplicates.sum())
-
-
-def _believed(site: Site, channels: Sequence[EnrolledChannel], revoked: Collection[str]) -> Belief:
-    settings = site.settings
-    return Belief(
-        {(c.meter_name, c.channel.obis): c for c in channels},
-        revoked,
-        max_bytes=settings.collect.max_message_bytes,
-        future_s=settings.process.future_s,
-        past_s=settings.process.past_days * DAY_S,
-    )
 
 
 def checkpoint(tx: Connection) -> int:

@@ -6,7 +6,7 @@ hold back the good ones of its message.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from headend.collect.sparkplug import follow_sequence
 from headend.collect.topics import FILE, FROM_OURSELVES, NATIVE_ROOT, SPARKPLUG, Births, Topics
 from headend.collect.wire import ResultMessage, WireBlock, WireEvent, WireRegister
 from headend.errors import InvalidMessage
+from headend.process.belief import Belief, check_time, checked_start, claimed_channel
 from headend.process.runs import Runs
 from headend.reads.blocks import NO_REGISTER, Blocks
 from headend.reads.constants import Constant, to_base_units
@@ -25,8 +26,8 @@ from headend.store.journal import Entry
 _EXCERPT_CHARACTERS = 300
 #: A clock further off than this is broken, and by how much is of no interest (68 years; a column holds no more).
 _LARGEST_OFFSET_S = 2**31 - 1
-
-Enrolled = Mapping[tuple[str, str], EnrolledChannel]
+#: A message in which the registry knows so little is somebody else's, or an attack: quarantine is for people to read.
+_REFUSED_NAMED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,31 +126,6 @@ class Unpacked:
         return [stack for interval_s, runs in self.runs.items() for stack in runs.pack(interval_s)]
 
 
-@dataclass(frozen=True, slots=True)
-class Belief:
-    """Whom and what to believe.
-
-    Parameters
-    ----------
-    enrolled
-        channels by (meter name, OBIS code).
-    revoked
-        gateways from which nothing is taken any more.
-    max_bytes
-        larger messages are refused.
-    future_s
-        how far after its arrival a read may end [s].
-    past_s
-        how long before its arrival it may begin [s].
-    """
-
-    enrolled: Enrolled
-    revoked: Collection[str]
-    max_bytes: int
-    future_s: int
-    past_s: int
-
-
 def unpack(
     entries: Sequence[Entry], topics: Topics, belief: Belief, births: Births, sequences: Mapping[str, int | None]
 ) -> Unpacked:
@@ -193,7 +169,7 @@ def _unpack_entry(
     if claims.result is not None:
         result.results.append((entry.gateway, claims.result))
     result.rejected += [Rejected(entry, path, fault.fault, f"{path}.{fault}") for path, fault in claims.faults]
-    for path, refused in _take_reads(entry, claims, received_s, belief, result):
+    for path, refused in _take_pieces(entry, claims, received_s, belief, result):
         result.rejected.append(Rejected(entry, path, refused.fault, f"{path}.{refused}"))
 
 
@@ -225,109 +201,39 @@ def _take_news(claims: Claims, received_s: int, news: GatewayNews) -> None:
     news.ask_for_rebirth |= claims.rebirth
 
 
-def _take_reads(
+def _take_pieces(
     entry: Entry, claims: Claims, received_s: int, belief: Belief, result: Unpacked
 ) -> Iterator[tuple[str, InvalidMessage]]:
-    """Take what may be taken; the rest comes back with the reason."""
+    """Take what may be taken; the rest comes back with the reason, up to where it is no use to search any further."""
     source = None if entry.topic.startswith(FROM_OURSELVES) else entry.gateway
     # A file may tell of years long past; what the field tells is of what a meter remembers.
     oldest_s = received_s - belief.past_s if source is not None else 0
     believed_s = oldest_s, received_s + belief.future_s
     # What a file tells is what a meter's owner is billed by; only meters themselves count in their own units.
     filed = entry.topic.startswith(FILE)
-    for place, block in claims.blocks:
+    pieces: list[tuple[str, int, WireBlock | WireRegister]] = [
+        *(("blocks", place, block) for place, block in claims.blocks),
+        *(("registers", place, read) for place, read in claims.registers),
+    ]
+    refused = 0
+    for at, (name, place, piece) in enumerate(pieces):
+        if refused == _REFUSED_NAMED:
+            found = f"{len(pieces) - at} more pieces after {refused} bad ones"
+            what = InvalidMessage("piece", found, "pieces that can be used", fault="too many bad pieces")
+            yield f"{name}.{place}", what
+            return
         try:
-            channel = _claimed_channel(block, source, belief.enrolled)
-            first_s = _checked_start(block, channel, believed_s)
-            _take_block(block, channel, first_s, () if filed else channel.constants, result.runs)
+            channel = claimed_channel(piece, source, belief.enrolled)
+            if isinstance(piece, WireBlock):
+                first_s = checked_start(piece, channel, believed_s)
+                _take_block(piece, channel, first_s, () if filed else channel.constants, result.runs)
+            else:
+                at_s = int(piece.at.timestamp())
+                check_time("at", piece.at, at_s, at_s, channel, believed_s)
+                result.registers.append(RegisterRead(channel, at_s, piece.value, piece.serial))
         except InvalidMessage as error:
-            yield f"blocks.{place}", error
-    for place, read in claims.registers:
-        try:
-            channel = _claimed_channel(read, source, belief.enrolled)
-            at_s = int(read.at.timestamp())
-            _check_time("at", read.at, at_s, at_s, channel, believed_s)
-            result.registers.append(RegisterRead(channel, at_s, read.value, read.serial))
-        except InvalidMessage as error:
-            yield f"registers.{place}", error
-
-
-def _claimed_channel(claim: WireBlock | WireRegister, source: str | None, enrolled: Enrolled) -> EnrolledChannel:
-    """The channel a claim speaks of, if its source may speak of it; `source` is None where that is ourselves."""
-    channel = enrolled.get((claim.meter, claim.channel))
-    if channel is None:
-        known = sorted(obis for meter, obis in enrolled if meter == claim.meter)
-        if known:
-            raise InvalidMessage(
-                "channel",
-                repr(claim.channel),
-                f"one that {claim.meter} has: {', '.join(known)}",
-                fault="unknown channel",
-            )
-        raise InvalidMessage(
-            "meter", f"unknown meter {claim.meter!r}", "a meter of the registry", fault="unknown meter"
-        )
-    if source is not None and channel.gateway is not None and channel.gateway != source:
-        raise InvalidMessage(
-            "meter",
-            f"{claim.meter} from gateway {source}",
-            f"it from {channel.gateway}",
-            fault="another gateway's meter",
-        )
-    return channel
-
-
-def _checked_start(block: WireBlock, channel: EnrolledChannel, believed_s: tuple[int, int]) -> int:
-    """Begin of a block that may be taken [s since 1970]."""
-    if block.interval_s != channel.interval_s:
-        raise InvalidMessage(
-            "interval_s",
-            str(block.interval_s),
-            f"{channel.interval_s} for {block.meter}",
-            fault="wrong interval length",
-        )
-    start_s = block.start.timestamp()
-    if start_s % block.interval_s:
-        raise InvalidMessage(
-            "start", block.start.isoformat(), f"a multiple of {block.interval_s} s", fault="off the interval"
-        )
-    _check_time("start", block.start, start_s, start_s + block.interval_s * len(block.values), channel, believed_s)
-    if block.quality is not None and len(block.quality) != len(block.values):
-        raise InvalidMessage(
-            "quality",
-            f"{len(block.quality)} flags",
-            f"one for each of {len(block.values)} values",
-            fault="flags do not fit",
-        )
-    return int(start_s)
-
-
-def _check_time(
-    name: str,
-    moment: datetime,
-    start_s: float,
-    end_s: float,
-    channel: EnrolledChannel,
-    believed_s: tuple[int, int],
-) -> None:
-    if start_s < channel.installed_s:
-        raise InvalidMessage(
-            name,
-            moment.isoformat(),
-            f"no time before {channel.meter_name} was installed",
-            fault="before installation",
-        )
-    if channel.removed_s is not None and end_s > channel.removed_s:
-        raise InvalidMessage(
-            name, moment.isoformat(), f"no time after {channel.meter_name} was removed", fault="after removal"
-        )
-    if end_s > believed_s[1]:
-        raise InvalidMessage(
-            name, f"{moment.isoformat()}, in the future", "intervals that have ended", fault="in the future"
-        )
-    if start_s < believed_s[0]:
-        found = f"{moment.isoformat()}, long past"
-        raise InvalidMessage(name, found, "a time that a meter still remembers", fault="too old")
+            refused += 1
+            yield f"{name}.{place}", error
 
 
 def _take_block(

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headend.collect.topics import Topics
-from headend.process.unpack import Belief, Unpacked, unpack
+from headend.process.belief import Belief
+from headend.process.unpack import Unpacked, unpack
 from headend.reads import NO_REGISTER, Channel, Quality
 from headend.reads.days import seconds
 from headend.reads.quality import Flag
@@ -37,13 +38,13 @@ def channel(
 
 
 ENROLLED = {
-    (c.meter_name, c.channel.obis): c
-    for c in (
-        channel(1, "E-1", IMPORT),
-        channel(1, "E-1", WATER, interval_s=900),
-        channel(2, "E-2", IMPORT, gateway="GW-2"),
-    )
+    "E-1": {"1-0:1.8.0": channel(1, "E-1", IMPORT), "8-0:1.0.0": channel(1, "E-1", WATER, interval_s=900)},
+    "E-2": {"1-0:1.8.0": channel(2, "E-2", IMPORT, gateway="GW-2")},
 }
+
+
+#: A register read.
+READ = {"meter": "E-2", "channel": "1-0:1.8.0", "at": RESTARTED, "value": 7}
 
 
 def block(**changes: Any) -> dict[str, Any]:
@@ -223,10 +224,9 @@ def test_what_we_read_from_files_and_meters_binds_no_gateway() -> None:
     source = {"name": "e.csv", "sha256": "0" * 64, "format": "csv"}
     codes = [Quality.EDITED, Quality.RAW]
     history = block(meter="E-2", start="2026-01-05T03:00:00Z", values=[4, 5], codes=codes)
-    polled = {"meter": "E-2", "channel": "1-0:1.8.0", "at": RESTARTED, "value": 7}
     found = done(
         entry(reads(history, source=source), topic="file/e.csv"),
-        entry(reads(registers=[polled]), topic="modbus/poller"),
+        entry(reads(registers=[READ]), topic="modbus/poller"),
     )
     assert found.rejected == []
     assert found.stacks[0].quality[0, 3:5].tolist() == codes
@@ -250,6 +250,23 @@ def test_a_message_of_bad_blocks_is_not_searched_to_its_end() -> None:
     assert len(found.rejected) == 101
     assert found.rejected[100].reason.startswith("blocks.100.block: found 4901 more blocks after 100 bad ones")
     assert found.stacks == []
+
+
+def test_a_message_of_meters_nobody_knows_is_not_searched_to_its_end() -> None:
+    good, strange = block(), block(meter="E-9")
+    found = done(entry(reads(good, *[strange] * 300, block(values=[7]), registers=[{**READ, "meter": "E-9"}] * 2)))
+    assert [one.path for one in found.rejected] == [f"blocks.{place}" for place in range(1, 102)]
+    assert {one.fault for one in found.rejected[:100]} == {"unknown meter"}
+    assert (found.rejected[100].fault, found.rejected[100].reason) == (
+        "too many bad pieces",
+        "blocks.101.piece: found 203 more pieces after 100 bad ones, expected pieces that can be used",
+    )
+    # What was good before counts.
+    assert [int(stack.values[0, 12]) for stack in found.stacks] == [5]
+
+
+def test_a_hundred_bad_pieces_with_nothing_after_them_are_only_themselves() -> None:
+    assert len(done(entry(reads(*[block(meter="E-9")] * 100))).rejected) == 100
 
 
 @pytest.mark.parametrize(

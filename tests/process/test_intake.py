@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, event, select
 
 from headend.process import Intake
 from headend.process.intake import IntakeCounts, checkpoint
@@ -197,6 +198,47 @@ def test_quarantine_and_retry_after_the_meter_is_enrolled(field: Field) -> None:
     with field.site.database.read() as tx:
         assert tx.execute(select(q.offset)).scalars().all() == [broken]
         assert checkpoint(tx) == 2
+
+
+class Registry:
+    """How often all of it was read."""
+
+    def __init__(self, field: Field) -> None:
+        self.reads = 0
+        event.listen(field.site.database.engine, "before_cursor_execute", self._look)
+
+    def _look(self, _1: Any, _2: Any, statement: str, *_rest: Any) -> None:
+        self.reads += "JOIN meter_channel" in statement and "meter.name =" not in statement
+
+
+def test_the_registry_is_read_anew_only_where_that_can_help_and_not_for_every_batch(field: Field) -> None:
+    now = 0.0
+    field.intake = Intake(field.site, steady=lambda: now)
+    registry_reads = Registry(field)
+    field.send(MONDAY, [1])
+    assert registry_reads.reads == 1
+    field.enrol(registry(meter("E-1"), meter("E-2")))
+    registry_reads.reads = 0
+    # Too soon after the last time; then late enough, but no registry makes of hours what these are.
+    now = 2.0
+    field.send(MONDAY, [2], meter="E-2")
+    now = 2.1
+    field.send(MONDAY, [2], interval_s=900)
+    field.send(MONDAY, [2], meter="E-1", quality=[0, 0])
+    assert registry_reads.reads == 0
+    field.send(MONDAY, [3], meter="E-2")
+    assert registry_reads.reads == 1
+    assert field.values(MONDAY, 1, meter="E-2") == [3]
+    # Meters that stay unknown.
+    for later in (2.2, 3.0, 4.0, 4.2, 5.0, 6.0, 6.3):
+        now = later
+        field.send(MONDAY, [4], meter="E-9")
+    assert registry_reads.reads == 3
+    # Who asks for it gets it at once.
+    field.enrol(registry(meter("E-1"), meter("E-2"), meter("E-9")))
+    assert field.intake.retry([2]) == 0
+    field.send(MONDAY, [4], meter="E-9")
+    assert field.values(MONDAY, 1, meter="E-9") == [4]
 
 
 def test_retry_does_not_make_old_news_of_a_gateway_new(field: Field) -> None:

@@ -1,0 +1,135 @@
+"""Whom and what to believe: whether a source may speak of a channel, and of that time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from headend.collect.wire import WireBlock, WireRegister
+from headend.errors import InvalidMessage
+from headend.reads.days import DAY_S
+from headend.registry.registry import EnrolledChannel
+from headend.site import Site
+
+#: Faults that a newer registry may not find any more.
+CURABLE = frozenset(
+    ("unknown meter", "unknown channel", "another gateway's meter", "before installation", "after removal")
+)
+
+#: By meter name, the channels by OBIS code.
+Enrolled = Mapping[str, Mapping[str, EnrolledChannel]]
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Whom and what to believe.
+
+    Parameters
+    ----------
+    revoked
+        gateways from which nothing is taken any more.
+    max_bytes
+        larger messages are refused.
+    future_s
+        how far after its arrival a read may end [s].
+    past_s
+        how long before its arrival it may begin [s].
+    """
+
+    enrolled: Enrolled
+    revoked: Collection[str]
+    max_bytes: int
+    future_s: int
+    past_s: int
+
+
+def belief_of(site: Site, channels: Sequence[EnrolledChannel], revoked: Collection[str]) -> Belief:
+    """What follows from the settings and the registry as it is now."""
+    settings = site.settings
+    enrolled: dict[str, dict[str, EnrolledChannel]] = defaultdict(dict)
+    for channel in channels:
+        enrolled[channel.meter_name][channel.channel.obis] = channel
+    return Belief(
+        dict(enrolled),
+        revoked,
+        max_bytes=settings.collect.max_message_bytes,
+        future_s=settings.process.future_s,
+        past_s=settings.process.past_days * DAY_S,
+    )
+
+
+def claimed_channel(claim: WireBlock | WireRegister, source: str | None, enrolled: Enrolled) -> EnrolledChannel:
+    """The channel a claim speaks of, if its source may speak of it; `source` is None where that is ourselves."""
+    its = enrolled.get(claim.meter)
+    if its is None:
+        raise InvalidMessage(
+            "meter", f"unknown meter {claim.meter!r}", "a meter of the registry", fault="unknown meter"
+        )
+    channel = its.get(claim.channel)
+    if channel is None:
+        expected = f"one that {claim.meter} has: {', '.join(sorted(its))}"
+        raise InvalidMessage("channel", repr(claim.channel), expected, fault="unknown channel")
+    if source is not None and channel.gateway is not None and channel.gateway != source:
+        raise InvalidMessage(
+            "meter",
+            f"{claim.meter} from gateway {source}",
+            f"it from {channel.gateway}",
+            fault="another gateway's meter",
+        )
+    return channel
+
+
+def checked_start(block: WireBlock, channel: EnrolledChannel, believed_s: tuple[int, int]) -> int:
+    """Begin of a block that may be taken [s since 1970]."""
+    if block.interval_s != channel.interval_s:
+        raise InvalidMessage(
+            "interval_s",
+            str(block.interval_s),
+            f"{channel.interval_s} for {block.meter}",
+            fault="wrong interval length",
+        )
+    start_s = block.start.timestamp()
+    if start_s % block.interval_s:
+        raise InvalidMessage(
+            "start", block.start.isoformat(), f"a multiple of {block.interval_s} s", fault="off the interval"
+        )
+    check_time("start", block.start, start_s, start_s + block.interval_s * len(block.values), channel, believed_s)
+    if block.quality is not None and len(block.quality) != len(block.values):
+        raise InvalidMessage(
+            "quality",
+            f"{len(block.quality)} flags",
+            f"one for each of {len(block.values)} values",
+            fault="flags do not fit",
+        )
+    return int(start_s)
+
+
+def check_time(
+    name: str,
+    moment: datetime,
+    start_s: float,
+    end_s: float,
+    channel: EnrolledChannel,
+    believed_s: tuple[int, int],
+) -> None:
+    """Refuse a time at which the channel did not measure, or that nobody can know of."""
+    if start_s < channel.installed_s:
+        raise InvalidMessage(
+            name,
+            moment.isoformat(),
+            f"no time before {channel.meter_name} was installed",
+            fault="before installation",
+        )
+    if channel.removed_s is not None and end_s > channel.removed_s:
+        raise InvalidMessage(
+            name, moment.isoformat(), f"no time after {channel.meter_name} was removed", fault="after removal"
+        )
+    if end_s > believed_s[1]:
+        raise InvalidMessage(
+            name, f"{moment.isoformat()}, in the future", "intervals that have ended", fault="in the future"
+        )
+    if start_s < believed_s[0]:
+        found = f"{moment.isoformat()}, long past"
+        raise InvalidMessage(name, found, "a time that a meter still remembers", fault="too old")
