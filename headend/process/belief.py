@@ -71,14 +71,16 @@ def claimed_channel(claim: WireBlock | WireRegister, source: str | None, enrolle
     if channel is None:
         expected = f"one that {claim.meter} has: {', '.join(sorted(its))}"
         raise InvalidMessage("channel", repr(claim.channel), expected, fault="unknown channel")
-    if source is not None and channel.gateway is not None and channel.gateway != source:
-        raise InvalidMessage(
-            "meter",
-            f"{claim.meter} from gateway {source}",
-            f"it from {channel.gateway}",
-            fault="another gateway's meter",
-        )
+    _refuse_strangers(channel, source)
     return channel
+
+
+def _refuse_strangers(channel: EnrolledChannel, source: str | None) -> None:
+    """Of a meter that we ask ourselves, or that names its gateway, nobody else may tell."""
+    whose = "the Modbus poller" if channel.polled else channel.gateway
+    if source is not None and whose not in (None, source):
+        found = f"{channel.meter_name} from gateway {source}"
+        raise InvalidMessage("meter", found, f"it from {whose}", fault="another gateway's meter")
 
 
 def checked_start(block: WireBlock, channel: EnrolledChannel, believed_s: tuple[int, int]) -> int:

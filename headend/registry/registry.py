@@ -36,6 +36,8 @@ class EnrolledChannel:
         when it began and ended to measure [s since 1970]; None: still does.
     constants
         what one unit on the wire stands for, rising in time; none: one base unit.
+    polled
+        the head-end asks the meter itself, over Modbus.
     """
 
     meter: int
@@ -51,6 +53,7 @@ class EnrolledChannel:
     installed_s: int
     removed_s: int | None
     constants: tuple[Constant, ...] = ()
+    polled: bool = False
 
 
 def enrol(tx: Connection, site: SiteFile) -> None:
@@ -216,11 +219,13 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
             holder.c.customer_class,
             t.installation.c.installed_s,
             t.installation.c.removed_s,
+            t.modbus_device.c.meter_id.is_not(None).label("polled"),
         )
         .join(t.meter_channel, t.meter_channel.c.meter_id == t.meter.c.id)
         .join(t.installation, t.installation.c.meter_id == t.meter.c.id)
         .join(t.usage_point, t.usage_point.c.id == t.installation.c.usage_point_id)
         .join(holder, holder.c.usage_point_id == t.usage_point.c.id, isouter=True)
+        .join(t.modbus_device, t.modbus_device.c.meter_id == t.meter.c.id, isouter=True)
         .order_by(t.meter.c.name, t.meter_channel.c.channel)
     )
     if meter is not None:
@@ -242,6 +247,7 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
             row.installed_s,
             row.removed_s,
             constants.get((row.id, row.channel), ()),
+            row.polled,
         )
     return list(found.values())
 

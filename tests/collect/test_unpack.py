@@ -40,6 +40,7 @@ def channel(
 ENROLLED = {
     "E-1": {"1-0:1.8.0": channel(1, "E-1", IMPORT), "8-0:1.0.0": channel(1, "E-1", WATER, interval_s=900)},
     "E-2": {"1-0:1.8.0": channel(2, "E-2", IMPORT, gateway="GW-2")},
+    "M-1": {"1-0:1.8.0": replace(channel(3, "M-1", IMPORT), polled=True)},
 }
 
 
@@ -231,6 +232,25 @@ def test_what_we_read_from_files_and_meters_binds_no_gateway() -> None:
     assert found.rejected == []
     assert found.stacks[0].quality[0, 3:5].tolist() == codes
     assert [(one.channel.meter, one.register, one.serial) for one in found.registers] == [(2, 7, None)]
+
+
+def test_of_a_meter_that_is_polled_only_the_poller_and_files_tell() -> None:
+    polled = {**READ, "meter": "M-1"}
+    said = reads(block(meter="M-1"), registers=[polled])
+    found = done(entry(said))
+    assert [(one.path, one.fault) for one in found.rejected] == [
+        ("blocks.0", "another gateway's meter"),
+        ("registers.0", "another gateway's meter"),
+    ]
+    assert found.rejected[0].reason == "blocks.0.meter: found M-1 from gateway GW-1, expected it from the Modbus poller"
+    assert (found.stacks, found.registers) == ([], [])
+    source = {"name": "m.csv", "sha256": "0" * 64, "format": "csv"}
+    found = done(
+        entry(reads(registers=[polled]), topic="modbus/poller"),
+        entry(reads(block(meter="M-1"), registers=[polled], source=source), topic="file/m.csv"),
+    )
+    assert found.rejected == []
+    assert (len(found.stacks), len(found.registers)) == (1, 2)
 
 
 def test_a_block_that_is_none_does_not_hold_back_its_neighbours() -> None:

@@ -241,6 +241,18 @@ def test_the_registry_is_read_anew_only_where_that_can_help_and_not_for_every_ba
     assert field.values(MONDAY, 1, meter="E-9") == [4]
 
 
+def test_a_meter_is_polled_as_long_as_the_site_file_says_where_it_answers(field: Field) -> None:
+    modbus = {"profile": "eastron-sdm120", "address": "tcp://192.0.2.7:502", "unit": 1}
+    field.enrol(registry(meter("E-1"), meter("M-1", modbus=modbus)))
+    assert (field.channel("E-1").polled, field.channel("M-1").polled) == (False, True)
+    field.send(MONDAY, [1], meter="M-1")
+    assert field.values(MONDAY, 1, meter="M-1") == [None]
+    field.enrol(registry(meter("E-1"), meter("M-1")))
+    assert not field.channel("M-1").polled
+    assert field.intake.retry([1]) == 0
+    assert field.values(MONDAY, 1, meter="M-1") == [1]
+
+
 def test_retry_does_not_make_old_news_of_a_gateway_new(field: Field) -> None:
     field.clock.now = MONDAY + DAY
     old = field.journal(run(MONDAY, [2], meter="E-2"), sent_at=field.clock.now - timedelta(minutes=10))
