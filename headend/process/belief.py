@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from headend.collect.wire import WireBlock, WireRegister
+from headend.collect.wire import WireBlock, WireEvent, WireRegister
 from headend.errors import InvalidMessage
 from headend.reads.days import DAY_S
 from headend.registry.registry import EnrolledChannel
@@ -62,17 +62,27 @@ def belief_of(site: Site, channels: Sequence[EnrolledChannel], revoked: Collecti
 
 def claimed_channel(claim: WireBlock | WireRegister, source: str | None, enrolled: Enrolled) -> EnrolledChannel:
     """The channel a claim speaks of, if its source may speak of it; `source` is None where that is ourselves."""
-    its = enrolled.get(claim.meter)
-    if its is None:
-        raise InvalidMessage(
-            "meter", f"unknown meter {claim.meter!r}", "a meter of the registry", fault="unknown meter"
-        )
+    its = _channels_of(claim.meter, enrolled)
     channel = its.get(claim.channel)
     if channel is None:
         expected = f"one that {claim.meter} has: {', '.join(sorted(its))}"
         raise InvalidMessage("channel", repr(claim.channel), expected, fault="unknown channel")
     _refuse_strangers(channel, source)
     return channel
+
+
+def check_teller(event: WireEvent, source: str | None, enrolled: Enrolled) -> None:
+    """Refuse an event of a meter that its source may not speak of; what happened to a gateway itself, it may tell."""
+    if event.meter is not None:
+        its = _channels_of(event.meter, enrolled)
+        _refuse_strangers(next(iter(its.values())), source)
+
+
+def _channels_of(meter: str, enrolled: Enrolled) -> Mapping[str, EnrolledChannel]:
+    its = enrolled.get(meter)
+    if its is None:
+        raise InvalidMessage("meter", f"unknown meter {meter!r}", "a meter of the registry", fault="unknown meter")
+    return its
 
 
 def _refuse_strangers(channel: EnrolledChannel, source: str | None) -> None:

@@ -16,7 +16,7 @@ from headend.collect.sparkplug import follow_sequence
 from headend.collect.topics import FILE, FROM_OURSELVES, NATIVE_ROOT, SPARKPLUG, Births, Topics
 from headend.collect.wire import ResultMessage, WireBlock, WireEvent, WireRegister
 from headend.errors import InvalidMessage
-from headend.process.belief import Belief, check_time, checked_start, claimed_channel
+from headend.process.belief import Belief, check_teller, check_time, checked_start, claimed_channel
 from headend.process.runs import Runs
 from headend.reads.blocks import NO_REGISTER, Blocks
 from headend.reads.constants import Constant, to_base_units
@@ -165,7 +165,6 @@ def _unpack_entry(
         claims.rebirth |= lost
         news.reborn |= bool(claims.online)
     _take_news(claims, received_s, news)
-    result.events += [Happened(entry, place, event) for place, event in enumerate(claims.events)]
     if claims.result is not None:
         result.results.append((entry.gateway, claims.result))
     result.rejected += [Rejected(entry, path, fault.fault, f"{path}.{fault}") for path, fault in claims.faults]
@@ -211,9 +210,10 @@ def _take_pieces(
     believed_s = oldest_s, received_s + belief.future_s
     # What a file tells is what a meter's owner is billed by; only meters themselves count in their own units.
     filed = entry.topic.startswith(FILE)
-    pieces: list[tuple[str, int, WireBlock | WireRegister]] = [
+    pieces: list[tuple[str, int, WireBlock | WireRegister | WireEvent]] = [
         *(("blocks", place, block) for place, block in claims.blocks),
         *(("registers", place, read) for place, read in claims.registers),
+        *(("events", place, event) for place, event in enumerate(claims.events)),
     ]
     refused = 0
     for at, (name, place, piece) in enumerate(pieces):
@@ -223,6 +223,10 @@ def _take_pieces(
             yield f"{name}.{place}", what
             return
         try:
+            if isinstance(piece, WireEvent):
+                check_teller(piece, source, belief.enrolled)
+                result.events.append(Happened(entry, place, piece))
+                continue
             channel = claimed_channel(piece, source, belief.enrolled)
             if isinstance(piece, WireBlock):
                 first_s = checked_start(piece, channel, believed_s)

@@ -209,7 +209,8 @@ def _device(tx: Connection, meter_id: int, name: str) -> Device | None:
     row = tx.execute(select(d.profile, d.address, d.unit).where(d.meter_id == meter_id)).first()
     if row is None:
         return None
-    told = events(tx, Choice(kinds=REACHABILITY, meter=name), limit=1)
+    # How it is, only our own poller knows; gateways may use the same words of what they see.
+    told = events(tx, Choice(kinds=REACHABILITY, gateway="", meter=name), limit=1)
     return Device(*row, told[0] if told else None)
 
 

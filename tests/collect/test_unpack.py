@@ -216,6 +216,41 @@ def test_events_are_kept_with_their_place() -> None:
     assert rejected.reason.startswith("message: found 'anything', expected JSON (")
 
 
+def told(*meters: str | None) -> dict[str, Any]:
+    """Events, one for each meter; None: of the gateway itself."""
+    events = [{"kind": "tamper", "at": RESTARTED} | ({} if meter is None else {"meter": meter}) for meter in meters]
+    return {"seq": 3, "sent_at": "2026-01-05T13:00:07Z", "events": events}
+
+
+def test_an_event_of_a_meter_is_taken_from_who_tells_its_reads() -> None:
+    found = done(entry(told("E-1", "E-2", "E-9", "M-1", None), topic="headend/v1/GW-1/events"))
+    assert [(one.place, one.event.meter) for one in found.events] == [(0, "E-1"), (4, None)]
+    assert [(one.path, one.fault, one.reason) for one in found.rejected] == [
+        (
+            "events.1",
+            "another gateway's meter",
+            "events.1.meter: found E-2 from gateway GW-1, expected it from GW-2",
+        ),
+        (
+            "events.2",
+            "unknown meter",
+            "events.2.meter: found unknown meter 'E-9', expected a meter of the registry",
+        ),
+        (
+            "events.3",
+            "another gateway's meter",
+            "events.3.meter: found M-1 from gateway GW-1, expected it from the Modbus poller",
+        ),
+    ]
+    assert done(entry(told("E-2"), topic="headend/v1/GW-2/events")).rejected == []
+
+
+def test_the_poller_tells_of_any_meter_there_is() -> None:
+    found = done(entry(told("M-1", "E-2", "E-9"), topic="modbus/poller/events"))
+    assert [(one.place, one.event.meter) for one in found.events] == [(0, "M-1"), (1, "E-2")]
+    assert [(one.path, one.fault) for one in found.rejected] == [("events.2", "unknown meter")]
+
+
 def test_a_revoked_gateway_is_not_believed() -> None:
     (rejected,) = done(entry(reads(block()), topic="headend/v1/GW-R/reads")).rejected
     assert (rejected.path, rejected.fault) == ("", "revoked gateway")
