@@ -208,7 +208,8 @@ def _take_pieces(
     # A file may tell of years long past; what the field tells is of what a meter remembers.
     oldest_s = received_s - belief.past_s if source is not None else 0
     believed_s = oldest_s, received_s + belief.future_s
-    # What a file tells is what a meter's owner is billed by; only meters themselves count in their own units.
+    # Intervals of a file are what a meter's owner is billed by; registers are what the meter shows, whoever tells them:
+    # a poller's and a file's are of one dial, so the constants apply to both.
     filed = entry.topic.startswith(FILE)
     pieces: list[tuple[str, int, WireBlock | WireRegister | WireEvent]] = [
         *(("blocks", place, block) for place, block in claims.blocks),

@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, select
 from headend.reads import Quality
 from headend.reads.days import seconds
 from headend.store import tables as t
-from tests.process.field import DAY, HOUR, IMPORT, MONDAY, Field, meter, registry
+from tests.process.field import DAY, HOUR, IMPORT, MONDAY, Field, meter, registry, run
 
 MINUTE = timedelta(minutes=1)
 
@@ -125,6 +125,23 @@ def test_a_constant_scales_what_is_made(tmp_path: Path) -> None:
     field = Field(tmp_path, registry(meter("E-1", channels=[channel])))
     tell(field, *(register(60 * hour, 10 + 3 * hour) for hour in range(5)))
     assert field.values(MONDAY, 4) == [120, 120, 60, 60]
+    field.close()
+
+
+def test_of_a_file_registers_are_scaled_and_intervals_are_not(tmp_path: Path) -> None:
+    constants = [{"from": MONDAY.isoformat(), "ct": "200/5"}]
+    channel = {"channel": "1-0:1.8.0", "max_per_interval": 20_000, "register_digits": 9, "constants": constants}
+    field = Field(tmp_path, registry(meter("E-1", channels=[channel])))
+    source = {"name": "a.csv", "sha256": "0" * 64, "format": "csv"}
+    message = {"seq": 1, "sent_at": field.clock().isoformat(), "source": source}
+    hours = message | {"blocks": [run(MONDAY, [120])], "registers": [register(60, 13), register(120, 16)]}
+    field.journal_raw(json.dumps(hours).encode(), "file/a.csv", "")
+    # The poller reads the same dial.
+    polled = {"seq": 1, "sent_at": field.clock().isoformat(), "blocks": [], "registers": [register(180, 18)]}
+    field.journal_raw(json.dumps(polled).encode(), "modbus/poller", "")
+    assert field.intake.step() == 2
+    # 120 Wh as told; (16 - 13) × 40; (18 - 16) × 40.
+    assert field.values(MONDAY, 3) == [120, 120, 80]
     field.close()
 
 
