@@ -1,7 +1,9 @@
 """Which of one gateway's messages are durable, as ranges of its sequence numbers.
 
 The window remembers the holes, not the messages: everything from `first` up to `through` is durable but `missing`. So
-its size is the number of holes, whatever a gateway (or a corrupted counter) sends.
+its size is the number of holes, whatever a gateway (or a corrupted counter) sends. Of too many holes it forgets the
+highest, and with them everything above, as if that had not come. No acknowledgement spoke of it: each ends long before
+so many holes. So the gateway still keeps it, and sends it again.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from typing import NamedTuple
 
 #: An acknowledgement names at most this many missing numbers.
 MISSING_NAMED = 1_000
+
+#: More than can be named by far: what is forgotten has to come again.
+HOLES_REMEMBERED = 10_000
 
 _EPOCHS_REMEMBERED = 3
 
@@ -35,7 +40,7 @@ class SequenceWindow:
     epoch
         the gateway's word for "since I last lost my counter"; None if it never says.
     first, through
-        lowest and highest number seen; -1 before the first message.
+        lowest and highest number seen, but for those forgotten; -1 before the first message.
     missing
         holes between them: ascending, disjoint, both ends included.
     earlier
@@ -73,6 +78,9 @@ class SequenceWindow:
             self._fill(seq)
         if oldest is not None:
             self.missing = [(max(a, oldest), b) for a, b in self.missing if b >= oldest]
+        if len(self.missing) > HOLES_REMEMBERED:
+            self.through = self.missing[HOLES_REMEMBERED][0] - 1
+            del self.missing[HOLES_REMEMBERED:]
 
     def _begin(self, seq: int, epoch: str | None, oldest: int | None) -> None:
         # Counting begins at 1. A gateway that comes with a high number and does not say what it keeps was

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from headend.store.sequence import MISSING_NAMED, SequenceWindow
+from headend.store.sequence import HOLES_REMEMBERED, MISSING_NAMED, SequenceWindow
 
 
 def window(*seqs: int, oldest: int | None = None) -> SequenceWindow:
@@ -78,6 +78,53 @@ def test_a_corrupted_counter_costs_one_hole() -> None:
     made = window(1, 10**12, 2**63 - 1)
     assert made.missing == [(2, 10**12 - 1), (10**12 + 1, 2**63 - 2)]
     assert made.acknowledgement() == {"through": 1_001, "missing": list(range(2, 1_002))}
+
+
+def every_second(last: int) -> SequenceWindow:
+    return window(*range(1, last + 1, 2))
+
+
+def test_a_gateway_that_sends_every_second_number_does_not_fill_the_memory() -> None:
+    made = every_second(30_001)
+    assert len(made.missing) == HOLES_REMEMBERED
+    assert made.through == 20_001
+    assert made.acknowledgement() == {"through": 2_001, "missing": list(range(2, 2_001, 2))}
+    assert SequenceWindow.from_json(made.to_json()) == made
+
+
+def test_what_was_forgotten_counts_when_it_comes_again() -> None:
+    made = every_second(20_005)
+    assert (made.through, made.missing[-1]) == (20_001, (20_000, 20_000))
+    for seq in range(2, 20_001, 2):
+        made.note(seq)
+    assert made.acknowledgement() == {"through": 20_001, "missing": []}
+    made.note(20_007)
+    assert made.acknowledgement() == {"through": 20_007, "missing": list(range(20_002, 20_007))}
+    # Or is given up, when the gateway no longer keeps it.
+    made.note(20_008, oldest=20_005)
+    assert made.acknowledgement() == {"through": 20_008, "missing": [20_005, 20_006]}
+
+
+FULL = every_second(20_001)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 50) | st.integers(1, 25_000) | st.integers(19_990, 20_040), max_size=60))
+def test_a_full_window_calls_nothing_durable_that_is_not(seqs: list[int]) -> None:
+    made, durable, told = FULL.copy(), {*range(1, 20_002, 2)}, set()
+    for seq in seqs:
+        made.note(seq)
+        durable.add(seq)
+        assert len(made.missing) <= HOLES_REMEMBERED
+        assert all(left[1] + 1 < right[0] for left, right in pairwise(made.missing))
+        missing = {number for a, b in made.missing for number in range(a, b + 1)}
+        called_durable = {*range(1, made.through + 1)} - missing
+        assert called_durable <= durable
+        # What a gateway was told, and threw away therefore, is never asked for.
+        answer = made.acknowledgement()
+        assert not told & set(answer["missing"])
+        told |= {*range(1, answer["through"] + 1)} - set(answer["missing"])
+        assert told <= called_durable
 
 
 SEQ = st.integers(0, 40) | st.integers(0, 3_000) | st.sampled_from([10**12, 10**12 + 1, 2**63 - 1])
