@@ -26,6 +26,9 @@ if [ ! -x .foreign/venv/bin/python ] || ! .foreign/venv/bin/python -c 'import py
         || echo "pysparkplug is not installed, so some tests will skip" >&2
 fi
 if [ ! -d .foreign/node_modules/modbus-serial ]; then
-    npm install --silent --no-audit --no-fund --prefix .foreign modbus-serial@8 >/dev/null 2>&1 \
+    # npm trusts a list of its own, which knows nothing of a proxy's certificate that this machine trusts.
+    authorities=/etc/ssl/certs/ca-certificates.crt
+    [ ! -f "$authorities" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$authorities}"
+    timeout 300 npm install --silent --no-audit --no-fund --prefix .foreign modbus-serial@8 >/dev/null 2>&1 \
         || echo "npm modbus-serial is not installed, so some tests will skip" >&2
 fi
