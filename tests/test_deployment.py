@@ -74,8 +74,11 @@ def test_the_shipped_rules_keep_gateways_from_speaking_for_one_another(tmp_path:
 def _client(user: str, port: int) -> paho.Client:
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.username_pw_set(user, "secret")
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
     client.connect("127.0.0.1", port)
     client.loop_start()
+    assert connected.wait(10)
     return client
 
 

@@ -102,6 +102,10 @@ def test_two_files_for_the_same_days_are_refused(tmp_path: Path) -> None:
 
 #: September 2025 in Berlin: 700 Wh in every hour, 200 Wh fed in; worked by hand in the comments.
 SHIPPED_TOTALS = {
+    # 504 × 0.0984 = 49.59, + 10.40 = 59.99, VAT 11.40
+    "gas-energy": "71.39",
+    # 504 × 0.118 = 59.47, + 18.90 = 78.37, VAT 14.89
+    "heat": "93.26",
     # 504 × 0.3174 = 159.97, + 11.90 = 171.87, VAT 32.66
     "home-flat": "204.53",
     # 150 × 0.249 = 37.35, 250 × 0.312 = 78.00, 104 × 0.3745 = 38.95, + 9.50 = 163.80, VAT 31.12

@@ -1,0 +1,23 @@
+"""The demo's fault plan does to the demo's fleet what the demo promises."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from firmware_sim.happenings import offline
+from firmware_sim.meter import ORIGIN
+from firmware_sim.plan import read_plan
+
+CONFIG = Path(__file__).parents[2] / "config" / "demo"
+
+
+def test_one_gateway_of_the_demo_loses_its_link_within_two_days() -> None:
+    plan = read_plan(CONFIG / "faults.toml")
+    demo = tomllib.loads((CONFIG / "demo.toml").read_text())
+    names = [f"GW-{n + 1:03d}" for n in range(-(-demo["meters"] // demo["meters_per_gateway"]))]
+    windows = [window for name in names if (window := offline(plan, name, ORIGIN, None))]
+    assert len(windows) == 1
+    begin, end = windows[0]
+    assert ORIGIN <= begin < ORIGIN + 48
+    assert end - begin >= 24
