@@ -58,6 +58,30 @@ class DataSettings(_Section):
     site_url: str
 
 
+class StoreSettings(_Section):
+    """Which interval store, and how long reads are kept."""
+
+    kind: Literal["sql", "influx"]
+    recent_days: Annotated[int, Field(ge=1, le=366)]
+    keep_days: Annotated[int, Field(ge=0, le=36_500)]
+    keep_telemetry_days: Annotated[int, Field(ge=1, le=3_650)]
+
+
+class InfluxSettings(_Section):
+    """The InfluxDB 2 server."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+/?$")]
+    org: Annotated[str, Field(min_length=1)]
+    token: str
+    reads_bucket: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    telemetry_bucket: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    connections: Annotated[int, Field(gt=0, le=64)]
+    points_a_request: Annotated[int, Field(ge=100, le=100_000)]
+    timeout_s: Annotated[float, Field(gt=0, le=600)]
+    gzip: bool
+    forward_every_ms: Annotated[int, Field(gt=0, le=60_000)]
+
+
 class MqttSettings(_Section):
     """The broker and how to speak to it."""
 
@@ -174,6 +198,8 @@ class Settings(BaseSettings):
 
     site: SiteSettings
     data: DataSettings
+    store: StoreSettings
+    influx: InfluxSettings
     mqtt: MqttSettings
     collect: CollectSettings
     modbus: ModbusSettings

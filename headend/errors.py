@@ -8,6 +8,7 @@ HeadendError
 ├── CannotRate            a bill would be wrong, so there is none: says which price or read is missing
 ├── BillingConflict       the clerk asked for something the ledger forbids (bill twice, change what is issued)
 ├── NotFound              no such meter, account, statement …
+├── StoreAway             the interval store does not answer; nothing is lost, try again later
 └── StoreBroken           stored bytes are not what was written (journal chain, block length, digest)
 """
 
@@ -70,6 +71,10 @@ class BillingConflict(HeadendError):
 
 class NotFound(HeadendError):
     """Nothing goes by that name."""
+
+
+class StoreAway(HeadendError):
+    """The server that keeps the reads does not answer, or refuses; what is not there yet waits."""
 
 
 class StoreBroken(HeadendError):

@@ -23,11 +23,11 @@ from headend.collect.wire import WireBlock, WireRegister
 from headend.config import checked, read_toml
 from headend.errors import InvalidInput, InvalidMessage
 from headend.reads.channels import Channel
+from headend.registry.gateways import GATEWAY_NAME
 
 #: First levels of topics that have a decoder of their own, or are the broker's.
 _TAKEN = ("headend", "spBv1.0", "modbus", "file", "$SYS", "$share")
 
-_GATEWAY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 #: Of one message, by one rule.
 _MOST_ITEMS = 5_000
@@ -130,7 +130,7 @@ class ForeignFormat(BaseModel):
         """The gateway that a topic speaks of; raises `InvalidMessage`."""
         captures = self.match(topic)
         gateway = None if captures is None else self.gateway.find(Item(None, None, captures))
-        if gateway is None or not _GATEWAY.fullmatch(gateway):
+        if gateway is None or not GATEWAY_NAME.fullmatch(gateway):
             raise InvalidMessage("topic", repr(topic[:100]), self.topic, fault="not our topic")
         return str(gateway)
 

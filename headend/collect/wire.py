@@ -6,7 +6,6 @@ microseconds a message, and the step to arrays is one concatenation.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -17,6 +16,7 @@ from pydantic_core import to_json
 
 from headend.collect.cbor import as_json, is_cbor
 from headend.errors import InvalidMessage
+from headend.registry.gateways import GATEWAY_NAME
 
 # Far above any meter, and far enough below 2**63 that sums of a year stay exact.
 _LARGEST = 2**53
@@ -24,7 +24,6 @@ _LARGEST = 2**53
 #: A message with more bad blocks than this is not searched for good ones any further.
 _FAULTS_NAMED = 100
 
-_GATEWAY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Value = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
 
 
@@ -157,7 +156,7 @@ class Topic:
     def parse(cls, topic: str) -> Topic:
         """`headend/v1/{gateway}/{kind}`; raises `InvalidMessage`."""
         parts = topic.split("/")
-        if len(parts) != 4 or parts[:2] != ["headend", "v1"] or not _GATEWAY_NAME.fullmatch(parts[2]):
+        if len(parts) != 4 or parts[:2] != ["headend", "v1"] or not GATEWAY_NAME.fullmatch(parts[2]):
             raise InvalidMessage("topic", repr(topic[:100]), "headend/v1/{gateway}/{kind}", fault="not our topic")
         return cls(parts[2], parts[3])
 

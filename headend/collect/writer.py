@@ -18,6 +18,7 @@ import structlog
 from headend.collect.wire import read_envelope
 from headend.config import CollectSettings
 from headend.errors import HeadendError
+from headend.reads.days import microseconds
 from headend.store.journal import Arrival, Journal
 from headend.store.sequence import Note, SequenceWindow
 
@@ -95,7 +96,7 @@ class JournalWriter:
         envelope = read_envelope(payload) if numbered else None
         if size > self._settings.max_message_bytes:
             payload = payload[:_EXCERPT_BYTES]
-        received_us = int(self._clock().timestamp() * 1_000_000)
+        received_us = microseconds(self._clock())
         note = Note(gateway, envelope.seq, envelope.epoch, envelope.oldest) if envelope else None
         item = _Waiting(Arrival(received_us, topic, gateway, payload, size), note, then)
         with self._lock:

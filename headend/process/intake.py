@@ -192,7 +192,8 @@ class Intake:
         history.keep(tx, stored, merged.replaced, by=cause, now=site.clock())
         said = (merged.blocks.register != stored.register) | (merged.blocks.flags != stored.flags)
         changed = merged.stored | merged.replaced | said
-        site.store.save(tx, merged.blocks.take(changed.any(axis=1)), settled=False)
+        touched = changed.any(axis=1)
+        site.store.save(tx, merged.blocks.take(touched), changed[touched], settled=False)
         history.keep_findings(tx, findings, site.rules.version, site.clock())
         counts.stored += int(merged.stored.sum())
         counts.replaced += int(merged.replaced.sum())

@@ -216,8 +216,9 @@ def _keep(
     history.keep(tx, stood, merged.replaced, by=f"rules {site.rules.version}", now=site.clock())
     # A day that intake touched since the due days were listed is not settled by a neighbour's window.
     unseen = (quality == Quality.RAW).any(axis=1)
-    site.store.save(tx, merged.blocks.take(~unseen), settled=True)
-    site.store.save(tx, merged.blocks.take(unseen), settled=False)
+    changed = merged.stored | merged.replaced | (quality != stood.quality)
+    for rows_now, are_settled in ((~unseen, True), (unseen, False)):
+        site.store.save(tx, merged.blocks.take(rows_now), changed[rows_now], settled=are_settled)
     kept = {d.key for d, keep in zip(group, rows.tolist(), strict=True) if keep}
     findings = (f for f in settled.findings if (f.meter, f.channel) in kept)
     history.keep_findings(tx, findings, site.rules.version, site.clock())

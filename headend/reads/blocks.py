@@ -8,6 +8,8 @@ from a correction without knowing where either came from.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +20,9 @@ from headend.reads.quality import IS_ACTUAL, IS_MEASURED, Quality
 
 #: "No register came with this interval." Registers themselves are never negative.
 NO_REGISTER = -1
+
+# What a block says of each interval, beside its key.
+_SAID = ("values", "quality", "flags", "version", "register")
 
 Int64s = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -98,6 +103,39 @@ def empty_blocks(interval_s: int, meter: Int64s, channel: Int64s, day: Int64s) -
         np.zeros(shape, np.uint8),
         np.full(shape, NO_REGISTER, np.int64),
     )
+
+
+def blocks_in_order(keys: Sequence[tuple[int, int, int]], found: Iterable[Blocks], interval_s: int) -> Blocks:
+    """The blocks of these keys (day, meter, channel), in this order, out of what was found; else all missing.
+
+    Where a key was found more than once, the last holds.
+    """
+    day, meter, channel = np.array(keys, dtype=np.int64).reshape(-1, 3).T
+    blocks = empty_blocks(interval_s, meter, channel, day)
+    place = {key: i for i, key in enumerate(keys)}
+    for stack in found:
+        at = [place[key] for key in stack.keys]
+        for name in _SAID:
+            getattr(blocks, name)[at] = getattr(stack, name)
+    return blocks
+
+
+def alike(a: Blocks, b: Blocks) -> Bools:
+    """Which of two stacks' blocks (same keys, same order) say the same (k,)."""
+    same = [np.equal(getattr(a, name), getattr(b, name)).all(axis=1) for name in _SAID]
+    return np.asarray(np.logical_and.reduce(same))
+
+
+def digest(*stacks: Blocks) -> str:
+    """SHA-256 over all that stacks of different interval lengths say, whatever their order and whatever keeps them."""
+    sha256 = hashlib.sha256()
+    for blocks in sorted(stacks, key=lambda blocks: blocks.interval_s):
+        sha256.update(f"{blocks.interval_s}|{len(blocks)}\n".encode())
+        order = np.lexsort((blocks.channel, blocks.meter, blocks.day))
+        for name in ("day", "meter", "channel", *_SAID):
+            column = getattr(blocks, name)[order]
+            sha256.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
+    return sha256.hexdigest()
 
 
 def pack(

@@ -18,6 +18,7 @@ from headend.errors import InvalidInput
 
 DAY_S = 86_400
 EPOCH = date(1970, 1, 1)
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 
 Int64s = NDArray[np.int64]
 
@@ -40,6 +41,16 @@ def seconds(moment: datetime) -> int:
 def moment(epoch_s: int) -> datetime:
     """The aware UTC moment of `epoch_s` seconds since 1970."""
     return datetime.fromtimestamp(int(epoch_s), tz=UTC)
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970 of an aware moment, exactly."""
+    return (at - _EPOCH_UTC) // timedelta(microseconds=1)
+
+
+def moment_us(epoch_us: int) -> datetime:
+    """The aware UTC moment of `epoch_us` microseconds since 1970, exactly."""
+    return _EPOCH_UTC + timedelta(microseconds=epoch_us)
 
 
 def day_number(day: date) -> int:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, func, select
 
 from headend.errors import InvalidInput, NotFound
+from headend.reads.days import microseconds
 from headend.store import tables as t
 from headend.store.commands import OPEN, queue_command
 
@@ -88,7 +89,7 @@ def add_image(tx: Connection, version: str, image: bytes, signature: bytes, *, b
         "sha256": hashlib.sha256(image).hexdigest(),
         "signature": signature,
         "image": image,
-        "added_us": int(now.timestamp() * 1_000_000),
+        "added_us": microseconds(now),
         "added_by": by,
     }
     f = t.firmware_image.c

@@ -20,7 +20,8 @@ from headend.store import tables as t
 from headend.store.commands import cancel_all
 from headend.store.database import upsert
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: What a gateway may be called: a level of a topic, and no wildcard.
+GATEWAY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TOKEN_BYTES = 32
 _NOBODYS = hashlib.sha256(b"").hexdigest()
 
@@ -53,7 +54,7 @@ class Gateway:
 
 def enrol_gateway(tx: Connection, name: str) -> str:
     """Let a gateway in, or in again; its new token, which is nowhere to be had afterwards. Raises `InvalidInput`."""
-    if not _NAME.fullmatch(name):
+    if not GATEWAY_NAME.fullmatch(name):
         raise InvalidInput("gateway", repr(name[:80]), "1 to 64 letters, digits or . _ -")
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     upsert(tx, t.gateway, [{"name": name, "token_sha256": _digest(token), "revoked_s": None}])

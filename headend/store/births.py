@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from headend.reads.days import microseconds
 from headend.store import tables as t
 from headend.store.database import upsert
 
@@ -19,7 +20,7 @@ def births(tx: Connection) -> dict[tuple[str, str], str]:
 
 def keep_births(tx: Connection, births: Iterable[tuple[str, str, str]], now: datetime) -> None:
     """Remember births: node, device, metrics."""
-    born_us = int(now.timestamp() * 1_000_000)
+    born_us = microseconds(now)
     rows = [
         {"node": node, "device": device, "born_us": born_us, "metrics": metrics} for node, device, metrics in births
     ]

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
 _KEYS_A_QUERY = 2_000
@@ -38,6 +38,11 @@ def rows_at(tx: Connection, table: Table, keys: Iterable[tuple[int, ...]]) -> li
     while some := list(islice(rest, _KEYS_A_QUERY)):
         rows += tx.exec_driver_sql(_look_up(table, some)).all()
     return rows
+
+
+def delete_rows(tx: Connection, table: Table, keys: Iterable[tuple[int, ...]]) -> None:
+    """Delete the rows of these primary keys."""
+    _execute(tx, _deletion(tx.dialect, table), list(keys))
 
 
 def _look_up(table: Table, keys: Sequence[tuple[int, ...]]) -> str:
@@ -68,3 +73,11 @@ def _statement(dialect: Dialect, table: Table, *, replace: bool) -> tuple[str, t
     names = tuple(column.name for column in table.columns)
     compiled = insert.compile(dialect=dialect, column_keys=names)
     return str(compiled), None if compiled.positional else names
+
+
+@lru_cache
+def _deletion(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...] | None]:
+    """The same for the deletion of a row by its key."""
+    key = list(table.primary_key.columns)
+    compiled = delete(table).where(*(column == bindparam(column.name) for column in key)).compile(dialect=dialect)
+    return str(compiled), None if compiled.positional else tuple(column.name for column in key)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
 
 from headend.errors import InvalidInput, NotFound
+from headend.reads.days import microseconds, moment_us
 from headend.store import tables as t
 from headend.store.commandkinds import checked_args
 
@@ -141,10 +142,10 @@ def _insert(tx: Connection, gateway: str, kind: str, args: str, by: str, now: da
         "state": "queued",
         "detail": "",
         "attempts": 0,
-        "created_us": _us(now),
+        "created_us": microseconds(now),
         "created_by": by,
-        "changed_us": _us(now),
-        "expires_us": _us(expires),
+        "changed_us": microseconds(now),
+        "expires_us": microseconds(expires),
     }
     key = tx.execute(t.command.insert().values(row)).inserted_primary_key
     return cast("int", key[0]) if key else 0
@@ -164,14 +165,14 @@ def take_result(tx: Connection, gateway: str, result: Result, now: datetime) -> 
     if state != said or told_before:
         return
     wanted = result.wanted if state == "acknowledged" and row.kind == "firmware" else None
-    changed = {"state": state, "detail": result.detail, "changed_us": _us(now)}
+    changed = {"state": state, "detail": result.detail, "changed_us": microseconds(now)}
     asks = {"wanted": json.dumps(wanted)} if wanted else {} if state in OPEN else {"wanted": None}
     tx.execute(update(t.command).where(_C.id == row.id).values(changed | asks))
 
 
 def has_work(tx: Connection, now: datetime, retry_after_s: int) -> bool:
     """Whether anything is to be sent or given up."""
-    given_up = and_(_IS_OPEN, _C.expires_us <= _us(now))
+    given_up = and_(_IS_OPEN, _C.expires_us <= microseconds(now))
     wants = and_(_IS_OPEN, _C.wanted.is_not(None))
     anything = select(_C.id).where(or_(_is_due(now, retry_after_s), given_up, wants)).limit(1)
     return tx.execute(anything).first() is not None
@@ -191,14 +192,14 @@ def _is_due(now: datetime, retry_after_s: int) -> ColumnElement[bool]:
     # One that was heard since is not offline, whatever order its words came in.
     heard_s = int(now.timestamp()) - retry_after_s
     offline = select(g.name).where(g.online.is_(False), func.coalesce(g.last_seen_s, 0) < heard_s)
-    unanswered = _us(now - timedelta(seconds=retry_after_s))
-    unfinished = _us(now - timedelta(seconds=_PATIENCE * retry_after_s))
+    unanswered = microseconds(now - timedelta(seconds=retry_after_s))
+    unfinished = microseconds(now - timedelta(seconds=_PATIENCE * retry_after_s))
     again = or_(
         _C.sent_us.is_(None),
         and_(_C.state == "sent", _C.attempts < _PATIENCE, _C.sent_us <= unanswered),
         and_(_C.sent_us <= unfinished, _C.changed_us <= unfinished),
     )
-    return and_(_IS_OPEN, _C.expires_us > _us(now), again, _C.gateway.not_in(offline))
+    return and_(_IS_OPEN, _C.expires_us > microseconds(now), again, _C.gateway.not_in(offline))
 
 
 def wanting(tx: Connection, limit: int = 100) -> list[Command]:
@@ -209,7 +210,7 @@ def wanting(tx: Connection, limit: int = 100) -> list[Command]:
 def mark_sent(tx: Connection, command: int, now: datetime) -> None:
     """A command is on its way."""
     row = tx.execute(select(_C.state).where(_C.id == command)).one()
-    changed = {"state": state_after(row.state, "sent"), "sent_us": _us(now), "attempts": _C.attempts + 1}
+    changed = {"state": state_after(row.state, "sent"), "sent_us": microseconds(now), "attempts": _C.attempts + 1}
     tx.execute(update(t.command).where(_C.id == command).values(changed))
 
 
@@ -220,13 +221,13 @@ def mark_served(tx: Connection, command: int) -> None:
 
 def gateway_online(tx: Connection, gateway: str, now: datetime) -> None:
     """A gateway came online at `now`: what was sent before and is not finished is due at once."""
-    mine = and_(_C.gateway == gateway, _IS_OPEN, _C.sent_us < _us(now))
+    mine = and_(_C.gateway == gateway, _IS_OPEN, _C.sent_us < microseconds(now))
     tx.execute(update(t.command).where(mine).values(sent_us=None))
 
 
 def expire(tx: Connection, now: datetime) -> int:
     """Give up what is out of time; how many."""
-    return _close(tx, _C.expires_us <= _us(now), "expired", None, now)
+    return _close(tx, _C.expires_us <= microseconds(now), "expired", None, now)
 
 
 def cancel(tx: Connection, command: int, *, by: str, now: datetime) -> None:
@@ -242,7 +243,9 @@ def cancel_all(tx: Connection, gateway: str, *, by: str, now: datetime) -> None:
 
 def ask_for_rebirth(tx: Connection, gateway: str, now: datetime) -> None:
     """Ask a Sparkplug node for its names, unless it is being asked already."""
-    asked = select(_C.id).where(_IS_OPEN, _C.gateway == gateway, _C.kind == "rebirth", _C.expires_us > _us(now))
+    asked = select(_C.id).where(
+        _IS_OPEN, _C.gateway == gateway, _C.kind == "rebirth", _C.expires_us > microseconds(now)
+    )
     if tx.execute(asked.limit(1)).first() is None:
         _insert(tx, gateway, "rebirth", "{}", "intake", now, now + _REBIRTH_EXPIRES)
 
@@ -259,7 +262,7 @@ def commands_of(tx: Connection, gateway: str | None = None, limit: int = 50) -> 
 
 
 def _close(tx: Connection, which: ColumnElement[bool], state: State, detail: str | None, now: datetime) -> int:
-    changed: dict[str, Any] = {"state": state, "changed_us": _us(now), "wanted": None}
+    changed: dict[str, Any] = {"state": state, "changed_us": microseconds(now), "wanted": None}
     if detail is not None:
         changed["detail"] = detail
     return tx.execute(update(t.command).where(_IS_OPEN, which).values(changed)).rowcount
@@ -280,18 +283,10 @@ def _command(row: Any) -> Command:
         row.state,
         row.detail,
         row.attempts,
-        _moment(row.created_us),
+        moment_us(row.created_us),
         row.created_by,
-        _moment(row.changed_us),
-        None if row.sent_us is None else _moment(row.sent_us),
-        _moment(row.expires_us),
+        moment_us(row.changed_us),
+        None if row.sent_us is None else moment_us(row.sent_us),
+        moment_us(row.expires_us),
         None if row.wanted is None else tuple(json.loads(row.wanted)),
     )
-
-
-def _us(moment: datetime) -> int:
-    return int(moment.timestamp() * 1_000_000)
-
-
-def _moment(us: int) -> datetime:
-    return datetime.fromtimestamp(us / 1_000_000, tz=UTC)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from headend.reads.blocks import Blocks
+from headend.reads.days import microseconds
 from headend.reads.quality import IS_MEASURED
 from headend.store.bulk import Row, rows_at, upsert_rows
 from headend.store.tables import finding, interval_history
@@ -30,7 +31,7 @@ def keep(tx: Connection, stored: Blocks, replaced: Bools, *, by: str, now: datet
     by
         what supersedes them: journal entries, a rule, a user.
     """
-    start, now_us = stored.start_s, int(now.timestamp() * 1_000_000)
+    start, now_us = stored.start_s, microseconds(now)
     rows = [
         (
             int(stored.meter[row]),
@@ -68,7 +69,7 @@ def holds(tx: Connection, incoming: Blocks, asked: Bools) -> Bools:
 
 def keep_findings(tx: Connection, findings: Iterable[Finding], rule_set: str, now: datetime) -> None:
     """What validation found; the same rule's newer word on the same interval replaces its older one."""
-    now_us = int(now.timestamp() * 1_000_000)
+    now_us = microseconds(now)
     rows: dict[tuple[int, int, int, str], Row] = {}
     for f in findings:
         key = f.meter, f.channel, f.start_s, f.rule

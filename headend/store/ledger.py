@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -20,11 +19,11 @@ from headend.billing.cycle import BillCycle, BillException, ControlTotals, Cycle
 from headend.billing.ports import Kept
 from headend.billing.statement import Statement, canonical_json, sha256
 from headend.errors import NotFound
+from headend.reads.days import microseconds, moment_us
 from headend.store.database import upsert
 from headend.store.tables import bill_cycle, bill_exception, statement
 
 _ROWS_A_STATEMENT = 1_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _KEPT = select(
     statement.c.id,
@@ -60,8 +59,8 @@ class SqlLedger:
             "name": cycle.name,
             "period": cycle.period,
             "state": str(cycle.state),
-            "opened_us": _microseconds(cycle.opened_at),
-            "changed_us": _microseconds(cycle.changed_at),
+            "opened_us": microseconds(cycle.opened_at),
+            "changed_us": microseconds(cycle.changed_at),
             "changed_by": cycle.changed_by,
             "totals": json.dumps(asdict(cycle.totals), default=str, sort_keys=True),
         }
@@ -172,7 +171,7 @@ def _row(cycle: BillCycle, made: Statement, state: str) -> dict[str, Any]:
         "document": document,
         "sha256": sha256(document),
         "previous_sha256": made.previous_sha256,
-        "issued_us": None if made.issued_at is None else _microseconds(made.issued_at),
+        "issued_us": None if made.issued_at is None else microseconds(made.issued_at),
     }
 
 
@@ -183,8 +182,8 @@ def _cycle(row: Row[Any]) -> BillCycle:
         row.name,
         row.period,
         CycleState(row.state),
-        _moment(row.opened_us),
-        _moment(row.changed_us),
+        moment_us(row.opened_us),
+        moment_us(row.changed_us),
         row.changed_by,
         ControlTotals(**totals),
     )
@@ -193,11 +192,3 @@ def _cycle(row: Row[Any]) -> BillCycle:
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     while batch := list(islice(rows, _ROWS_A_STATEMENT)):
         yield batch
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

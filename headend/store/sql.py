@@ -1,24 +1,21 @@
-"""The interval store on SQL: a row a day block, the day first in the key. The embedded default."""
+"""The interval store on SQL: a row a day block, the day first in the key. On SQLite it is the embedded default."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete
 
-from headend.reads.blocks import Blocks, empty_blocks
+from headend.reads.blocks import Blocks, blocks_in_order
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles, lay_out
+from headend.store import completeness
 from headend.store.blockcodec import blocks_of, rows_of
-from headend.store.bulk import rows_at, upsert_rows
-from headend.store.intervals import BlockKey, ChannelDay, ChannelKey
+from headend.store.bulk import upsert_rows
+from headend.store.dayrows import rows_over, rows_with
+from headend.store.intervals import BlockKey, Bools, ChannelDay, ChannelKey, Latest
+from headend.store.latest import latest_of
 from headend.store.tables import day_block
-
-# With more channels than this, reading whole days and leaving out the rest beats looking up single keys.
-_SCAN_FROM = 64
-
-_BLOCK = select(day_block)
 
 
 class SqlIntervalStore:
@@ -26,17 +23,11 @@ class SqlIntervalStore:
 
     def load(self, tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> Blocks:
         """The blocks of these keys, in this order; all missing where there is none."""
-        day, meter, channel = np.array(keys, dtype=np.int64).reshape(-1, 3).T
-        blocks = empty_blocks(interval_s, meter, channel, day)
-        place = {key: i for i, key in enumerate(keys)}
-        for found in self._find(tx, keys, interval_s):
-            at = [place[key] for key in found.keys]
-            for name in ("values", "quality", "flags", "version", "register"):
-                getattr(blocks, name)[at] = getattr(found, name)
-        return blocks
+        rows = rows_with(tx, keys, interval_s)
+        return blocks_in_order(keys, [blocks_of(rows, interval_s)] if rows else [], interval_s)
 
-    def save(self, tx: Connection, blocks: Blocks, *, settled: bool) -> None:
-        """Keep blocks as they are now, in one statement."""
+    def save(self, tx: Connection, blocks: Blocks, changed: Bools, *, settled: bool) -> None:  # noqa: ARG002
+        """Keep blocks as they are now, in one statement: a row is written whole, whatever changed in it."""
         upsert_rows(tx, day_block, rows_of(blocks, settled=settled))
 
     def profiles(
@@ -44,34 +35,24 @@ class SqlIntervalStore:
     ) -> LoadProfiles:
         """Channels side by side over [start_s, end_s), in the order asked for."""
         days = range(start_s // DAY_S, -(-end_s // DAY_S))
-        if len(channels) < _SCAN_FROM:
-            keys = [(day, meter, channel) for day in days for meter, channel in channels]
-            found = self._find(tx, keys, interval_s)
-        else:
-            found = self._scan(tx, days, interval_s)
-        return lay_out(found, channels, start_s, end_s, interval_s)
+        portions = rows_over(tx, channels, days, interval_s)
+        stacks = (blocks_of(rows, interval_s) for rows in portions if rows)
+        return lay_out(stacks, channels, start_s, end_s, interval_s)
+
+    def latest(
+        self, tx: Connection, channels: Sequence[ChannelKey], since_s: int, before_s: int
+    ) -> Mapping[ChannelKey, Latest]:
+        """Each channel's newest measured read that begins in [since_s, before_s); channels without one are left out."""
+        return latest_of(tx, self.load, channels, since_s, before_s)
 
     def channel_days(self, tx: Connection, first_day: int, end_day: int) -> Iterable[ChannelDay]:
         """Completeness of every channel-day there is in [first_day, end_day)."""
-        b = day_block.c
-        query = select(b.day, b.meter, b.channel, b.interval_s, b.present, b.estimated, b.settled).where(
-            b.day >= first_day, b.day < end_day
-        )
-        return [ChannelDay(*row) for row in tx.execute(query)]
+        return completeness.channel_days(tx, first_day, end_day)
 
     def open_days(self, tx: Connection, before_day: int) -> list[BlockKey]:
         """Keys of blocks before `before_day` that validation has not closed."""
-        b = day_block.c
-        query = select(b.day, b.meter, b.channel).where(b.settled.is_(False), b.day < before_day)
-        return [(row.day, row.meter, row.channel) for row in tx.execute(query)]
+        return completeness.open_days(tx, before_day)
 
-    def _find(self, tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> Iterator[Blocks]:
-        rows = [row for row in rows_at(tx, day_block, keys) if row.interval_s == interval_s]
-        if rows:
-            yield blocks_of(rows, interval_s)
-
-    def _scan(self, tx: Connection, days: range, interval_s: int) -> Iterator[Blocks]:
-        for day in days:
-            rows = tx.execute(_BLOCK.where(day_block.c.day == day, day_block.c.interval_s == interval_s)).all()
-            if rows:
-                yield blocks_of(rows, interval_s)
+    def forget(self, tx: Connection, before_day: int) -> int:
+        """Delete the blocks of all days before `before_day`, for their time is over; how many there were."""
+        return tx.execute(delete(day_block).where(day_block.c.day < before_day)).rowcount

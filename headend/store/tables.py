@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -186,7 +187,7 @@ day_block = Table(
     Column("present", SmallInteger, nullable=False),
     Column("estimated", SmallInteger, nullable=False),
     Column("reads", LargeBinary, nullable=False),  # int32 or int64, little-endian
-    Column("quality", LargeBinary, nullable=False),
+    Column("quality", LargeBinary, nullable=False),  # this and `reads` are empty where only InfluxDB has the block
     Column("version", LargeBinary),  # null: 1 where there is a value
     Column("flags", LargeBinary),  # null: all zero
     Column("register", LargeBinary),  # null: none; else uint16 places, then int64 registers
@@ -198,6 +199,49 @@ Index(
     sqlite_where=day_block.c.settled.is_(False),
     postgresql_where=day_block.c.settled.is_(False),
 )
+
+# What InfluxDB has not confirmed yet, a row a day block.
+unsent = Table(
+    "unsent",
+    site,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("meter", Integer, primary_key=True, autoincrement=False),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),  # how often it was saved since: tells a newer change
+    Column("changed", LargeBinary, nullable=False),  # a bit an interval
+    sqlite_with_rowid=False,
+)
+
+# Days of which InfluxDB was read back and found to hold what the site database held, which then let go of them.
+moved_day = Table(
+    "moved_day",
+    site,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("blocks", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("moved_us", BigInteger, nullable=False),
+)
+
+# What gateways tell of themselves and of meters beside reads; never billed, so a float will do.
+telemetry = Table(
+    "telemetry",
+    site,
+    Column("at_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("gateway", Text, primary_key=True),
+    Column("meter", Text, primary_key=True),  # "": the gateway itself
+    Column("quantity", String(32), primary_key=True),  # with its unit: voltage_v, signal_dbm, battery_v, clock_offset_s
+    Column("value", Float, nullable=False),
+    Column("sent", Boolean, nullable=False),  # InfluxDB has it, or need not
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_telemetry_unsent",
+    telemetry.c.at_s,
+    sqlite_where=telemetry.c.sent.is_(False),
+    postgresql_where=telemetry.c.sent.is_(False),
+)
+Index("ix_telemetry_gateway", telemetry.c.gateway, telemetry.c.at_s)
 
 # Reads of cumulative registers at any moment, of devices that tell nothing else; intervals are made of them.
 register_read = Table(

@@ -169,7 +169,7 @@ class Town:
         blocks.quality[:] = quality
         blocks.version[:] = 1
         with self.database.write() as tx:
-            self.store.save(tx, blocks, settled=True)
+            self.store.save(tx, blocks, blocks.present, settled=True)
 
     def set(self, meter: str, at: datetime, *, channel: str = IMPORT, **columns: int) -> None:
         """Change one interval's `values`, `quality` or `register`."""
@@ -179,7 +179,7 @@ class Town:
             blocks = self.store.load(tx, [(seconds(at) // DAY_S, *key)], 3600)
             for name, value in columns.items():
                 getattr(blocks, name)[0, place] = value
-            self.store.save(tx, blocks, settled=True)
+            self.store.save(tx, blocks, blocks.present, settled=True)
 
     def key(self, meter: str, channel: str) -> tuple[int, int]:
         """The (meter, channel) key of the store."""

@@ -71,7 +71,7 @@ class Bench:
             blocks = self.store.load(tx, keys, 3600)
             inside = (blocks.start_s >= seconds(start)) & (blocks.start_s < seconds(end))
             blocks.quality[inside] = quality
-            self.store.save(tx, blocks, settled=True)
+            self.store.save(tx, blocks, blocks.present, settled=True)
 
     def look(self) -> Fleet:
         with self.database.read() as tx:

@@ -18,6 +18,7 @@ from headend.reads import Blocks, Quality
 from headend.reads.days import seconds
 from headend.reads.quality import Flag
 from headend.store import tables as t
+from headend.store.intervals import Bools
 from headend.store.sql import SqlIntervalStore
 
 from .field import DAY, HOUR, MONDAY, Field, meter, registry, run
@@ -54,8 +55,8 @@ class FailsOnce(SqlIntervalStore):
 
     failed = False
 
-    def save(self, tx: Connection, blocks: Blocks, *, settled: bool) -> None:
-        super().save(tx, blocks, settled=settled)
+    def save(self, tx: Connection, blocks: Blocks, changed: Bools, *, settled: bool) -> None:
+        super().save(tx, blocks, changed, settled=settled)
         if not self.failed:
             self.failed = True
             raise RuntimeError("power")

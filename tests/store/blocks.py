@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from headend.reads import NO_REGISTER, Blocks, Quality, empty_blocks
 
@@ -46,6 +47,11 @@ def block(meter: int, channel: int, day: int, first: int = 0, *, n: int = 24, qu
     blocks.values[:] = first + np.arange(n)
     blocks.quality[:], blocks.version[:] = quality, 1
     return blocks
+
+
+def everything(blocks: Blocks) -> NDArray[np.bool_]:
+    """Whatever was there before, all of it is to be written (k, n)."""
+    return np.ones(blocks.values.shape, dtype=np.bool_)
 
 
 def same(a: Blocks, b: Blocks) -> bool:

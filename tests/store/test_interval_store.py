@@ -20,7 +20,7 @@ from headend.store.intervals import ChannelDay, IntervalStore
 from headend.store.sql import SqlIntervalStore
 from headend.store.tables import day_block
 
-from .blocks import DAY_S, block, same, some_blocks
+from .blocks import DAY_S, block, everything, same, some_blocks
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
 def save(opened: Opened, *stacks: Blocks, settled: bool = False) -> None:
     with opened.write() as tx:
         for blocks in stacks:
-            opened.store.save(tx, blocks, settled=settled)
+            opened.store.save(tx, blocks, everything(blocks), settled=settled)
 
 
 def test_what_nobody_saved_is_missing(opened: Opened) -> None:
@@ -91,7 +91,8 @@ def test_saving_no_blocks_is_fine(opened: Opened) -> None:
 def test_a_failed_transaction_leaves_nothing(opened: Opened) -> None:
     def fail() -> None:
         with opened.write() as tx:
-            opened.store.save(tx, block(1, 7, 20_000), settled=False)
+            day = block(1, 7, 20_000)
+            opened.store.save(tx, day, everything(day), settled=False)
             raise RuntimeError("power")
 
     with pytest.raises(RuntimeError, match="power"):
@@ -177,7 +178,7 @@ def test_a_cut_row_is_found(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
     store, day = SqlIntervalStore(), block(1, 7, 20_000)
     with database.write() as tx:
-        store.save(tx, day, settled=False)
+        store.save(tx, day, everything(day), settled=False)
         tx.execute(update(day_block).values(reads=b"\0" * 95))
     with database.read() as tx, pytest.raises(StoreBroken):
         store.load(tx, day.keys, 3600)

@@ -145,7 +145,7 @@ def filled_site(folder: Path) -> Site:
             reads_of(meters["E-2"], IMPORT.code, 3600, 1500),
             reads_of(meters["W-2"], WATER.code, 900, 12),
         ):
-            site.store.save(tx, blocks, settled=True)
+            site.store.save(tx, blocks, blocks.present, settled=True)
         for login, role, account in (
             ("olga", "operator", None),
             ("clara", "clerk", None),

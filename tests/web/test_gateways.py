@@ -145,7 +145,7 @@ async def test_what_is_missing_is_asked_for_up_to_now_and_once_at_a_time(site, v
         for meter in (1, 2):
             blocks = site.store.load(tx, [(seconds(NOW) // 86_400, meter, IMPORT.code)], 3600)
             blocks.quality[0, 9:11] = 0
-            site.store.save(tx, blocks, settled=True)
+            site.store.save(tx, blocks, blocks.present, settled=True)
     client = await visit("olga")
     answer = await ask(client, "backfill")
     command = newest(site)

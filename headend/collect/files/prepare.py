@@ -18,7 +18,7 @@ from headend.collect.files.nem import parse_nem
 from headend.collect.files.series import FileReads, Series
 from headend.collect.wire import WireRegister
 from headend.errors import InvalidInput
-from headend.reads.days import moment
+from headend.reads.days import microseconds, moment
 from headend.reads.quality import Quality
 from headend.store.journal import Arrival
 
@@ -72,7 +72,7 @@ class Prepared:
 
     def arrivals(self, received: datetime) -> list[Arrival]:
         """Its messages, as the journal takes them."""
-        received_us = int(received.timestamp() * 1_000_000)
+        received_us = microseconds(received)
         payloads = [message.payload() for message in self.messages(received)]
         return [Arrival(received_us, self.topic, "", payload, len(payload)) for payload in payloads]
 
