@@ -35,6 +35,12 @@ class BulkClient(paho.Client):
         super().__init__(manual_ack=True, **settings)
         self._arrived = arrived
 
+    def hang_up(self) -> None:
+        """Disconnect, end the network thread, and close what woke it: paho leaves that to the garbage collector."""
+        self.disconnect()
+        self.loop_stop()
+        self._reset_sockets()
+
     def acknowledge(self, mids: Sequence[int]) -> None:
         """PUBACK these messages; from any thread."""
         pubacks = b"".join([struct.pack("!BBH", paho.PUBACK, 2, mid) for mid in mids])

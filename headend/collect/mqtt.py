@@ -118,8 +118,7 @@ class MqttCollector:
         self._acknowledger.join()
         if self._topics.sparkplug_host and self.subscribed.is_set():
             self._client.publish(*self._state(online=False), qos=1, retain=True)
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._client.hang_up()
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Send to the field, from any thread; raises `HeadendError` where there is no broker to send it to."""
