@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Mosquitto
+from tests.servers import Influxd, Mosquitto, Postgres
 
 
 @pytest.fixture
@@ -16,3 +16,33 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     broker = Mosquitto(tmp_path)
     yield broker
     broker.kill()
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    """A real InfluxDB for all tests: none of them may stop it. See `influx_settings`."""
+    server = Influxd(tmp_path_factory.mktemp("influxd"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def influx_settings(influxd: Influxd) -> dict[str, object]:
+    """Section `influx` of a head-end whose buckets are its own, and empty."""
+    return influxd.settings()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL for all tests: none of them may stop it. See `postgres_url`."""
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """An empty database, for SQLAlchemy."""
+    name = postgres.fresh_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)

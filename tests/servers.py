@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
+import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psycopg
 import pytest
 
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+def _found(program: str, *beside: str | Path) -> str | None:
+    """Where a program is: on the PATH, or where packages put what is not for everybody's PATH."""
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, beside)]))
+
+
+MOSQUITTO = _found("mosquitto", "/usr/sbin", "/usr/local/sbin")
+INITDB = _found("initdb", *Path("/usr/lib/postgresql").glob("*/bin"))
+INFLUXD_RECIPE = Path(__file__).parent / "influxd/build.sh"
 
 
 def free_port() -> int:
@@ -24,12 +40,18 @@ def free_port() -> int:
 
 def await_port(port: int) -> None:
     """Return once somebody listens on the port."""
+    await_answer(lambda: socket.create_connection(("127.0.0.1", port), timeout=1).close(), f"port {port}")
+
+
+def await_answer(ask: Callable[[], object], whom: str) -> None:
+    """Return once asking succeeds."""
     until = time.monotonic() + 20
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < until, f"nobody listens on port {port}"
+            ask()
+        except (OSError, psycopg.OperationalError):
+            if time.monotonic() > until:
+                pytest.fail(f"{whom} does not answer")
             time.sleep(0.02)
         else:
             return
@@ -80,6 +102,152 @@ class Mosquitto:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+class Influxd:
+    """An InfluxDB 2 server with an organization and a token; its data outlive it, its log is `folder/influxd.log`."""
+
+    ORG, TOKEN = "headend", "token-of-the-tests"
+
+    def __init__(self, folder: Path) -> None:
+        found = subprocess.run([INFLUXD_RECIPE, "--find"], check=False, capture_output=True, text=True)
+        needs("influxd", found.returncode == 0)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "influxd.log"
+        self._numbers = itertools.count(1)
+        self._command = [found.stdout.strip(), "--reporting-disabled", "--http-bind-address", f"127.0.0.1:{self.port}"]
+        self._command += ["--bolt-path", str(folder / "influxd.bolt"), "--engine-path", str(folder / "engine")]
+        self._command += ["--sqlite-path", str(folder / "influxd.sqlite")]
+        self.start()
+        owner = {"username": "tests", "password": "only-on-loopback", "org": self.ORG, "bucket": "first"}
+        self.organization = self.ask("/api/v2/setup", owner | {"token": self.TOKEN})["org"]["id"]
+
+    def start(self) -> None:
+        """Return once it answers; after `kill` or `stop` it has what it had."""
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        await_answer(lambda: self._send("/health"), "influxd")
+
+    def kill(self) -> None:
+        """As the kernel does when memory is short."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """As an operator does."""
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+    def pause(self) -> None:
+        """It takes connections, and answers nothing any more."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def fresh_bucket(self, name: str) -> str:
+        """The name of an empty bucket that nobody else uses; it begins with `name`."""
+        made = f"{name}-{next(self._numbers)}"
+        self.ask("/api/v2/buckets", {"name": made, "orgID": self.organization, "retentionRules": []})
+        return made
+
+    def settings(self) -> dict[str, object]:
+        """Section `influx` of a head-end, with fresh buckets."""
+        buckets = {f"{kind}_bucket": self.fresh_bucket(kind) for kind in ("reads", "telemetry")}
+        return {"url": self.url, "org": self.ORG, "token": self.TOKEN, **buckets}
+
+    def ask(self, path: str, question: Mapping[str, object]) -> dict:
+        """What it answers to a JSON document; `urllib.error.HTTPError` where it refuses."""
+        return json.loads(self._send(path, json.dumps(question).encode(), "application/json"))
+
+    def rows(self, flux: str) -> list[dict[str, str]]:
+        """What a Flux query finds: by column, as text."""
+        answer = self._send(f"/api/v2/query?org={self.ORG}", flux.encode(), "application/vnd.flux").decode()
+        # Every table of the answer that has other columns comes with a header of its own, after an empty line.
+        tables = answer.replace("\r\n", "\n").split("\n\n")
+        return [row for table in tables for row in csv.DictReader(table.splitlines())]
+
+    def write(self, bucket: str, *lines: str) -> None:
+        """Points in line protocol, times in seconds."""
+        path = f"/api/v2/write?org={self.ORG}&bucket={bucket}&precision=s"
+        self._send(path, "\n".join(lines).encode(), "text/plain")
+
+    def _send(self, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+        headers = {"Authorization": f"Token {self.TOKEN}", "Content-Type": kind}
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, body, headers), timeout=60) as answer:
+            return answer.read()
+
+
+class Postgres:
+    """A PostgreSQL server, whose data are gone with it.
+
+    Parameters
+    ----------
+    durable
+        whether a commit survives a crash of the machine; it costs time, so only for those who test that.
+    """
+
+    def __init__(self, durable: bool = False) -> None:
+        needs("postgresql", INITDB)
+        self.port = free_port()
+        # Not below pytest's own folder: only its owner may enter that, and the server refuses to run as root.
+        self._folder = Path(tempfile.mkdtemp(prefix="headend-postgres-"))
+        self._as: dict[str, object] = {"cwd": self._folder}
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, "postgres", "postgres")
+            self._as |= {"user": "postgres", "group": "postgres", "extra_groups": ()}
+        self.log = self._folder / "postgres.log"
+        self._options = {"port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+        if not durable:
+            self._options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        self._numbers = itertools.count(1)
+        with self.log.open("a") as log:
+            initdb = [str(INITDB), "--pgdata=data", "--username=headend", "--auth=trust", "--no-sync"]
+            initdb += ["--encoding=UTF8", "--locale=C"]
+            subprocess.run(initdb, stdout=log, stderr=log, check=True, **self._as)
+        self.start()
+
+    def start(self) -> None:
+        """Return once it answers; after `kill` it has what was committed."""
+        command = [str(Path(str(INITDB)).resolve().with_name("postgres")), "-D", "data"]
+        command += [argument for name, value in self._options.items() for argument in ("-c", f"{name}={value}")]
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._as)
+        await_answer(lambda: self._connect().close(), "postgres")
+
+    def kill(self) -> None:
+        """As a machine dies; those who serve its connections notice and end too."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """As an operator does in a hurry, and nothing is left."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=30)
+        shutil.rmtree(self._folder)
+
+    def fresh_database(self) -> str:
+        """The name of an empty database that nobody else uses."""
+        name = f"headend_{next(self._numbers)}"
+        self._command(f"CREATE DATABASE {name}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """… whoever still uses it."""
+        self._command(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def url(self, database: str) -> str:
+        """How SQLAlchemy is told of it."""
+        return f"postgresql+psycopg://headend@127.0.0.1:{self.port}/{database}"
+
+    def _connect(self) -> psycopg.Connection:
+        where = {"host": "127.0.0.1", "port": self.port, "user": "headend", "dbname": "postgres"}
+        return psycopg.connect(**where, autocommit=True, connect_timeout=5)
+
+    def _command(self, sql: str) -> None:
+        with self._connect() as connection:
+            connection.execute(sql)
 
 
 class Headend:
