@@ -21,8 +21,8 @@ from benchmarks.field import READS, Field, days
 from benchmarks.table import show
 from benchmarks.whole_path import site_file
 from headend.config import load_settings
-from headend.process.intake import checkpoint, totals
 from headend.registry.registry import enrol
+from headend.store.checkpoints import checkpoint, totals
 from headend.store.database import Database
 from headend.store.journal import Journal
 from tests.servers import Headend, Mosquitto

@@ -22,9 +22,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from benchmarks.collector import Plain
 from benchmarks.field import BEGIN, GATEWAYS, METERS, Field, Traffic, days, hours, reads_in
 from benchmarks.table import show
-from headend.process.intake import totals
 from headend.registry.registry import enrol
 from headend.registry.site_file import SiteFile
+from headend.store.checkpoints import totals
 from headend.store.database import Database
 from tests.servers import Headend, Mosquitto
 

@@ -28,12 +28,12 @@ from headend.config import beside, load_settings
 from headend.errors import InvalidConfig, StoreBroken
 from headend.jobs import Jobs
 from headend.logs import configure_logs
-from headend.process.intake import checkpoint
 from headend.process.processor import Processor
 from headend.registry.devices import modbus_devices
 from headend.registry.registry import enrol, enrolled_channels
 from headend.registry.site_file import read_site_file
 from headend.site import Clock, Site
+from headend.store.checkpoints import checkpoint
 from headend.store.database import Database
 from headend.store.journal import Journal
 from headend.store.sql import SqlIntervalStore

@@ -146,7 +146,7 @@ def _import(site: Site, enrolled: dict[Key, EnrolledChannel], prepared: Prepared
 def _process(site: Site, last: int) -> None:
     """Take in the journal up to `last`; another process may be at it too."""
     from headend.process import Intake
-    from headend.process.intake import checkpoint
+    from headend.store.checkpoints import checkpoint
 
     intake = Intake(site)
     with site.database.read() as tx:

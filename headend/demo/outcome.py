@@ -15,8 +15,8 @@ from sqlalchemy import func, select
 from headend.billing.cycle import BillCycle
 from headend.demo.reconcile import Reconciliation, reconcile
 from headend.demo.times import Times
-from headend.process.intake import IntakeCounts, totals
 from headend.site import Site
+from headend.store.checkpoints import IntakeCounts, totals
 from headend.store.tables import quarantine
 
 

@@ -35,12 +35,12 @@ from headend.documents.files import write_statement
 from headend.errors import HeadendError
 from headend.monitor.health import journal_lag
 from headend.office import office_of
-from headend.process.intake import totals
 from headend.process.settlement import settle_due_days
 from headend.reads.days import zone_named
 from headend.registry.registry import enrol
 from headend.registry.users import add_user, readable_password
 from headend.site import Site
+from headend.store.checkpoints import totals
 from headend.vee import load_rule_set
 
 _MADE_BY_A_DEMO = (
@@ -52,6 +52,7 @@ _MADE_BY_A_DEMO = (
     "session.key",
     "headend-collector.lock",
     "sources.lock",
+    "forwarder.lock",
     "inbox",
     "read-out.csv",
     "read-out-registers.csv",

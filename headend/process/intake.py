@@ -30,13 +30,13 @@ from headend.site import Site
 from headend.store import commands, history
 from headend.store import tables as t
 from headend.store.births import births, keep_births
+from headend.store.checkpoints import IntakeCounts, advance, checkpoint
 from headend.store.database import upsert
 from headend.store.journal import Entry
 from headend.vee import check_arrival
 
 log = structlog.get_logger(__name__)
 
-_CHECKPOINT = "store"
 _REREAD_REGISTRY_S = 10.0
 #: Nor sooner than this, whatever is refused: a gateway that is set up wrongly must not cost a registry a batch.
 _REREAD_AT_MOST_S = 2.0
@@ -44,15 +44,6 @@ _REREAD_AT_MOST_S = 2.0
 # What a message, or what is stored where its reads belong, can be at fault for; anything else is the machine's.
 _AT_FAULT = (StoreBroken, ValueError, TypeError, ArithmeticError, LookupError)
 _TIMES_A_QUERY = 2_000
-
-
-@dataclass(slots=True)
-class IntakeCounts:
-    """What became of reads [intervals]."""
-
-    stored: int = 0
-    duplicates: int = 0
-    replaced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +110,7 @@ class Intake:
                     unpacked, counts = self._take_in(tx, entries)
                     _note_gateways(tx, unpacked)
                     _note_downlink(tx, unpacked, site.clock())
-                    _advance(tx, entries[-1].offset, counts)
+                    advance(tx, entries[-1].offset, counts)
                     sequences = unpacked.sequences
             self._sequences = sequences
 
@@ -129,7 +120,7 @@ class Intake:
         with self._site.database.write() as tx:
             if checkpoint(tx) == offset:
                 upsert(tx, t.quarantine, [_quarantined(Rejected(entry, "", "cannot be taken in", reason))])
-                _advance(tx, entry.offset, IntakeCounts())
+                advance(tx, entry.offset, IntakeCounts())
 
     def retry(self, offsets: Sequence[int]) -> int:
         """Process quarantined messages again, say after a meter was enrolled; how many stay in quarantine."""
@@ -140,7 +131,7 @@ class Intake:
             self._read_registry(tx)
             # What a gateway said of itself then was noted then.
             _, counts = self._take_in(tx, entries)
-            _advance(tx, checkpoint(tx), counts)
+            advance(tx, checkpoint(tx), counts)
             left = tx.execute(select(func.count()).where(t.quarantine.c.offset.in_(list(offsets)))).scalar_one()
         return left
 
@@ -198,31 +189,6 @@ class Intake:
         counts.stored += int(merged.stored.sum())
         counts.replaced += int(merged.replaced.sum())
         counts.duplicates += int(merged.duplicates.sum())
-
-
-def checkpoint(tx: Connection) -> int:
-    """Offset of the last journal entry that is in the store."""
-    query = select(t.checkpoint.c.offset).where(t.checkpoint.c.name == _CHECKPOINT)
-    return tx.execute(query).scalar() or 0
-
-
-def totals(tx: Connection) -> IntakeCounts:
-    """What became of all reads so far."""
-    c = t.checkpoint.c
-    row = tx.execute(select(c.reads_stored, c.duplicates, c.replaced).where(c.name == _CHECKPOINT)).first()
-    return IntakeCounts(*row) if row else IntakeCounts()
-
-
-def _advance(tx: Connection, offset: int, counts: IntakeCounts) -> None:
-    before = totals(tx)
-    row = {
-        "name": _CHECKPOINT,
-        "offset": offset,
-        "reads_stored": before.stored + counts.stored,
-        "duplicates": before.duplicates + counts.duplicates,
-        "replaced": before.replaced + counts.replaced,
-    }
-    upsert(tx, t.checkpoint, [row])
 
 
 def _note_gateways(tx: Connection, unpacked: Unpacked) -> None:

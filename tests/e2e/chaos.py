@@ -31,10 +31,10 @@ from firmware_sim.inventory import make_shipment
 from firmware_sim.meter import Bank
 from firmware_sim.plan import read_plan
 from headend.app import open_site
-from headend.process.intake import checkpoint
 from headend.registry.registry import enrolled_channels
 from headend.site import Site
 from headend.store import tables as t
+from headend.store.checkpoints import checkpoint
 from headend.store.commands import OPEN
 from tests.e2e.fleets import SEED, shipment, write_site_file
 from tests.e2e.watched import Fleet, Role, await_that

@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from headend.app import open_site
 from headend.process import Intake
-from headend.process.intake import totals
+from headend.store.checkpoints import totals
 from headend.store.database import Database
 from headend.store.journal import Journal
 from tests.e2e.fleets import differences, play, shipment, write_site_file

@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import func, select
 
 from firmware_sim.messages import GARBAGE, NOBODYS_METER
-from headend.process.intake import totals
 from headend.store import tables as t
+from headend.store.checkpoints import totals
 from tests.e2e.chaos import HOUR_S, NOTHING, Aftermath, Chaos, Key, Trouble, Values
 
 SHORT = Trouble(

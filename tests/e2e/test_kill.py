@@ -9,7 +9,7 @@ import pytest
 
 from headend.app import open_site
 from headend.process import Intake
-from headend.process.intake import totals
+from headend.store.checkpoints import totals
 from headend.store.journal import Journal
 from tests.e2e.fleets import differences, play, shipment, write_site_file
 from tests.servers import Headend, Mosquitto, await_port, free_port

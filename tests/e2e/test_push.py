@@ -12,8 +12,8 @@ from pathlib import Path
 import paho.mqtt.publish as mqtt
 import pytest
 
-from headend.process.intake import totals
 from headend.registry.gateways import revoke_gateway
+from headend.store.checkpoints import totals
 from tests.e2e.sites import HOUR, IMPORT, Site, becomes_true, hours_ago, meter
 from tests.servers import Headend, Mosquitto, needs
 

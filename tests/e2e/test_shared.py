@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from headend.app import open_site
-from headend.process.intake import totals
 from headend.site import Site
+from headend.store.checkpoints import totals
 from tests.e2e.fleets import differences, play, shipment, write_site_file
 from tests.e2e.sites import becomes_true
 from tests.servers import Headend, Mosquitto

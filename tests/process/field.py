@@ -14,7 +14,6 @@ from sqlalchemy import select
 from headend.collect.topics import Topics
 from headend.config import load_settings, shipped
 from headend.process import Intake, settle_due_days
-from headend.process.intake import IntakeCounts, totals
 from headend.process.settlement import SettlementCounts
 from headend.reads import Channel, Quality
 from headend.reads.days import seconds
@@ -22,6 +21,7 @@ from headend.registry.registry import EnrolledChannel, channels_of, enrol
 from headend.registry.site_file import SiteFile
 from headend.site import Site
 from headend.store import tables as t
+from headend.store.checkpoints import IntakeCounts, totals
 from headend.store.database import Database
 from headend.store.journal import Arrival, Journal
 from headend.store.sql import SqlIntervalStore

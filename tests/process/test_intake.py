@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event, select
 
 from headend.process import Intake
-from headend.process.intake import IntakeCounts, checkpoint
 from headend.reads import Blocks, Quality
 from headend.reads.days import seconds
 from headend.reads.quality import Flag
 from headend.store import tables as t
+from headend.store.checkpoints import IntakeCounts, checkpoint
 from headend.store.intervals import Bools
 from headend.store.sql import SqlIntervalStore
 

@@ -18,7 +18,7 @@ from headend.app import open_site
 from headend.collect.files.inbox import Inbox
 from headend.collect.files.message import read_file_message
 from headend.process import Intake
-from headend.process.intake import totals
+from headend.store.checkpoints import totals
 from headend.store.database import Database
 from headend.store.journal import Arrival, Journal
 from tests.collect.files.sites import csv_of, write_site
