@@ -142,6 +142,7 @@ class ProcessSettings(_Section):
     poll_ms: Annotated[int, Field(gt=0, le=60_000)]
     future_s: Seconds
     past_days: Annotated[int, Field(gt=0, le=36_500)]
+    behind_after_s: Seconds
     register_tolerance_s: Seconds
 
 

@@ -16,18 +16,15 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from headend.billing.cycle import MONTHLY
 from headend.billing.run import rate_cycle
-from headend.errors import BillingConflict
+from headend.errors import BillingConflict, StoreAway
 from headend.monitor.gaps import ask_for_gaps
-from headend.monitor.health import journal_lag
+from headend.monitor.lag import behind
 from headend.office import office_of
 from headend.process.settlement import settle_due_days
 from headend.reads.days import previous_month
 from headend.site import Site
 
 log = structlog.get_logger(__name__)
-
-#: So many messages between journal and store are the usual traffic of a moment, and not a backlog.
-_MAY_WAIT = 1_000
 
 
 class Jobs:
@@ -88,11 +85,10 @@ class Jobs:
     def _intake_is_behind(self, job: str) -> bool:
         site = self._site
         with site.database.read() as tx:
-            behind = journal_lag(tx, site.journal)
-        if behind > _MAY_WAIT:
-            log.info("waits for intake", job=job, messages_behind=behind)
-            return True
-        return False
+            lag = behind(tx, site)
+        if lag is not None:
+            log.info("waits for intake", job=job, messages_behind=lag.messages, since=lag.since)
+        return lag is not None
 
 
 def _guarded(job: Callable[[], None]) -> Callable[[], None]:
@@ -101,6 +97,8 @@ def _guarded(job: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             job()
+        except StoreAway as away:
+            log.warning("job waits for the interval store", job=job.__name__, because=str(away))
         except Exception as error:
             log.exception("job failed", job=job.__name__, error=str(error))
 

@@ -33,7 +33,7 @@ from headend.demo.times import DemoClock, Times, times
 from headend.demo.village import DemoPlan, load_plan, read_over_modbus, village
 from headend.documents.files import write_statement
 from headend.errors import HeadendError
-from headend.monitor.health import journal_lag
+from headend.monitor.lag import journal_lag
 from headend.office import office_of
 from headend.process.settlement import settle_due_days
 from headend.reads.days import zone_named
@@ -178,7 +178,7 @@ class Demo:
             "jobs": {"settle_every_s": 5, "bill_every_s": 10, "backfill_every_s": 3},
             "collect": {"inbox": str(self.folder / "inbox"), "inbox_every_s": 1},
             # Live hours last two seconds: what takes a moment here takes many minutes there.
-            "process": {"register_tolerance_s": 1_200},
+            "process": {"register_tolerance_s": 1_200, "behind_after_s": 4 * 3_600},
             "modbus": {"delay_s": 180},
             "commands": {"retry_after_s": 4 * 3_600, "expire_after_s": 7 * 86_400},
             "log": {"level": "warning"},
@@ -307,7 +307,7 @@ class _StoreWatcher:
 
     def _behind(self) -> bool:
         with self._site.database.read() as tx:
-            return journal_lag(tx, self._site.journal) > 0
+            return journal_lag(tx, self._site.journal).messages > 0
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.3):

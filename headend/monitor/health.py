@@ -12,9 +12,11 @@ from sqlalchemy import Connection, func, select
 
 from headend.monitor.events import last_day
 from headend.monitor.gateways import GatewayHealth, gateway_healths
+from headend.monitor.lag import journal_lag
 from headend.monitor.meters import Completeness, MeterHealth, completeness, meter_healths
 from headend.reads.days import midnight, seconds
 from headend.store import tables as t
+from headend.store.checkpoints import totals
 from headend.store.commands import State
 from headend.store.intervals import IntervalStore
 from headend.store.journal import Journal
@@ -61,6 +63,8 @@ class Fleet:
         of the last 24 hours, by kind.
     commands
         all there ever were, by state.
+    store_away
+        the interval store does not answer; see `MeterHealths`.
     """
 
     totals: Totals
@@ -68,6 +72,7 @@ class Fleet:
     gateways: tuple[GatewayHealth, ...]
     events: Mapping[str, int]
     commands: Mapping[str, int]
+    store_away: bool
 
 
 def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime, zone: ZoneInfo) -> Fleet:
@@ -81,11 +86,12 @@ def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime,
         whose midnights bound the window.
     """
     begin = midnight(now.astimezone(zone).date() - timedelta(days=WINDOW_DAYS), zone)
-    meters = meter_healths(tx, store, (seconds(begin), seconds(now)))
+    seen = meter_healths(tx, store, (seconds(begin), seconds(now)))
+    meters = seen.meters
     gateways = gateway_healths(tx, journal, meters, seconds(now))
     trusted = [gateway for gateway in gateways if gateway.revoked_s is None]
-    progress = tx.execute(select(t.checkpoint)).first()
-    totals = Totals(
+    taken = totals(tx)
+    figures = Totals(
         meters=len(meters),
         silent=sum(meter.silent for meter in meters),
         gateways=len(trusted),
@@ -93,19 +99,13 @@ def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime,
         clocks_off=sum(gateway.clock_off for gateway in trusted),
         sequence_missing=sum(gateway.missing for gateway in trusted),
         completeness=completeness(meters),
-        journal_lag=journal_lag(tx, journal),
+        journal_lag=journal_lag(tx, journal).messages,
         quarantined=tx.execute(select(func.count()).select_from(t.quarantine)).scalar_one(),
-        reads_stored=progress.reads_stored if progress else 0,
-        duplicates=progress.duplicates if progress else 0,
-        replaced=progress.replaced if progress else 0,
+        reads_stored=taken.stored,
+        duplicates=taken.duplicates,
+        replaced=taken.replaced,
     )
-    return Fleet(totals, meters, gateways, last_day(tx, now), _commands(tx))
-
-
-def journal_lag(tx: Connection, journal: Journal) -> int:
-    """Messages in the journal that are not processed yet."""
-    processed = tx.execute(select(func.max(t.checkpoint.c.offset))).scalar() or 0
-    return max(0, journal.newest_offset() - processed)
+    return Fleet(figures, meters, gateways, last_day(tx, now), _commands(tx), seen.store_away)
 
 
 def _commands(tx: Connection) -> Mapping[str, int]:

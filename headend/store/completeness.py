@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, func, select
 
 from headend.store.intervals import BlockKey, ChannelDay
 from headend.store.tables import day_block
@@ -19,8 +20,48 @@ def channel_days(tx: Connection, first_day: int, end_day: int) -> Iterable[Chann
     return [ChannelDay(*row) for row in tx.execute(query)]
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelTotals:
+    """One channel's days together.
+
+    Parameters
+    ----------
+    present, estimated
+        intervals with a value, and how many of those are estimates.
+    last_day
+        the newest day on which not all values are estimates; None: there is none.
+    """
+
+    meter: int
+    channel: int
+    present: int
+    estimated: int
+    last_day: int | None
+
+
+def channel_totals(tx: Connection, first_day: int, end_day: int) -> list[ChannelTotals]:
+    """Every channel's days in [first_day, end_day), added up by the database: a fleet's month is a row a channel."""
+    b = day_block.c
+    last_day = func.max(case((b.present > b.estimated, b.day)))
+    query = (
+        select(b.meter, b.channel, func.sum(b.present), func.sum(b.estimated), last_day)
+        .where(b.day >= first_day, b.day < end_day)
+        .group_by(b.meter, b.channel)
+    )
+    return [ChannelTotals(*row) for row in tx.execute(query).all()]
+
+
 def open_days(tx: Connection, before_day: int) -> list[BlockKey]:
     """Keys of blocks before `before_day` that validation has not closed."""
     b = day_block.c
     query = select(b.day, b.meter, b.channel).where(b.settled.is_(False), b.day < before_day)
     return [(row.day, row.meter, row.channel) for row in tx.execute(query)]
+
+
+def days_there_are(tx: Connection) -> Iterator[int]:
+    """Every day of which there is a block, oldest first: one look into the index for each."""
+    oldest = select(func.min(day_block.c.day))
+    day = tx.execute(oldest).scalar()
+    while day is not None:
+        yield day
+        day = tx.execute(oldest.where(day_block.c.day > day)).scalar()

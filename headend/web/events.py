@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from headend.monitor.events import ALARMS, KINDS, Choice, Event, events, events_count
-from headend.monitor.health import journal_lag
+from headend.monitor.lag import JournalLag, behind
 from headend.reads.days import DAY_S, seconds
 from headend.site import Site
 from headend.web.access import OPERATOR, SITE, Page
-from headend.web.fleetview import behind
 from headend.web.render import page_number, render
 
 _ROWS = 100
@@ -27,14 +26,14 @@ class EventPage:
     Parameters
     ----------
     behind
-        messages that wait to be processed, if they are many.
+        messages that wait to be processed, if they wait for long.
     """
 
     shown: list[Event]
     found: int
     page: int
     pages: int
-    behind: int
+    behind: JournalLag | None
 
 
 async def event_list(request: web.Request) -> web.Response:
@@ -49,7 +48,7 @@ async def event_list(request: web.Request) -> web.Response:
             pages = max(1, -(-found // _ROWS))
             page = min(wanted, pages)
             shown = events(tx, choice, limit=_ROWS, skip=(page - 1) * _ROWS)
-            return EventPage(shown, found, page, pages, behind(site, journal_lag(tx, site.journal)))
+            return EventPage(shown, found, page, pages, behind(tx, site))
 
     return await render(
         request,

@@ -38,7 +38,9 @@ class FleetCamera:
             if self._picture is None or began > self._fresh_until:
                 self._picture = await asyncio.to_thread(self._take)
                 ended = time.monotonic()
-                self._fresh_until = ended + max(FRESH_S, FRESH_TIMES * (ended - began))
+                # It may have waited for a store that does not answer, which costs nothing, and may be back soon.
+                times = 1 if self._picture.store_away else FRESH_TIMES
+                self._fresh_until = ended + max(FRESH_S, times * (ended - began))
             return self._picture
 
     def _take(self) -> Fleet:
@@ -170,8 +172,3 @@ GATEWAYS: Final[Listing[GatewayHealth]] = Listing(
     },
     page_rows=100,
 )
-
-
-def behind(site: Site, lag: int) -> int:
-    """Messages that wait to be processed, where it is more than one batch: then what is shown is old. Else 0."""
-    return lag if lag > site.settings.process.batch_messages else 0

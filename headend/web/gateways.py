@@ -14,7 +14,8 @@ from headend.errors import InvalidInput, NotFound
 from headend.monitor.asking import ask
 from headend.monitor.events import Choice, Event, events
 from headend.monitor.gateways import GatewayHealth, gateway_healths, understands
-from headend.monitor.health import Fleet, journal_lag
+from headend.monitor.health import Fleet
+from headend.monitor.lag import JournalLag, behind
 from headend.monitor.meters import MeterHealth
 from headend.reads.days import seconds
 from headend.registry.firmware import Image, images
@@ -24,7 +25,7 @@ from headend.store.commands import OPEN, Command, cancel, commands_of
 from headend.store.sequence import SequenceWindow
 from headend.web import words
 from headend.web.access import OPERATOR, SITE, Page, known_user
-from headend.web.fleetview import CAMERA, GATEWAYS, Rows, behind, page_of
+from headend.web.fleetview import CAMERA, GATEWAYS, Rows, page_of
 from headend.web.render import page_number, render, see_other
 
 _COMMAND_ROWS = 50
@@ -37,11 +38,17 @@ async def gateway_list(request: web.Request) -> web.Response:
     """The table of gateways."""
     seen = await request.app[CAMERA].picture()
     chosen = GATEWAYS.selection(request)
+    site = request.app[SITE]
+
+    def look() -> JournalLag | None:
+        with site.database.read() as tx:
+            return behind(tx, site)
+
     return await render(
         request,
         "operator/gateways.html",
         fleet=seen,
-        behind=behind(request.app[SITE], seen.totals.journal_lag),
+        behind=await asyncio.to_thread(look),
         chosen=chosen,
         rows=GATEWAYS.rows(seen.gateways, chosen),
     )
@@ -60,7 +67,7 @@ class GatewayPage:
     holes
         the newest of the window's holes, both ends included.
     behind
-        messages that wait to be processed, if they are many.
+        messages that wait to be processed, if they wait for long.
     """
 
     health: GatewayHealth
@@ -71,7 +78,7 @@ class GatewayPage:
     images: list[Image]
     events: list[Event]
     meters: Rows[MeterHealth]
-    behind: int
+    behind: JournalLag | None
 
 
 async def gateway(request: web.Request) -> web.Response:
@@ -98,7 +105,7 @@ def _look(site: Site, fleet: Fleet, name: str, page: int) -> GatewayPage:
             images(tx),
             events(tx, Choice(gateway=name), limit=_EVENT_ROWS),
             page_of(meters, page, _METER_ROWS),
-            behind(site, journal_lag(tx, site.journal)),
+            behind(tx, site),
         )
 
 

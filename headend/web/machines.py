@@ -13,7 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from headend.monitor.health import Fleet, journal_lag
+from headend.monitor.health import Fleet
+from headend.monitor.lag import StoreLag, journal_lag, store_lag
 from headend.site import Site
 from headend.web.access import ANYBODY, SITE, Page
 from headend.web.fleetview import CAMERA
@@ -27,31 +28,40 @@ async def alive(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """The databases answer; how far processing is behind."""
+    """The databases answer; how far processing is behind them, and InfluxDB."""
     try:
-        lag = await asyncio.wait_for(asyncio.to_thread(_lag, request.app[SITE]), _READY_WITHIN_S)
+        lags = await asyncio.wait_for(asyncio.to_thread(_lags, request.app[SITE]), _READY_WITHIN_S)
     except (SQLAlchemyError, TimeoutError):
         return web.json_response({"status": "database does not answer"}, status=503)
-    return web.json_response({"status": "ok", "journal_lag": lag})
+    return web.json_response({"status": "ok", **lags})
 
 
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus text format, out of the tables as they are now."""
     registry = CollectorRegistry()
-    registry.register(_FleetFigures(await request.app[CAMERA].picture()))
+    seen = await request.app[CAMERA].picture()
+    registry.register(_FleetFigures(seen, await asyncio.to_thread(_store_lag, request.app[SITE])))
     return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_1_0_0})
 
 
-def _lag(site: Site) -> int:
+def _lags(site: Site) -> dict[str, int]:
     with site.database.read() as tx:
-        return journal_lag(tx, site.journal)
+        lags, unsent = {"journal_lag": journal_lag(tx, site.journal).messages}, store_lag(tx, site)
+    if unsent is not None:
+        lags |= {"store_unsent_blocks": unsent.blocks, "store_unsent_seconds": unsent.seconds}
+    return lags
+
+
+def _store_lag(site: Site) -> StoreLag | None:
+    with site.database.read() as tx:
+        return store_lag(tx, site)
 
 
 class _FleetFigures(Collector):
-    """One picture of the fleet as metrics."""
+    """One picture of the fleet as metrics, and what InfluxDB lacks."""
 
-    def __init__(self, seen: Fleet) -> None:
-        self._seen = seen
+    def __init__(self, seen: Fleet, unsent: StoreLag | None) -> None:
+        self._seen, self._unsent = seen, unsent
 
     def collect(self) -> Iterator[Metric]:
         """Every metric there is."""
@@ -70,6 +80,10 @@ class _FleetFigures(Collector):
             ("headend_reads_estimated", "Present intervals that are estimates.", totals.completeness.estimated),
         ):
             yield GaugeMetricFamily(name, help_text, value=value)
+        if (unsent := self._unsent) is not None:
+            blocks, age = "Day blocks of which InfluxDB lacks something.", "Since when it lacks the oldest of them."
+            yield GaugeMetricFamily("headend_store_unsent_blocks", blocks, value=unsent.blocks)
+            yield GaugeMetricFamily("headend_store_unsent_seconds", age, value=unsent.seconds)
         for name, help_text, label, counts in (
             ("headend_events_24h", "Events of the last 24 hours.", "kind", self._seen.events),
             ("headend_commands", "Commands to gateways, by where they stand.", "state", self._seen.commands),

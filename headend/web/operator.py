@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from headend.monitor.events import ALARMS
+from headend.monitor.lag import JournalLag, StoreLag, behind, store_lag
 from headend.monitor.quarantine import FaultCount, Quarantined, faults, quarantined, quarantined_count
 from headend.web.access import OPERATOR, SITE, Page
 from headend.web.fleetview import CAMERA, METERS, FleetCamera
@@ -22,13 +23,22 @@ def prepare(app: web.Application) -> None:
 
 
 async def overview(request: web.Request) -> web.Response:
-    """Totals, alarms of the last 24 hours, and the table of meters."""
+    """Totals, what lags, alarms of the last 24 hours, and the table of meters."""
+    site = request.app[SITE]
     seen = await request.app[CAMERA].picture()
+
+    def lags() -> tuple[JournalLag | None, StoreLag | None]:
+        with site.database.read() as tx:
+            return behind(tx, site), store_lag(tx, site)
+
+    journal, store = await asyncio.to_thread(lags)
     chosen = METERS.selection(request)
     return await render(
         request,
         "operator/fleet.html",
         fleet=seen,
+        behind=journal,
+        store=store,
         alarms=[(kind, seen.events[kind]) for kind in ALARMS if seen.events[kind]],
         all_alarms=",".join(ALARMS),
         chosen=chosen,

@@ -22,6 +22,7 @@ Int64s = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 _HOUR_S = 3_600
+_LOOKED_BACK_DAYS = 365
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,18 +167,10 @@ def by_day(reads: Readings, period: Period) -> DailyUse:
 
 
 def last_read_s(tx: Connection, store: IntervalStore, channels: Sequence[EnrolledChannel], now_s: int) -> int | None:
-    """End of the newest interval with a value, up to now, looked for over a year; None where there is none."""
-    for back in range(0, 360, 30):
-        end_s = now_s - back * DAY_S
-        ends = [_last_end(readings(tx, store, channel, end_s - 30 * DAY_S, end_s)) for channel in channels]
-        if newest := max(ends, default=0):
-            return newest
-    return None
-
-
-def _last_end(reads: Readings) -> int:
-    held = np.flatnonzero(reads.quality != Quality.MISSING)
-    return reads.start_s + reads.interval_s * (int(held[-1]) + 1) if len(held) else 0
+    """End of the newest measured interval, up to now, looked for over a year; None where there is none."""
+    keys = [(channel.meter, channel.channel.code) for channel in channels]
+    newest = store.latest(tx, keys, now_s - _LOOKED_BACK_DAYS * DAY_S, now_s)
+    return max((read.end_s for read in newest.values()), default=None)
 
 
 def holdings(tx: Connection, account: str) -> list[Holding]:

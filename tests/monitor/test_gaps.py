@@ -237,8 +237,9 @@ def test_job_waits_while_what_is_missing_may_be_in_the_journal(watch):
     site = watch.field.site
     message = {"seq": 1, "sent_at": NOW.isoformat(), "blocks": [run(MIDNIGHT, [100])]}
     payload = json.dumps(message).encode()
-    arrival = Arrival(seconds(NOW) * 1_000_000, "headend/v1/GW/reads", "GW", payload, len(payload))
-    site.journal.append([arrival] * (site.settings.process.batch_messages + 1))
+    waits_s = site.settings.process.behind_after_s + 1
+    arrival = Arrival((seconds(NOW) - waits_s) * 1_000_000, "headend/v1/GW/reads", "GW", payload, len(payload))
+    site.journal.append([arrival])
     Jobs(site).backfill()
     with site.database.read() as tx:
         assert commands_of(tx) == []

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from headend.monitor.health import Fleet, fleet, journal_lag
+from headend.monitor.health import Fleet, fleet
 from headend.monitor.meters import Completeness
 from headend.monitor.quarantine import FaultCount, faults, quarantined, quarantined_count
 from headend.reads.channels import IMPORT
@@ -20,7 +20,7 @@ from headend.registry.site_file import SiteFile
 from headend.store import tables as t
 from headend.store.commands import cancel, mark_sent, queue_command
 from headend.store.database import Database
-from headend.store.journal import Arrival, Journal
+from headend.store.journal import Journal
 from headend.store.sequence import Note
 from headend.store.sql import SqlIntervalStore
 
@@ -177,17 +177,6 @@ def test_warnings_and_failures_are_counted_estimates_are_not(bench):
         )
     (meter,) = bench.look().meters
     assert meter.findings == 2
-
-
-def test_journal_lag_is_what_is_not_processed(bench):
-    bench.journal.append([Arrival(1, "t", "GW-1", b"{}", 2)] * 7)
-    with bench.database.read() as tx:
-        assert journal_lag(tx, bench.journal) == 7
-    with bench.database.write() as tx:
-        tx.execute(
-            t.checkpoint.insert(), {"name": "journal", "offset": 5, "reads_stored": 0, "duplicates": 0, "replaced": 0}
-        )
-        assert journal_lag(tx, bench.journal) == 2
 
 
 def test_revoked_gateways_are_in_no_total(bench):

@@ -15,20 +15,32 @@ def periods(field: Field) -> list[str]:
         return [cycle.period for cycle in office_of(field.site).ledger(tx).cycles()]
 
 
-def test_settlement_waits_while_the_journal_holds_more_than_a_batch(field: Field) -> None:
+def open_days(field: Field) -> int:
+    with field.site.database.read() as tx:
+        return len(field.site.store.open_days(tx, 30_000))
+
+
+def test_settlement_waits_while_a_message_has_waited_in_the_journal_for_more_than_a_moment(field: Field) -> None:
     field.send(MONDAY, [100] * 24)
     field.clock.now = MONDAY + DAY + 7 * HOUR
-    batch = field.site.settings.process.batch_messages
-    for _ in range(batch + 1):
-        field.journal(run(MONDAY, [100]))
+    field.journal(run(MONDAY, [100]))
+    field.clock.now += timedelta(seconds=field.site.settings.process.behind_after_s + 1)
     Jobs(field.site).settle()
-    with field.site.database.read() as tx:
-        assert len(field.site.store.open_days(tx, 30_000)) == 1
+    assert open_days(field) == 1
     while field.intake.step():
         pass
     Jobs(field.site).settle()
-    with field.site.database.read() as tx:
-        assert field.site.store.open_days(tx, 30_000) == []
+    assert open_days(field) == 0
+
+
+def test_settlement_does_not_wait_for_the_traffic_of_a_moment(field: Field) -> None:
+    field.send(MONDAY, [100] * 24)
+    field.clock.now = MONDAY + DAY + 7 * HOUR
+    for _ in range(1_001):
+        field.journal(run(MONDAY + DAY, [100]))
+    field.clock.now += timedelta(seconds=field.site.settings.process.behind_after_s)
+    Jobs(field.site).settle()
+    assert open_days(field) == 0
 
 
 def test_last_month_is_rated_once_from_its_day_on(field: Field) -> None:

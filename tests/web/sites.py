@@ -155,7 +155,7 @@ def filled_site(folder: Path) -> Site:
         ):
             add_user(tx, login, role, PASSWORD, account)
         tell(tx, meters["E-1"])
-    site.journal.append([Arrival(1, "headend/v1/GW-1/reads", "GW-1", b"{}", 2)] * 5, SEQUENCES)
+    site.journal.append([Arrival(seconds(NOW) * 1_000_000, "headend/v1/GW-1/reads", "GW-1", b"{}", 2)] * 5, SEQUENCES)
     return site
 
 
@@ -232,7 +232,7 @@ def tell(tx, meter: int) -> None:
     )
     tx.execute(
         t.checkpoint.insert(),
-        {"name": "journal", "offset": 3, "reads_stored": 1234, "duplicates": 5, "replaced": 2},
+        {"name": "store", "offset": 3, "reads_stored": 1234, "duplicates": 5, "replaced": 2},
     )
 
 
