@@ -58,13 +58,24 @@ class DataSettings(_Section):
     site_url: str
 
 
+#: Kept at least: a year and the month before it, which estimates, comparisons and corrections of bills look back on.
+_LEAST_KEPT_DAYS = 400
+
+
 class StoreSettings(_Section):
-    """Which interval store, and how long reads are kept."""
+    """Which interval store, and how long reads and telemetry are kept."""
 
     kind: Literal["sql", "influx"]
     recent_days: Annotated[int, Field(ge=1, le=366)]
     keep_days: Annotated[int, Field(ge=0, le=36_500)]
     keep_telemetry_days: Annotated[int, Field(ge=1, le=3_650)]
+
+    @model_validator(mode="after")
+    def _bills_keep_their_reads(self) -> StoreSettings:
+        if 0 < self.keep_days < _LEAST_KEPT_DAYS:
+            expected = f"0 (for ever) or at least {_LEAST_KEPT_DAYS}: estimates, comparisons and corrections look back"
+            raise InvalidInput("keep_days", str(self.keep_days), expected)
+        return self
 
 
 class InfluxSettings(_Section):

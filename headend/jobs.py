@@ -1,5 +1,5 @@
 """What happens by itself: days are settled when they are due, gateways are asked for what is missing, and last month's
-cycle is rated when its day has come.
+cycle is rated when its day has come, and what is older than it is to be kept is deleted.
 
 The jobs look at the site's clock each time they run, so that nothing is lost by being late and nothing is done twice by
 being early.
@@ -8,7 +8,7 @@ being early.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, date
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -20,11 +20,15 @@ from headend.errors import BillingConflict, StoreAway
 from headend.monitor.gaps import ask_for_gaps
 from headend.monitor.lag import behind
 from headend.office import office_of
+from headend.process.retention import forget_old
 from headend.process.settlement import settle_due_days
 from headend.reads.days import previous_month
 from headend.site import Site
 
 log = structlog.get_logger(__name__)
+
+#: So often it is looked whether a day began on which something is to be deleted.
+_FORGET_EVERY_S = 3_600
 
 
 class Jobs:
@@ -32,6 +36,7 @@ class Jobs:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._forgotten_on: date | None = None
         # Cron and stored jobs are not needed: each job asks the clock what is due.
         self._scheduler = BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(1)})
         settings = site.settings.jobs
@@ -39,6 +44,7 @@ class Jobs:
             (self.settle, settings.settle_every_s),
             (self.backfill, settings.backfill_every_s),
             (self.bill, settings.bill_every_s),
+            (self.forget, _FORGET_EVERY_S),
         ):
             self._scheduler.add_job(_guarded(job), "interval", seconds=every_s, coalesce=True, misfire_grace_time=None)
 
@@ -81,6 +87,15 @@ class Jobs:
             log.warning("cycle not rated", period=period, because=str(conflict))
             return
         log.info("cycle rated", period=period, billed=cycle.totals.billed, excepted=cycle.totals.excepted)
+
+    def forget(self) -> None:
+        """Once a day, delete what is older than it is to be kept."""
+        today = self._site.clock().date()
+        if today == self._forgotten_on:
+            return
+        if forgotten := forget_old(self._site):
+            log.info("what was kept long enough is deleted", **forgotten)
+        self._forgotten_on = today
 
     def _intake_is_behind(self, job: str) -> bool:
         site = self._site

@@ -241,7 +241,8 @@ Index(
     sqlite_where=telemetry.c.sent.is_(False),
     postgresql_where=telemetry.c.sent.is_(False),
 )
-Index("ix_telemetry_gateway", telemetry.c.gateway, telemetry.c.at_s)
+# Of a meter whoever told it, and of one gateway itself.
+Index("ix_telemetry_meter", telemetry.c.meter, telemetry.c.gateway, telemetry.c.at_s)
 
 # Reads of cumulative registers at any moment, of devices that tell nothing else; intervals are made of them.
 register_read = Table(

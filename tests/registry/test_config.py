@@ -40,6 +40,17 @@ def test_the_environment_goes_before_overrides_and_these_before_the_file(
     assert (mqtt.host, mqtt.port, mqtt.keepalive_s) == ("environment", 2, 7)
 
 
+@pytest.mark.parametrize(("days", "good"), [(0, True), (1, False), (399, False), (400, True), (36_500, True)])
+def test_reads_are_kept_as_long_as_bills_need_them(tmp_path: Path, days: int, good: bool) -> None:
+    path = written(tmp_path, f"[store]\nkeep_days = {days}\n")
+    if good:
+        assert load_settings(path).store.keep_days == days
+        return
+    wanted = rf"mine\.toml: store\.keep_days: found {days}, expected 0 \(for ever\) or at least 400: estimates"
+    with pytest.raises(InvalidConfig, match=wanted):
+        load_settings(path)
+
+
 def test_where_the_databases_are(tmp_path: Path) -> None:
     mine = load_settings(written(tmp_path, '[data]\ndirectory = "/var/x"\nsite_url = "postgresql://db/site"\n'))
     assert (mine.journal_url, mine.site_url) == ("sqlite:////var/x/journal.db", "postgresql://db/site")

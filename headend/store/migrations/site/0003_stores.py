@@ -49,4 +49,4 @@ def upgrade() -> None:
         sqlite_where=sa.text("sent IS 0"),
         postgresql_where=sa.text("sent IS false"),
     )
-    op.create_index("ix_telemetry_gateway", "telemetry", ["gateway", "at_s"], unique=False)
+    op.create_index("ix_telemetry_meter", "telemetry", ["meter", "gateway", "at_s"], unique=False)
