@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import structlog
 from aiohttp import web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from headend.collect.broker import EmbeddedBroker
 from headend.collect.downlink import Downlink
@@ -24,7 +24,7 @@ from headend.collect.mqtt import MqttCollector
 from headend.collect.only import InTurn, OnlyCollector, Part
 from headend.collect.topics import Topics
 from headend.collect.writer import JournalWriter
-from headend.config import beside, load_settings
+from headend.config import Settings, beside, load_settings
 from headend.errors import InvalidConfig, StoreBroken
 from headend.jobs import Jobs
 from headend.logs import configure_logs
@@ -35,9 +35,10 @@ from headend.registry.site_file import read_site_file
 from headend.site import Clock, Site
 from headend.store.checkpoints import checkpoint
 from headend.store.database import Database
+from headend.store.intervals import IntervalStore
 from headend.store.journal import Journal
 from headend.store.sql import SqlIntervalStore
-from headend.store.tables import user
+from headend.store.tables import moved_day, user
 from headend.tariffs import load_book
 from headend.vee import load_rule_set
 from headend.web import make_app
@@ -100,7 +101,23 @@ def open_site(
     ]
     topics = Topics(formats, settings.collect.sparkplug_host if settings.collect.sparkplug else "")
     profiles = load_profiles(beside(config, "modbus.profiles", settings.modbus.profiles))
-    return Site(settings, clock, database, journal, topics, profiles, SqlIntervalStore(), tariffs, rules)
+    store = open_store(settings, database, clock)
+    return Site(settings, clock, database, journal, topics, profiles, store, tariffs, rules)
+
+
+def open_store(settings: Settings, database: Database, clock: Clock) -> IntervalStore:
+    """The interval store that the settings name; raises `InvalidConfig` where it cannot have all there is."""
+    if settings.store.kind == "influx":
+        # Its client takes half a second to import, which others need not wait for.
+        from headend.store.influx.parts import interval_store  # noqa: PLC0415
+
+        return interval_store(settings.influx, clock)
+    with database.read() as tx:
+        gone = tx.execute(select(func.count()).select_from(moved_day)).scalar_one()
+    if gone:
+        copy = "`headend store copy --from influx --to sqlite` first"
+        raise InvalidConfig("store.kind", f"sql, but {gone} days are in InfluxDB alone", f"influx, or {copy}")
+    return SqlIntervalStore()
 
 
 def parts_of(site: Site, roles: Collection[Role], writer: JournalWriter) -> list[Part]:
@@ -127,6 +144,11 @@ def parts_of(site: Site, roles: Collection[Role], writer: JournalWriter) -> list
         parts.append(InTurn(settings.data.directory / "sources.lock", own))
     if "process" in roles:
         parts.append(Processor(site))
+        if settings.store.kind == "influx":
+            from headend.store.influx.parts import forwarder  # noqa: PLC0415
+
+            forwards = [forwarder(settings, site.database, site.clock)]
+            parts.append(InTurn(settings.data.directory / "forwarder.lock", forwards))
     if "jobs" in roles:
         parts.append(Jobs(site))
     return parts

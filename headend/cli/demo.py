@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+
+from headend.errors import InvalidInput
 
 
 def demo(
@@ -23,10 +25,25 @@ def demo(
         int | None, typer.Option(help="Length of the history, ending with last month.", min=4, max=366)
     ] = None,
     speed: Annotated[float | None, typer.Option(help="Simulated seconds in a second, once live.", min=1)] = None,
+    store: Annotated[Literal["sqlite", "influx"], typer.Option(help="Which interval store.")] = "sqlite",
+    influx_url: Annotated[str | None, typer.Option(help="Of an InfluxDB 2, such as http://127.0.0.1:8086.")] = None,
+    influx_org: Annotated[str | None, typer.Option(help="Its organization.")] = None,
+    influx_token: Annotated[
+        str | None, typer.Option(help="May make buckets; better: HEADEND_INFLUX__TOKEN in the environment.")
+    ] = None,
 ) -> None:
     """Simulated gateways publish two past months, they are validated and billed; then live reads follow."""
     from headend.demo.run import Demo
 
-    made = Demo(folder, live=not once, console=Console(), meters=meters, days=days, port=port, speed=speed)
+    server = None
+    if store == "influx":
+        from headend.demo.influx import InfluxServer
+
+        server = InfluxServer(influx_url, influx_org, influx_token)
+    elif influx_url or influx_org or influx_token:
+        raise InvalidInput("demo", "an option of InfluxDB's", "--store influx with it")
+    made = Demo(
+        folder, live=not once, console=Console(), meters=meters, days=days, port=port, speed=speed, influx=server
+    )
     if not asyncio.run(made.run()):
         raise typer.Exit(1)

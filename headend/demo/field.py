@@ -72,6 +72,8 @@ class Field:
             "--progress",
             "--resend-after",
             "5",
+            "--telemetry-hours",
+            "1",
         ]
         command += ["--from", self.start.isoformat(), "--timezone", self.timezone]
         command += ["--faults", str(self.faults), "--truth", str(self.truth), *_each("--without", without)]

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -42,6 +42,9 @@ from headend.registry.users import add_user, readable_password
 from headend.site import Site
 from headend.store.checkpoints import totals
 from headend.vee import load_rule_set
+
+if TYPE_CHECKING:
+    from headend.demo.influx import InfluxServer
 
 _MADE_BY_A_DEMO = (
     "journal.db",
@@ -73,6 +76,8 @@ class Demo:
         True: pages and live reads follow until somebody stops it.
     meters, days, port
         None: the plan's number of meters, the two past months, the shipped settings' port.
+    influx
+        None: the embedded store.
     """
 
     folder: Path
@@ -81,6 +86,7 @@ class Demo:
     meters: int | None = None
     days: int | None = None
     port: int | None = None
+    influx: InfluxServer | None = None
     speed: float | None = None
     _began: float = field(default_factory=time.monotonic)
 
@@ -105,6 +111,8 @@ class Demo:
             truth=self.folder / "truth.csv",
             live_speed=(self.speed or plan.live_speed) if self.live else None,
         )
+        if self.influx is not None:
+            await asyncio.to_thread(self.influx.make_buckets)
         site = self._open(plan, clock)
         shipment = await asyncio.to_thread(outside.shipment)
         profiles = read_over_modbus(plan, shipment)
@@ -141,6 +149,7 @@ class Demo:
             told = await asyncio.to_thread(self._hear_history, site, process, outside, clock, progress, read_out)
             with _step(progress, "validating and estimating"):
                 counts = await asyncio.to_thread(settle_due_days, site)
+            moved = await self._move(site, progress)
             with _step(progress, f"billing {played.period}: rate, approve, issue"):
                 cycle = await asyncio.to_thread(_bill, site, played.period)
             await asyncio.to_thread(self._write_statements, site, cycle, progress)
@@ -148,7 +157,18 @@ class Demo:
             f"{counts.channel_days:,} meter-channel-days validated;"
             f" {counts.estimated:,} intervals were missing or wrong, and are estimated and marked."
         )
+        if self.influx is not None:
+            self.console.print(f"{moved:,} of them are in InfluxDB alone; last month is billed out of it.")
         return told, cycle
+
+    async def _move(self, site: Site, progress: Progress) -> int:
+        """What is old into InfluxDB, if that is the store; how many day blocks are there alone."""
+        if self.influx is None:
+            return 0
+        from headend.demo.influx import move_to_influx  # noqa: PLC0415 -- InfluxDB's client takes half a second
+
+        with _step(progress, "InfluxDB catches up"):
+            return await asyncio.to_thread(move_to_influx, site)
 
     async def _go_on(
         self, site: Site, process: FieldProcess, cycle: BillCycle, logins: list[tuple[str, str, str]]
@@ -185,6 +205,8 @@ class Demo:
         }
         if self.port is not None:
             overrides["web"] = {"port": self.port}
+        if self.influx is not None:
+            overrides |= self.influx.settings()
         return open_site(None, overrides, clock)
 
     def _enrol(

@@ -65,15 +65,14 @@ class InfluxIntervalStore:
         """Channels side by side over [start_s, end_s), in the order asked for."""
         days = range(start_s // DAY_S, -(-end_s // DAY_S))
         here: list[Blocks] = []
-        moved_days: set[int] = set()
-        moved_channels: set[ChannelKey] = set()
+        moved: set[BlockKey] = set()
+        asked = set(channels)
         for rows in rows_over(tx, channels, days, interval_s):
             if some := [row for row in rows if is_here(row)]:
                 here.append(blocks_of(some, interval_s))
-            moved_days |= {row.day for row in rows if not is_here(row)}
-            moved_channels |= {(row.meter, row.channel) for row in rows if not is_here(row)}
-        moved_channels &= set(channels)
-        stacks = self._moved(tx, sorted(moved_channels), moved_days, interval_s)
+            keys = ((row.day, row.meter, row.channel) for row in rows if not is_here(row))
+            moved |= {key for key in keys if key[1:] in asked}
+        stacks = self._moved(tx, moved, interval_s) if moved else ()
         # What is here is what holds: InfluxDB may not have heard of it yet.
         return lay_out(chain(stacks, here), channels, start_s, end_s, interval_s)
 
@@ -99,10 +98,10 @@ class InfluxIntervalStore:
             tx.execute(delete(table).where(table.c.day < before_day))
         return tx.execute(delete(day_block).where(day_block.c.day < before_day)).rowcount
 
-    def _moved(
-        self, tx: Connection, channels: Sequence[ChannelKey], days: set[int], interval_s: int
-    ) -> Iterator[Blocks]:
-        if not channels:
-            return iter(())
+    def _moved(self, tx: Connection, keys: set[BlockKey], interval_s: int) -> Iterator[Blocks]:
+        """These blocks, and no other that lies among them: its intervals may be of another length."""
+        days = {day for day, _, _ in keys}
+        channels = sorted({(meter, channel) for _, meter, channel in keys})
         names = meter_names(tx, {meter for meter, _ in channels})
-        return self._reads.scan(channels, min(days), max(days) + 1, interval_s, names)
+        for blocks in self._reads.scan(channels, min(days), max(days) + 1, interval_s, names):
+            yield blocks.take(np.array([key in keys for key in blocks.keys], dtype=np.bool_))
