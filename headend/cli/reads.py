@@ -1,4 +1,4 @@
-"""`headend reads`: files of reads in."""
+"""`headend reads`: files of reads in, and how a read came to be what it is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
+from headend.cli.history import history
+from headend.cli.progress import progress
 from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from headend.registry.registry import EnrolledChannel
     from headend.site import Site
 
-app = typer.Typer(help="Reads, from files.", no_args_is_help=True)
+app = typer.Typer(help="Reads: in from files, and every version of one.", no_args_is_help=True)
 
 
 @app.callback()
 def _reads() -> None:
-    """Reads, from files."""
+    """Reads: in from files, and every version of one."""
+
+
+app.command("history")(history)
 
 
 @app.command("import")
@@ -58,7 +61,7 @@ def import_files(
     with site.database.read() as tx:
         enrolled = {(c.meter_name, c.channel.obis): c for c in enrolled_channels(tx)}
     ready = partial(prepare, form=form, interval_s=interval, names=names, skip_unknown=skip_unknown)
-    with _progress() as bar:
+    with progress() as bar:
         # All files are read before the first is written: a wrong one stops all of them.
         prepared = [ready(str(file), _bytes(file), enrolled) for file in bar.track(files, description="reading")]
     quarantined = 0
@@ -70,12 +73,6 @@ def import_files(
             quarantined += _import(site, enrolled, one)
     if quarantined:
         raise typer.Exit(1)
-
-
-def _progress() -> Progress:
-    """A bar for those who watch; nothing in a log."""
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _bytes(file: Path) -> bytes:
@@ -151,7 +148,7 @@ def _process(site: Site, last: int) -> None:
     intake = Intake(site)
     with site.database.read() as tx:
         done = checkpoint(tx)
-    with _progress() as bar:
+    with progress() as bar:
         task = bar.add_task("storing", total=last - done)
         while done < last:
             intake.step()

@@ -91,6 +91,13 @@ class Journal:
         with self._database.read() as tx:
             return tx.execute(select(func.max(entry.c.offset))).scalar() or 0
 
+    def first_since(self, received_us: int) -> int:
+        """Offset of the first entry that came at a moment [µs since 1970] or later; past the newest if none did."""
+        query = select(entry.c.offset).where(entry.c.received_us >= received_us).order_by(entry.c.offset).limit(1)
+        with self._database.read() as tx:
+            found = tx.execute(query).scalar()
+        return self.newest_offset() + 1 if found is None else found
+
     def windows(self, gateway: str | None = None) -> dict[str, SequenceWindow]:
         """What each gateway, or one of them, may forget, as last committed."""
         query = select(gateway_sequence)

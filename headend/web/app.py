@@ -18,7 +18,9 @@ from headend.web import (
     customer,
     events,
     field_api,
+    fleet_api,
     gateways,
+    history,
     login,
     machines,
     meters,
@@ -54,7 +56,9 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         samesite="Lax",
     )
     app.middlewares.extend((keep_session, present_errors, guard))
-    for part in (login, assets, machines, operator, meters, gateways, events, clerk, customer, api, field_api, push):
+    for part in (login, assets, machines, operator, meters, history, gateways, events, clerk, customer):
+        declare(app, part.PAGES)
+    for part in (api, field_api, fleet_api, push):
         declare(app, part.PAGES)
     operator.prepare(app)
     clerk.prepare(app)

@@ -116,6 +116,7 @@ async def meter(request: web.Request) -> web.Response:
             )
 
     view = await asyncio.to_thread(look)
+    interval = str(URL(f"/operator/meters/{name}/interval").with_query(channel=view.shown.channel.obis, at=""))
     days = {"from": view.span.first.isoformat(), "to": view.span.last.isoformat()}
     return await render(
         request,
@@ -123,6 +124,7 @@ async def meter(request: web.Request) -> web.Response:
         name=name,
         days=days,
         view=view,
+        interval_at=lambda start_s: f"{interval}{moment(start_s):%Y-%m-%dT%H:%M:%SZ}",
         chart_of=lambda obis: str(URL(f"/operator/meters/{name}/chart").with_query({**days, "channel": obis})),
     )
 
