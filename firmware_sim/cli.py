@@ -76,6 +76,9 @@ def fleet(
     ] = None,
     flash_messages: Annotated[int, typer.Option(min=1, help="Messages a gateway keeps at most.")] = 20_000,
     memory_days: Annotated[int, typer.Option(min=1, help="Days a meter keeps an interval.")] = 45,
+    telemetry_hours: Annotated[
+        int, typer.Option(min=0, help="Hours between two telemetry values of a gateway or meter; 0: none.")
+    ] = 0,
     firmware_key: Annotated[
         Path | None, typer.Option(help="Public key firmware is checked with (PEM, Ed25519).")
     ] = None,
@@ -102,6 +105,7 @@ def fleet(
         memory_days,
         ORIGIN if registers_from is None else whole_hour("--registers-from", registers_from),
         read_key(firmware_key) if firmware_key else None,
+        telemetry_hours,
     )
     tally = Tally(facts=None if planted is None else {})
     with ExitStack() as files:

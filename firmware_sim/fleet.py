@@ -76,6 +76,7 @@ class Fleet:
             build.counted_from,
             stretch_days=min(max(VALUES_AT_ONCE // (24 * channels), 1), 31),
             memory_days=build.memory_days,
+            telemetry_h=build.telemetry_h,
         )
         behind = {name: list(specs) for name, specs in groupby(meters, lambda spec: spec.gateway)}
         flash = Flash(

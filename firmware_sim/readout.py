@@ -14,6 +14,7 @@ from firmware_sim.messages import History, Message, by_meter, events_message, ga
 from firmware_sim.meter import ORIGIN, Bank, Table
 from firmware_sim.plan import FaultPlan
 from firmware_sim.tally import Tally
+from firmware_sim.telemetry import Telemetry, with_telemetry
 from firmware_sim.truth import TruthFile
 
 
@@ -31,6 +32,8 @@ class Span:
         days measured at once: many are faster, few take less memory.
     memory_days
         how long a meter keeps an interval.
+    telemetry_h
+        how often gateways and meters tell how they are [h]; 0: never.
     """
 
     begin: int
@@ -38,6 +41,7 @@ class Span:
     counted_from: int = ORIGIN
     stretch_days: int = 31
     memory_days: int = 45
+    telemetry_h: int = 0
 
 
 class Readout:
@@ -69,6 +73,7 @@ class Readout:
         like = sorted(meters, key=_kind)
         self._banks = [Bank([*alike], seed, zone, span.counted_from) for _, alike in groupby(like, _kind)]
         self._events = MeterEvents(plan, meters)
+        self._telemetry = Telemetry(gateway, meters, span.telemetry_h, seed=seed, zone=zone)
         self._planter = Planter(plan, self._events, span.begin, span.live_from)
         self._today: list[list[Table]] = []
         self._today_is = range(0)
@@ -87,7 +92,8 @@ class Readout:
             reported = [[self._planter.report(table) for table in bank] for bank in banks]
             while first < end:
                 midnight = min((first // 24 + 1) * 24, end)
-                yield from history.day(reported, first, midnight)
+                messages = history.day(reported, first, midnight)
+                yield from with_telemetry(messages, self._telemetry.items(first, midnight))
                 if notices := self._events.notices(first, midnight):
                     yield events_message(notices)
                 yield from mishaps(self._plan, self._gateway, first, midnight)
@@ -111,9 +117,12 @@ class Readout:
             midnight = min((begin // 24 + 1) * 24, end)
             tables = [[table.between(begin, midnight) for table in bank] for bank in self._day_of(begin)]
             reported: list[list[Reported]] = [[self._planter.report(table) for table in bank] for bank in tables]
-            for message in gathered(block for meter in by_meter(reported, begin, midnight) for block in meter):
-                lost = strikes(self._plan, self._plan.live_lost, self._gateway, "live lost", begin)
-                yield never_sent(message, begin, midnight) if lost else message
+            lost = strikes(self._plan, self._plan.live_lost, self._gateway, "live lost", begin)
+            messages = gathered(block for meter in by_meter(reported, begin, midnight) for block in meter)
+            if lost:
+                yield from (never_sent(message, begin, midnight) for message in messages)
+            else:
+                yield from with_telemetry(messages, self._telemetry.items(begin, midnight))
             begin = midnight
 
     def _day_of(self, hour: int) -> list[list[Table]]:

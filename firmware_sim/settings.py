@@ -66,6 +66,8 @@ class Build:
         where registers read what the meters came with [UTC hours since 1970].
     firmware_key
         what firmware is checked with; None: none is accepted.
+    telemetry_h
+        how often gateways and meters tell how they are [h]; 0: never.
     """
 
     seed: int = 1
@@ -75,3 +77,4 @@ class Build:
     memory_days: int = 45
     counted_from: int = ORIGIN
     firmware_key: Ed25519PublicKey | None = None
+    telemetry_h: int = 0

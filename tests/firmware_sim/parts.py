@@ -41,11 +41,12 @@ class Bench:
         key: Ed25519PublicKey | None = None,
         memory_days: int = 45,
         clock: dict[str, float] | None = None,
+        telemetry_h: int = 0,
     ) -> None:
         self.true = EPOCH + timedelta(hours=end)
         self.at = 0.0
         self.tally = Tally(facts={})
-        span = Span(begin, end, memory_days=memory_days)
+        span = Span(begin, end, memory_days=memory_days, telemetry_h=telemetry_h)
         readout = Readout("GW-1", specs, plan, span, self.tally, TruthFile(None), seed=1, zone="Europe/Berlin")
         self.gateway = Gateway(
             "GW-1",
