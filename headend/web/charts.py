@@ -7,13 +7,15 @@ which are worked out here.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from headend.reads.days import Period, midnight, moment, seconds
 from headend.reads.quality import Quality
+from headend.store.telemetry import Series
 from headend.web.readings import DailyUse, Readings
-from headend.web.words import unit_of
+from headend.web.words import QUANTITIES, unit_of
 
 Spec = dict[str, Any]
 
@@ -27,6 +29,9 @@ _COLOURS = {
 _KIND = {Quality.MISSING: "No read", Quality.QUESTIONABLE: "Questionable", Quality.EDITED: "Edited"}
 #: Always explained beside a chart; the others where they occur.
 _EXPLAINED = frozenset({"Measured", "Estimated", "No read"})
+#: A line of telemetry has at most twice as many points, and none where nothing was told for so many of its usual steps.
+_SLOTS = 400
+_GAP_STEPS = 4
 _LEGEND = {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square"}
 _CONFIG = {
     "background": "transparent",
@@ -48,19 +53,7 @@ def load_chart(reads: Readings, zone: ZoneInfo) -> Spec:
     unit = unit_of(reads.channel).shown
     points = _points(reads, zone)
     colour = _colour(points)
-    ticks = _ticks(reads.start_s, reads.end_s, zone)
-    time = {
-        "field": "start",
-        "type": "quantitative",
-        "scale": {"domain": [reads.start_s, reads.end_s], "nice": False, "zero": False},
-        "axis": {
-            "title": None,
-            "values": list(ticks),
-            "labelExpr": f"{list(ticks.values())}[indexof({list(ticks)}, datum.value)]",
-            "labelOverlap": "parity",
-            "grid": False,
-        },
-    }
+    time = _time("start", reads.start_s, reads.end_s, zone)
     what = [
         {"field": "at", "type": "nominal", "title": "Interval"},
         {"field": "quality", "type": "nominal", "title": "Quality"},
@@ -150,10 +143,72 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
     )
 
 
-def _chart(title: str, values: list[Spec], layers: list[Spec]) -> Spec:
+def telemetry_chart(series: Series, start_s: int, end_s: int, zone: ZoneInfo) -> Spec:
+    """A line, broken where nothing was told, over [start_s, end_s) [s since 1970]."""
+    gauge = QUANTITIES[series.quantity]
+    figure = {"field": "value", "type": "quantitative", "title": gauge.unit}
+    encoding = {
+        "x": _time("told", start_s, end_s, zone),
+        "y": {**figure, "scale": {"zero": False}, "axis": {"tickCount": 3}},
+        "detail": {"field": "run", "type": "nominal"},
+        "tooltip": [
+            {"field": "at", "type": "nominal", "title": "When"},
+            {**figure, "title": f"{gauge.name} [{gauge.unit}]", "format": f",.{gauge.places}f"},
+        ],
+    }
+    line = {"type": "line", "color": _COLOURS["Measured"], "strokeWidth": 1.5, "point": {"size": 12}}
+    points = _line(_thinned(series), zone)
+    return _chart(gauge.unit, points, [{"mark": line, "encoding": encoding}], height=110)
+
+
+def _thinned(series: Series) -> list[tuple[int, float]]:
+    """Of many values the lowest and the highest of each stretch, so that no peak is lost."""
+    told = list(zip(series.at_s, series.values, strict=True))
+    a_slot = -(-len(told) // _SLOTS)
+    if a_slot <= 2:
+        return told
+    slots = [told[first : first + a_slot] for first in range(0, len(told), a_slot)]
+    return [one for slot in slots for one in sorted({min(slot, key=_value), max(slot, key=_value)})]
+
+
+def _value(told: tuple[int, float]) -> float:
+    return told[1]
+
+
+def _line(told: list[tuple[int, float]], zone: ZoneInfo) -> list[Spec]:
+    steps = sorted(later - earlier for (earlier, _), (later, _) in pairwise(told))
+    longest = _GAP_STEPS * steps[len(steps) // 2] if steps else 0
+    points: list[Spec] = []
+    run, before = 0, told[0][0] if told else 0
+    for at_s, value in told:
+        run += at_s - before > longest
+        before = at_s
+        at = f"{moment(at_s).astimezone(zone):%a %-d %b %Y %H:%M %Z}"
+        points.append({"told": at_s, "at": at, "value": value, "run": run})
+    return points
+
+
+def _time(field: str, start_s: int, end_s: int, zone: ZoneInfo) -> Spec:
+    """Seconds of UTC from left to right, labelled with local days and hours."""
+    ticks = _ticks(start_s, end_s, zone)
+    return {
+        "field": field,
+        "type": "quantitative",
+        "scale": {"domain": [start_s, end_s], "nice": False, "zero": False},
+        "axis": {
+            "title": None,
+            "values": list(ticks),
+            "labelExpr": f"{list(ticks.values())}[indexof({list(ticks)}, datum.value)]",
+            "labelOverlap": "parity",
+            "grid": False,
+        },
+    }
+
+
+def _chart(title: str, values: list[Spec], layers: list[Spec], *, height: int = 220) -> Spec:
     return {
         "width": "container",
-        "height": 220,
+        "height": height,
         "autosize": {"type": "fit-x", "contains": "padding"},
         "usermeta": {"unit": title},
         "data": {"values": values},

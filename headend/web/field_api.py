@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r201
 from pydantic import AwareDatetime, BaseModel, Field
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from yarl import URL
 
-from headend.errors import NotFound
+from headend.errors import InvalidInput, NotFound
 from headend.monitor.asking import ask
 from headend.monitor.events import Choice, Event, events, events_count
 from headend.monitor.gateways import GatewayHealth
 from headend.reads.days import moment, seconds
+from headend.registry.registry import channels_of
 from headend.store import tables as t
 from headend.store.commands import Command, State, commands_of
+from headend.store.telemetry import Series, telemetry_of
 from headend.web.access import OPERATOR, SITE, Page, known_user
 from headend.web.api import as_json, endpoint
 from headend.web.fleetview import CAMERA
+
+_MAX_VALUES = 100_000
+_DEFAULT_HOURS = 24
 
 
 class GatewayOut(BaseModel):
@@ -46,6 +52,24 @@ class GatewaysOut(BaseModel):
     total: int
     offset: int
     gateways: list[GatewayOut]
+
+
+class SeriesOut(BaseModel):
+    """One quantity, oldest first: the i-th value was so at the i-th moment."""
+
+    quantity: str = Field(description="with its unit: voltage_v, signal_dbm, battery_v, temperature_c, clock_offset_s")
+    at: list[datetime]
+    values: list[float]
+
+
+class TelemetryOut(BaseModel):
+    """What was told over [start, end) of one gateway itself, or of one meter."""
+
+    gateway: str | None = Field(description="null where it is of a meter")
+    meter: str | None = Field(description="null where it is of a gateway itself")
+    start: datetime
+    end: datetime
+    series: list[SeriesOut]
 
 
 class CommandOut(BaseModel):
@@ -127,8 +151,7 @@ async def commands(
 
     def look() -> list[Command]:
         with request.app[SITE].database.read() as tx:
-            if tx.execute(select(t.gateway.c.name).where(t.gateway.c.name == id)).first() is None:
-                raise NotFound(f"no gateway is called {id!r}")
+            _check_gateway(tx, id)
             return commands_of(tx, id, limit)
 
     found = await asyncio.to_thread(look)
@@ -146,6 +169,72 @@ async def ask_gateway(request: web.Request, id: str, /, body: CommandIn) -> r201
         raise web.HTTPConflict(text=asked.why)
     where = str(URL("/api/v1/gateways") / id / "commands")
     return as_json(QueuedOut(id=asked.command), status=201, headers={"Location": where})
+
+
+@endpoint
+async def gateway_telemetry(
+    request: web.Request,
+    id: str,
+    /,
+    from_: Annotated[AwareDatetime | None, Field(alias="from", description="ISO 8601 with Z or offset")] = None,
+    to: Annotated[AwareDatetime | None, Field(description="ISO 8601 with Z or offset; default: now")] = None,
+) -> r200[TelemetryOut]:
+    """What a gateway told of itself over [from, to), 24 hours by default: signal, battery, and how its clock was."""
+
+    def look(tx: Connection, start_s: int, end_s: int) -> list[Series]:
+        _check_gateway(tx, id)
+        return telemetry_of(tx, start_s, end_s, gateway=id, limit=_MAX_VALUES + 1)
+
+    return await _telemetry(request, look, from_, to, gateway=id)
+
+
+@endpoint
+async def meter_telemetry(
+    request: web.Request,
+    id: str,
+    /,
+    from_: Annotated[AwareDatetime | None, Field(alias="from", description="ISO 8601 with Z or offset")] = None,
+    to: Annotated[AwareDatetime | None, Field(description="ISO 8601 with Z or offset; default: now")] = None,
+) -> r200[TelemetryOut]:
+    """What was told of a meter beside its reads over [from, to), 24 hours by default: its voltage."""
+
+    def look(tx: Connection, start_s: int, end_s: int) -> list[Series]:
+        channels_of(tx, id)
+        return telemetry_of(tx, start_s, end_s, meter=id, limit=_MAX_VALUES + 1)
+
+    return await _telemetry(request, look, from_, to, meter=id)
+
+
+async def _telemetry(
+    request: web.Request,
+    look: Callable[[Connection, int, int], list[Series]],
+    from_: datetime | None,
+    to: datetime | None,
+    *,
+    gateway: str | None = None,
+    meter: str | None = None,
+) -> web.Response:
+    site = request.app[SITE]
+    end = to or site.clock()
+    start = from_ or end - timedelta(hours=_DEFAULT_HOURS)
+    if start >= end:
+        raise InvalidInput("from", start.isoformat(), "a moment before `to`")
+
+    def read() -> list[Series]:
+        with site.database.read() as tx:
+            return look(tx, seconds(start), seconds(end))
+
+    found = await asyncio.to_thread(read)
+    if sum(len(one.values) for one in found) > _MAX_VALUES:
+        raise InvalidInput("from", start.isoformat(), f"at most {_MAX_VALUES} values up to `to`")
+    series = [
+        SeriesOut(quantity=one.quantity, at=[moment(at_s) for at_s in one.at_s], values=one.values) for one in found
+    ]
+    return as_json(
+        TelemetryOut(
+            gateway=gateway, meter=meter, start=moment(seconds(start)), end=moment(seconds(end)), series=series
+        )
+    )
 
 
 @endpoint
@@ -176,6 +265,11 @@ async def event_list(
     return as_json(await asyncio.to_thread(look))
 
 
+def _check_gateway(tx: Connection, name: str) -> None:
+    if tx.execute(select(t.gateway.c.name).where(t.gateway.c.name == name)).first() is None:
+        raise NotFound(f"no gateway is called {name!r}")
+
+
 def _gateway_out(one: GatewayHealth) -> GatewayOut:
     return GatewayOut(
         id=one.gateway,
@@ -198,6 +292,8 @@ def _event_out(one: Event) -> EventOut:
 
 PAGES = (
     Page("GET", "/api/v1/gateways", gateways, OPERATOR),
+    Page("GET", "/api/v1/gateways/{id}/telemetry", gateway_telemetry, OPERATOR),
+    Page("GET", "/api/v1/meters/{id}/telemetry", meter_telemetry, OPERATOR),
     Page("GET", "/api/v1/gateways/{id}/commands", commands, OPERATOR),
     Page("POST", "/api/v1/gateways/{id}/commands", ask_gateway, OPERATOR),
     Page("GET", "/api/v1/events", event_list, OPERATOR),

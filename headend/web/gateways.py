@@ -17,14 +17,16 @@ from headend.monitor.gateways import GatewayHealth, gateway_healths, understands
 from headend.monitor.health import Fleet
 from headend.monitor.lag import JournalLag, behind
 from headend.monitor.meters import MeterHealth
-from headend.reads.days import seconds
+from headend.reads.days import DAY_S, seconds
 from headend.registry.firmware import Image, images
 from headend.site import Site
 from headend.store import tables as t
 from headend.store.commands import OPEN, Command, cancel, commands_of
 from headend.store.sequence import SequenceWindow
+from headend.store.telemetry import Series, series_named, telemetry_of
 from headend.web import words
 from headend.web.access import OPERATOR, SITE, Page, known_user
+from headend.web.charts import telemetry_chart
 from headend.web.fleetview import CAMERA, GATEWAYS, Rows, page_of
 from headend.web.render import page_number, render, see_other
 
@@ -32,6 +34,7 @@ _COMMAND_ROWS = 50
 _EVENT_ROWS = 20
 _METER_ROWS = 50
 _HOLES_NAMED = 100
+_TELEMETRY_DAYS = 7
 
 
 async def gateway_list(request: web.Request) -> web.Response:
@@ -66,6 +69,8 @@ class GatewayPage:
         its sequence; None: it has sent nothing that counts.
     holes
         the newest of the window's holes, both ends included.
+    telemetry
+        what it told of itself in the last days.
     behind
         messages that wait to be processed, if they wait for long.
     """
@@ -77,6 +82,7 @@ class GatewayPage:
     commands: list[Command]
     images: list[Image]
     events: list[Event]
+    telemetry: list[Series]
     meters: Rows[MeterHealth]
     behind: JournalLag | None
 
@@ -86,7 +92,33 @@ async def gateway(request: web.Request) -> web.Response:
     site, name, page = request.app[SITE], request.match_info["name"], page_number(request)
     fleet = await request.app[CAMERA].picture()
     view = await asyncio.to_thread(_look, site, fleet, name, page)
-    return await render(request, "operator/gateway.html", name=name, view=view, open_states=OPEN)
+    return await render(
+        request,
+        "operator/gateway.html",
+        name=name,
+        view=view,
+        open_states=OPEN,
+        telemetry_days=_TELEMETRY_DAYS,
+        chart_of=lambda quantity: str(URL(f"{_page_of(name)}/telemetry").with_query(quantity=quantity)),
+    )
+
+
+async def telemetry(request: web.Request) -> web.Response:
+    """The specification of the chart of one quantity that a gateway tells of itself."""
+    site, name = request.app[SITE], request.match_info["name"]
+    start_s, end_s = _last_days(site)
+
+    def look() -> list[Series]:
+        with site.database.read() as tx:
+            return telemetry_of(tx, start_s, end_s, gateway=name)
+
+    series = series_named(request.query.get("quantity", ""), await asyncio.to_thread(look))
+    return web.json_response(telemetry_chart(series, start_s, end_s, site.settings.site.zone))
+
+
+def _last_days(site: Site) -> tuple[int, int]:
+    now_s = seconds(site.clock())
+    return now_s - _TELEMETRY_DAYS * DAY_S, now_s + 1
 
 
 def _look(site: Site, fleet: Fleet, name: str, page: int) -> GatewayPage:
@@ -104,6 +136,7 @@ def _look(site: Site, fleet: Fleet, name: str, page: int) -> GatewayPage:
             commands_of(tx, name, _COMMAND_ROWS),
             images(tx),
             events(tx, Choice(gateway=name), limit=_EVENT_ROWS),
+            telemetry_of(tx, *_last_days(site), gateway=name),
             page_of(meters, page, _METER_ROWS),
             behind(tx, site),
         )
@@ -164,6 +197,7 @@ def _page_of(gateway: str) -> str:
 PAGES = (
     Page("GET", "/operator/gateways", gateway_list, OPERATOR),
     Page("GET", "/operator/gateways/{name}", gateway, OPERATOR),
+    Page("GET", "/operator/gateways/{name}/telemetry", telemetry, OPERATOR),
     Page("POST", "/operator/gateways/{name}/commands", ask_gateway, OPERATOR),
     Page("POST", "/operator/gateways/{name}/commands/{id}/cancel", cancel_command, OPERATOR),
 )

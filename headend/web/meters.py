@@ -19,8 +19,9 @@ from headend.reads.quality import Quality
 from headend.registry.registry import EnrolledChannel, channels_of
 from headend.site import Site
 from headend.store import tables as t
+from headend.store.telemetry import Series, series_named, telemetry_of
 from headend.web.access import OPERATOR, SITE, Page
-from headend.web.charts import load_chart
+from headend.web.charts import load_chart, telemetry_chart
 from headend.web.readings import Readings, last_read_s, over_by, readings
 from headend.web.render import render
 from headend.web.words import Unit, unit_of
@@ -86,6 +87,7 @@ class MeterPage:
     last_s: int | None
     intervals: list[Interval]
     findings: list[FindingRow]
+    telemetry: list[Series]
     events: list[Event]
     device: Device | None
 
@@ -111,6 +113,7 @@ async def meter(request: web.Request) -> web.Response:
                 last_s,
                 _intervals(reads),
                 _findings(tx, shown.meter, start_s, end_s),
+                telemetry_of(tx, start_s, end_s, meter=name),
                 events(tx, Choice(meter=name), limit=_EVENT_ROWS),
                 _device(tx, shown.meter, name),
             )
@@ -126,6 +129,7 @@ async def meter(request: web.Request) -> web.Response:
         view=view,
         interval_at=lambda start_s: f"{interval}{moment(start_s):%Y-%m-%dT%H:%M:%SZ}",
         chart_of=lambda obis: str(URL(f"/operator/meters/{name}/chart").with_query({**days, "channel": obis})),
+        telemetry_of=lambda what: str(URL(f"/operator/meters/{name}/telemetry").with_query({**days, "quantity": what})),
     )
 
 
@@ -143,6 +147,19 @@ async def meter_chart(request: web.Request) -> web.Response:
 
     reads = await asyncio.to_thread(look)
     return web.json_response(load_chart(reads, site.settings.site.zone))
+
+
+async def telemetry(request: web.Request) -> web.Response:
+    """The specification of the chart of one quantity that was told of a meter."""
+    site, name = request.app[SITE], request.match_info["name"]
+    start_s, end_s = _span(request, site, seconds(site.clock())).seconds(site)
+
+    def look() -> list[Series]:
+        with site.database.read() as tx:
+            return telemetry_of(tx, start_s, end_s, meter=name)
+
+    series = series_named(request.query.get("quantity", ""), await asyncio.to_thread(look))
+    return web.json_response(telemetry_chart(series, start_s, end_s, site.settings.site.zone))
 
 
 def _span(request: web.Request, site: Site, last_s: int) -> Span:
@@ -219,4 +236,5 @@ def _device(tx: Connection, meter_id: int, name: str) -> Device | None:
 PAGES = (
     Page("GET", "/operator/meters/{name}", meter, OPERATOR),
     Page("GET", "/operator/meters/{name}/chart", meter_chart, OPERATOR),
+    Page("GET", "/operator/meters/{name}/telemetry", telemetry, OPERATOR),
 )

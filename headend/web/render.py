@@ -24,6 +24,7 @@ _environment.filters.update(
     percent=words.percent,
     count=words.count,
     quantity=words.quantity,
+    telemetry=words.telemetry,
     money=words.money,
     bar=words.bar,
     month=words.month,
@@ -34,7 +35,13 @@ _environment.filters.update(
     command_args=words.command_args,
     command_tag=words.command_tag,
 )
-_environment.globals.update(asset=asset_url, rules=words.RULES, commands=words.COMMANDS, unit_of=words.unit_of)
+_environment.globals.update(
+    asset=asset_url,
+    rules=words.RULES,
+    commands=words.COMMANDS,
+    quantities=words.QUANTITIES,
+    unit_of=words.unit_of,
+)
 
 
 async def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:

@@ -55,6 +55,25 @@ RULES = {
     "E4": "Estimated from average use",
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A quantity of telemetry as people read it; `places` after the decimal point."""
+
+    name: str
+    unit: str
+    places: int
+
+
+#: What telemetry tells, for people.
+QUANTITIES = {
+    "voltage_v": Gauge("Voltage", "V", 1),
+    "signal_dbm": Gauge("Signal", "dBm", 0),
+    "battery_v": Gauge("Battery", "V", 2),
+    "temperature_c": Gauge("Temperature", "°C", 1),
+    "clock_offset_s": Gauge("Clock against ours", "s", 0),
+}
+
 #: What each kind of event says, for people.
 EVENTS = {
     "tamper": "Tampering",
@@ -145,6 +164,12 @@ def count(number: float) -> str:
 def quantity(base_units: int) -> str:
     """Base units as thousands, all three decimals."""
     return str(format_decimal(Decimal(base_units) / 1000, format="#,##0.000", locale=_LOCALE))
+
+
+def telemetry(value: float, quantity: str) -> str:
+    """A value of telemetry with its unit: 231.4 V."""
+    gauge = QUANTITIES[quantity]
+    return f"{value:,.{gauge.places}f} {gauge.unit}".replace("-", "−")
 
 
 def money(amount: Decimal | str, currency: str) -> str:
