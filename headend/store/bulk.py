@@ -3,6 +3,10 @@
 What SQLAlchemy does for each row it is given costs more than what the database does; where thousands come they go past
 it. Columns get no defaults, and values must be of types the driver knows. Keys are looked up by a join, because SQLite
 reads a whole table for `(a, b) IN (…)`.
+
+SQLite is in this process and takes row by row. To PostgreSQL rows go as columns: one statement with an array a column,
+in binary, which is two to three times as fast as rows one after the other, and nearly as fast as COPY into a table
+beside.
 """
 
 from __future__ import annotations
@@ -12,10 +16,15 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, delete
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Column, Connection, Dialect, String, Table, bindparam, delete
+from sqlalchemy.dialects import sqlite
 
 _KEYS_A_QUERY = 2_000
+# As arrays: PostgreSQL takes no value of more than a gigabyte.
+_ROWS_A_STATEMENT = 2_000
+
+#: On a query: its rows come in binary where the driver can, for rows with bytes in them. Only plain columns come so.
+BINARY = {"headend_binary": True}
 
 #: Values of all of a table's columns, in its order.
 Row = tuple[Any, ...]
@@ -23,12 +32,12 @@ Row = tuple[Any, ...]
 
 def insert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows."""
-    _execute(tx, _statement(tx.dialect, table, replace=False), rows)
+    _put(tx, table, rows, replace=False)
 
 
 def upsert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows; where the primary key is there already, the row takes the new values."""
-    _execute(tx, _statement(tx.dialect, table, replace=True), rows)
+    """Insert rows of different keys; where the primary key is there already, the row takes the new values."""
+    _put(tx, table, rows, replace=True)
 
 
 def rows_at(tx: Connection, table: Table, keys: Iterable[tuple[int, ...]]) -> list[Any]:
@@ -36,48 +45,91 @@ def rows_at(tx: Connection, table: Table, keys: Iterable[tuple[int, ...]]) -> li
     rows: list[Any] = []
     rest = iter(keys)
     while some := list(islice(rest, _KEYS_A_QUERY)):
-        rows += tx.exec_driver_sql(_look_up(table, some)).all()
+        rows += tx.exec_driver_sql(_look_up(tx.dialect, table, some), execution_options=BINARY).all()
     return rows
 
 
 def delete_rows(tx: Connection, table: Table, keys: Iterable[tuple[int, ...]]) -> None:
     """Delete the rows of these primary keys."""
-    _execute(tx, _deletion(tx.dialect, table), list(keys))
+    gone = list(keys)
+    if tx.dialect.name == "sqlite":
+        _row_by_row(tx, _deletion(tx.dialect, table), gone)
+    else:
+        _in_columns(tx, _deletion_in_columns(tx.dialect, table), gone)
 
 
-def _look_up(table: Table, keys: Sequence[tuple[int, ...]]) -> str:
+def _put(tx: Connection, table: Table, rows: Sequence[Row], *, replace: bool) -> None:
+    if tx.dialect.name == "sqlite":
+        _row_by_row(tx, _insertion(tx.dialect, table, replace=replace), rows)
+    else:
+        _in_columns(tx, _insertion_in_columns(tx.dialect, table, replace=replace), rows)
+
+
+def _look_up(dialect: Dialect, table: Table, keys: Sequence[tuple[int, ...]]) -> str:
     names = [column.name for column in table.primary_key.columns][: len(keys[0])]
     # Integers and nothing else get in; as parameters they would cost twice the time.
-    wanted = ",".join(["(" + ",".join([str(int(part)) for part in key]) + ")" for key in keys])
+    values = ",".join(["(" + ",".join([str(int(part)) for part in key]) + ")" for key in keys])
+    wanted = f"WITH wanted ({', '.join(names)}) AS (VALUES {values})"
     columns = ", ".join(f"found.{column.name}" for column in table.columns)
     on = " AND ".join(f"found.{name} = wanted.{name}" for name in names)
-    # To SQLite, CROSS JOIN says which side comes first.
-    found = f"SELECT {columns} FROM wanted CROSS JOIN {table.name} AS found WHERE {on}"
-    return f"WITH wanted ({', '.join(names)}) AS (VALUES {wanted}) {found}"
+    # Each key is to be looked up by itself, whatever the database believes of the size of the table. CROSS JOIN tells
+    # SQLite which side comes first; OFFSET keeps PostgreSQL from joining all with all.
+    if dialect.name == "sqlite":
+        return f"{wanted} SELECT {columns} FROM wanted CROSS JOIN {table.name} AS found WHERE {on}"
+    one = f"SELECT {columns} FROM {table.name} AS found WHERE {on} OFFSET 0"
+    return f"{wanted} SELECT {columns} FROM wanted CROSS JOIN LATERAL ({one}) AS found"
 
 
-def _execute(tx: Connection, statement: tuple[str, tuple[str, ...] | None], rows: Sequence[Row]) -> None:
-    text, names = statement
+def _row_by_row(tx: Connection, statement: str, rows: Sequence[Row]) -> None:
     if rows:
-        tx.exec_driver_sql(text, list(rows) if names is None else [dict(zip(names, row, strict=True)) for row in rows])
+        tx.exec_driver_sql(statement, list(rows))
 
 
 @lru_cache
-def _statement(dialect: Dialect, table: Table, *, replace: bool) -> tuple[str, tuple[str, ...] | None]:
-    """Its text, and the names of its parameters for a driver that wants them by name."""
-    insert = (sqlite if dialect.name == "sqlite" else postgresql).insert(table)
+def _insertion(dialect: Dialect, table: Table, *, replace: bool) -> str:
+    insert = sqlite.insert(table)
     if replace:
         key = table.primary_key.columns
         rest = {column.name: insert.excluded[column.name] for column in table.columns if column not in key.values()}
         insert = insert.on_conflict_do_update(index_elements=list(key), set_=rest)
-    names = tuple(column.name for column in table.columns)
-    compiled = insert.compile(dialect=dialect, column_keys=names)
-    return str(compiled), None if compiled.positional else names
+    return str(insert.compile(dialect=dialect, column_keys=[column.name for column in table.columns]))
 
 
 @lru_cache
-def _deletion(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...] | None]:
+def _deletion(dialect: Dialect, table: Table) -> str:
     """The same for the deletion of a row by its key."""
     key = list(table.primary_key.columns)
-    compiled = delete(table).where(*(column == bindparam(column.name) for column in key)).compile(dialect=dialect)
-    return str(compiled), None if compiled.positional else tuple(column.name for column in key)
+    return str(delete(table).where(*(column == bindparam(column.name) for column in key)).compile(dialect=dialect))
+
+
+def _in_columns(tx: Connection, statement: str, rows: Sequence[Row]) -> None:
+    for first in range(0, len(rows), _ROWS_A_STATEMENT):
+        columns = zip(*rows[first : first + _ROWS_A_STATEMENT], strict=True)
+        tx.exec_driver_sql(statement, tuple(map(list, columns)))
+
+
+@lru_cache
+def _insertion_in_columns(dialect: Dialect, table: Table, *, replace: bool) -> str:
+    name = dialect.identifier_preparer.quote
+    columns = ", ".join(name(column.name) for column in table.columns)
+    statement = f"INSERT INTO {name(table.name)} ({columns}) SELECT * FROM {_rows_of(dialect, table.columns)}"
+    if replace:
+        key = ", ".join(name(column.name) for column in table.primary_key.columns)
+        rest = [name(column.name) for column in table.columns if not column.primary_key]
+        statement += f" ON CONFLICT ({key}) DO UPDATE SET " + ", ".join(f"{one} = excluded.{one}" for one in rest)
+    return statement
+
+
+@lru_cache
+def _deletion_in_columns(dialect: Dialect, table: Table) -> str:
+    name, key = dialect.identifier_preparer.quote, list(table.primary_key.columns)
+    gone = f"{_rows_of(dialect, key)} AS gone ({', '.join(name(column.name) for column in key)})"
+    on = " AND ".join(f"found.{name(column.name)} = gone.{name(column.name)}" for column in key)
+    return f"DELETE FROM {name(table.name)} AS found USING {gone} WHERE {on}"
+
+
+def _rows_of(dialect: Dialect, columns: Iterable[Column[Any]]) -> str:
+    """PostgreSQL: a table made of a parameter a column; `%b` asks the driver for its binary form."""
+    # A cast to VARCHAR(n) would cut a text that is too long; without it the column refuses it.
+    types = ["TEXT" if isinstance(column.type, String) else column.type.compile(dialect) for column in columns]
+    return f"unnest({', '.join(f'%b::{type_}[]' for type_ in types)})"

@@ -1,9 +1,14 @@
-"""A database, opened the way we need it: every commit durable, one writer at a time, readers never in the way."""
+"""A database, opened the way we need it: every commit durable, one writer at a time, readers never in the way.
+
+SQLite has one writer at a time by its nature. On PostgreSQL a writer takes a lock that it holds until it has committed,
+so that there, too, nothing changes between what a transaction reads and what it writes. A reader sees one moment on
+both.
+"""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -12,15 +17,31 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
-from headend.errors import InvalidConfig
+from headend.errors import InvalidConfig, StoreAway
 
 Schema = Literal["journal", "site"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+
+#: A writer that has waited this long for the others gives up, and is tried again by whoever wanted it.
+_PATIENCE_S = 60
+
+# Both schemas may live in one PostgreSQL database, so there each has a version and a lock of its own.
+_VERSION_TABLE: Mapping[str, Mapping[Schema, str]] = {
+    "sqlite": {"journal": "alembic_version", "site": "alembic_version"},
+    "postgresql": {"journal": "alembic_version_journal", "site": "alembic_version_site"},
+}
+_WRITER_LOCK: Mapping[Schema, int] = {"journal": 0x68656164_00000001, "site": 0x68656164_00000002}
+
+# A reader asks several times and must see one moment; a writer sees what was committed before it had the lock.
+_READING: Mapping[str, Mapping[str, Any]] = {
+    "sqlite": {"headend_read": True},
+    "postgresql": {"headend_read": True, "isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
 
 
 class Database:
@@ -29,28 +50,47 @@ class Database:
     Parameters
     ----------
     url
-        SQLAlchemy URL; `sqlite:///file.db` makes the file and its folder.
+        `sqlite:///file.db`, which makes the file and its folder, or `postgresql://user:password@host/database`.
     schema
         which of the two sets of tables lives there.
+
+    Raises
+    ------
+    InvalidConfig
+        a URL that cannot be used, or a database that cannot hold every text.
+    StoreAway
+        the server does not answer, or refuses.
     """
 
     def __init__(self, url: str, schema: Schema) -> None:
         self.url, self.schema = url, schema
-        self.engine = _open(url)
+        self.engine = _open(url, schema)
+        self._reading = _READING[self.engine.dialect.name]
         # Who lets go of a database need not remember to close it.
         weakref.finalize(self, self.engine.dispose)
         self.upgrade()
 
     def upgrade(self) -> None:
         """Bring the schema to the newest migration; nothing happens where it is there already."""
+        try:
+            self._upgrade()
+        except OperationalError as error:
+            if self.engine.dialect.name == "sqlite":
+                raise
+            reason = " ".join(str(error.orig).split())
+            raise StoreAway(f"{self.schema} database {self.engine.url}: {reason}") from None
+
+    def _upgrade(self) -> None:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.set_main_option("version_locations", str(_MIGRATIONS / self.schema))
         config.set_main_option("path_separator", "os")
+        config.attributes["version_table"] = version_table = _VERSION_TABLE[self.engine.dialect.name][self.schema]
         newest = ScriptDirectory.from_config(config).get_current_head()
         with self.read() as tx:
-            if MigrationContext.configure(tx).get_current_revision() == newest:
+            if MigrationContext.configure(tx, opts={"version_table": version_table}).get_current_revision() == newest:
                 return  # the usual case waits for nobody who is writing
+            _refuse_narrow_text(tx)
         with self.write() as tx:
             config.attributes["connection"] = tx
             command.upgrade(config, "head")
@@ -65,11 +105,17 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A consistent view that holds up no writer."""
         with self.engine.connect() as connection:
-            yield connection.execution_options(headend_read=True)
+            yield connection.execution_options(**self._reading)
 
     def close(self) -> None:
         """Give back all connections."""
         self.engine.dispose()
+
+
+def storable(text: str) -> str:
+    """Text from outside as every database takes it: PostgreSQL has no NUL, and none has half of a surrogate pair."""
+    # NULs at the end are no text, only what a device's buffer is filled up with.
+    return text.rstrip("\0").replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def upsert(tx: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -87,18 +133,42 @@ def upsert(tx: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     tx.execute(statement, rows)
 
 
-def _open(url: str) -> Engine:
+def _refuse_narrow_text(tx: Connection) -> None:
+    """What people and devices are called must fit: a database in Latin-1 would refuse it message by message."""
+    if tx.dialect.name == "postgresql":
+        encoding = tx.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            where = f"database {tx.engine.url}"
+            raise InvalidConfig(
+                where, f"encoding {encoding}", "UTF8 (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)"
+            )
+
+
+def _open(url: str, schema: Schema) -> Engine:
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return create_engine(url, hide_parameters=True)
-        if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    except (ArgumentError, ModuleNotFoundError) as error:
-        raise InvalidConfig("database URL", repr(url), f"one that SQLAlchemy knows ({error})") from None
+    except ArgumentError:
+        raise _unknown(url) from None
+    if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return _open_postgresql(parsed.set(drivername="postgresql+psycopg"), schema)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed)
+    raise _unknown(parsed.render_as_string())
+
+
+def _unknown(url: str) -> InvalidConfig:
+    return InvalidConfig("database URL", repr(url), "sqlite:///file.db or postgresql://user:password@host/database")
+
+
+def _open_sqlite(url: URL) -> Engine:
+    try:
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, connect_args={"timeout": _PATIENCE_S}, hide_parameters=True)
+    except (ArgumentError, ModuleNotFoundError):
+        raise _unknown(url.render_as_string()) from None
     except OSError as error:
         raise InvalidConfig("data folder", f"{error.filename} ({error.strerror})", "one that can be written") from None
-    engine = create_engine(url, connect_args={"timeout": 60}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -109,7 +179,58 @@ def _open(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A writer that begins as a reader can be refused the lock half-way; one that says so first waits its turn.
-        reads = connection.get_execution_options().get("headend_read", False)
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if _only_reads(connection) else "BEGIN IMMEDIATE")
 
     return engine
+
+
+# What the URL says of these goes before. A server that vanished without a word is noticed within a minute.
+_CONNECT = {
+    "connect_timeout": 10,
+    "client_encoding": "utf8",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+# The same for the server: a writer that vanished gives back its lock. And whatever the server's habit, a commit of ours
+# is on disk before it is told; a server that waits for more than that (a standby) may go on to.
+_SESSION = f"""
+SET lock_timeout = '{_PATIENCE_S}s';
+SET tcp_keepalives_idle = 30;
+SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_count = 3;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+"""
+
+
+def _open_postgresql(url: URL, schema: Schema) -> Engine:
+    connect = {"application_name": f"headend {schema}", **_CONNECT}
+    connect = {name: value for name, value in connect.items() if name not in url.query}
+    # Connections that a restarted server has forgotten are found out before they are used.
+    engine = create_engine(url, connect_args=connect, pool_pre_ping=True, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.execute(_SESSION)
+        connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if not _only_reads(connection):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK[schema]})")
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _in_binary(
+        _connection: Connection, cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
+    ) -> None:
+        # Thousands of rows with bytes in them come at half the cost; not everything PostgreSQL has comes so.
+        if context is not None and context.execution_options.get("headend_binary", False):
+            cursor.format = 1
+
+    return engine
+
+
+def _only_reads(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("headend_read", False))

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from headend.store.bulk import rows_at
+from headend.store.bulk import BINARY, rows_at
 from headend.store.intervals import BlockKey, ChannelKey
 from headend.store.tables import day_block
 
 # With more channels than this, reading whole days and leaving out the rest beats looking up single keys.
 _SCAN_FROM = 64
 
-_BLOCK = select(day_block)
+# What a block is made of; how complete it is can be left out. The driver has the types already: to have SQLAlchemy look
+# at every value would cost as much again.
+_COLUMNS = "day, meter, channel, reads, quality, version, flags, register"
 
 
 def rows_with(tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> list[Any]:
@@ -28,9 +30,13 @@ def is_here(row: Any) -> bool:
 
 
 def rows_over(tx: Connection, channels: Sequence[ChannelKey], days: range, interval_s: int) -> Iterator[Sequence[Any]]:
-    """The rows of these channels over these days, in portions; rows of other channels may be among them."""
+    """The rows of these channels over these days, in portions; rows of other channels may be among them.
+
+    They have the columns that blocks are made of, perhaps more.
+    """
     if len(channels) < _SCAN_FROM:
         yield rows_with(tx, [(day, meter, channel) for day in days for meter, channel in channels], interval_s)
         return
     for day in days:
-        yield tx.execute(_BLOCK.where(day_block.c.day == day, day_block.c.interval_s == interval_s)).all()
+        query = f"SELECT {_COLUMNS} FROM {day_block.name} WHERE day = {int(day)} AND interval_s = {int(interval_s)}"
+        yield tx.exec_driver_sql(query, execution_options=BINARY).all()

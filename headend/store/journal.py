@@ -5,6 +5,9 @@ may forget: the two can never disagree. Everything else in the head-end is made 
 
 Any number of processes may append. Each reads the end of the chain inside its own transaction, and so notices when
 somebody else has been there: then what it remembers of sequence windows is old, and is read anew.
+
+A server can die between its commit and its answer. Who appends is told of an error then, as of any other, and appends
+again; what is there already is recognised by its place in the chain.
 """
 
 from __future__ import annotations
@@ -12,14 +15,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring_ascii as _quoted
 
 from sqlalchemy import Connection, func, select
 
 from headend.errors import StoreBroken
 from headend.store.bulk import Row, insert_rows, upsert_rows
-from headend.store.database import Database
+from headend.store.database import Database, storable
 from headend.store.sequence import Note, SequenceWindow
 from headend.store.tables import entry, gateway_sequence
 
@@ -28,6 +31,8 @@ GENESIS = bytes(32)
 
 _NAMES_AT_ONCE = 500
 _BYTES_AT_ONCE = 32 * 2**20
+# Few, as an entry may be large: a server sends no more than this before it is asked to go on.
+_ENTRIES_AT_ONCE = 100
 
 _NEWEST = select(entry.c.offset, entry.c.chain).order_by(entry.c.offset.desc()).limit(1)
 
@@ -80,6 +85,8 @@ class Journal:
         # What we left behind at our last append, and the windows as they were then.
         self._left: tuple[int, bytes] = (0, GENESIS)
         self._windows: dict[str, SequenceWindow] = {}
+        # Messages of which no answer said that they are durable, and the last one's place if they are.
+        self._in_doubt: tuple[Sequence[Arrival], int, bytes] = ((), 0, GENESIS)
 
     @property
     def last_offset(self) -> int:
@@ -109,6 +116,8 @@ class Journal:
     def append(self, arrivals: Sequence[Arrival], notes: Sequence[Note] = ()) -> dict[str, SequenceWindow]:
         """Make messages durable, and with them what their senders may forget: all of it, or an exception and nothing.
 
+        After an exception the same messages may be appended again, whatever became of them.
+
         Returns
         -------
         dict
@@ -121,22 +130,32 @@ class Journal:
                 offset, chain = (newest.offset, newest.chain) if newest else (0, GENESIS)
                 known = self._windows if (offset, chain) == self._left else {}
                 changed = _noted(tx, known, notes)
-                rows = _chained(arrivals, offset, chain)
+                rows = [] if self._is_there(tx, arrivals) else _chained(arrivals, offset, chain)
                 insert_rows(tx, entry, rows)
                 upsert_rows(tx, gateway_sequence, [(name, window.to_json()) for name, window in changed.items()])
-            if rows:
-                self._last_offset = rows[-1][0]
-                self._left = self._last_offset, rows[-1][-1]
+                if rows:
+                    offset, chain = rows[-1][0], rows[-1][-1]
+                    self._in_doubt = arrivals, offset, chain
+            self._in_doubt = (), 0, GENESIS
+            if arrivals:
+                self._last_offset = offset
+                self._left = offset, chain
             self._windows = known | changed
             return changed
+
+    def _is_there(self, tx: Connection, arrivals: Sequence[Arrival]) -> bool:
+        tried, offset, chain = self._in_doubt
+        if not arrivals or tried != arrivals:
+            return False
+        return tx.execute(select(entry.c.chain).where(entry.c.offset == offset)).scalar() == chain
 
     def after(self, offset: int, limit: int) -> list[Entry]:
         """The next `limit` entries after `offset`, oldest first; fewer, but one, where they are large."""
         query = select(entry).where(entry.c.offset > offset).order_by(entry.c.offset).limit(limit)
         found: list[Entry] = []
         size = 0
-        with self._database.read() as tx:
-            for row in tx.execute(query):
+        with self._database.read() as tx, tx.execute(query.execution_options(yield_per=_ENTRIES_AT_ONCE)) as rows:
+            for row in rows:
                 found.append(Entry(*row))
                 size += len(row.payload)
                 if size >= _BYTES_AT_ONCE:
@@ -183,10 +202,16 @@ def _noted(tx: Connection, known: dict[str, SequenceWindow], notes: Sequence[Not
 def _chained(arrivals: Sequence[Arrival], last: int, chain: bytes) -> list[Row]:
     """Rows that go on from the entry with this offset and chain."""
     rows = []
-    for offset, a in enumerate(arrivals, last + 1):
+    for offset, a in enumerate(map(_storable, arrivals), last + 1):
         chain = _link(chain, offset, a)
         rows.append((offset, a.received_us, a.topic, a.gateway, a.payload, a.size, chain))
     return rows
+
+
+def _storable(arrival: Arrival) -> Arrival:
+    topic, gateway = storable(arrival.topic), storable(arrival.gateway)
+    as_it_came = (topic, gateway) == (arrival.topic, arrival.gateway)
+    return arrival if as_it_came else replace(arrival, topic=topic, gateway=gateway)
 
 
 def _link(chain: bytes, offset: int, message: Arrival | Entry) -> bytes:

@@ -1,4 +1,4 @@
-"""Databases in a folder of the test's own."""
+"""Databases of the test's own, of either kind."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ import pytest
 from headend.store.database import Database
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database that nobody else uses, with nothing in it."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_url")
+    return f"sqlite:///{tmp_path / 'x.db'}"
+
+
 @pytest.fixture
-def site_database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
+def site_database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url, "site")
     yield database
     database.close()
 
 
 @pytest.fixture
-def journal_database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'journal.db'}", "journal")
+def journal_database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url, "journal")
     yield database
     database.close()

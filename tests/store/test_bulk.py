@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import DataError
 
-from headend.store.bulk import rows_at, upsert_rows
+from headend.store.bulk import delete_rows, insert_rows, rows_at, upsert_rows
 from headend.store.database import Database
-from headend.store.tables import day_block, interval_history
+from headend.store.tables import day_block, finding, interval_history, unsent
 
 
 def version(meter: int, start_s: int, number: int, value: int) -> tuple[object, ...]:
@@ -31,14 +33,51 @@ def test_a_row_that_is_there_takes_the_new_values(site_database: Database) -> No
         assert [row.value for row in rows_at(tx, interval_history, [(1, 2**40)])] == [7, 6]
 
 
+def test_rows_that_are_deleted_are_gone(site_database: Database) -> None:
+    rows = [(day, meter, 2**40, 5, 1, b"\x80\0") for day in (1, 2) for meter in range(3)]
+    with site_database.write() as tx:
+        insert_rows(tx, unsent, rows)
+        delete_rows(tx, unsent, [])
+        delete_rows(tx, unsent, ((1, meter, 2**40) for meter in (0, 2, 9)))
+        assert sorted(tuple(row) for row in rows_at(tx, unsent, [(1,), (2,)])) == rows[1:2] + rows[3:]
+
+
+def test_every_kind_of_value_comes_back(site_database: Database) -> None:
+    quiet = (1, 2, 2**40 - 1, 3600, True, 0, 0, b"", b"", None, None, None)
+    loud = (1, 3, 1, 3600, False, 24, 3, bytes(range(256)), b"'\\%s\0", b"\xff", b"", b"x")
+    with site_database.write() as tx:
+        upsert_rows(tx, day_block, [quiet, loud])
+        assert sorted(tuple(row) for row in rows_at(tx, day_block, [(1,)])) == [quiet, loud]
+
+
+def test_more_rows_than_fit_one_statement(site_database: Database) -> None:
+    rows = [(1, meter, 7, 0, 1, b"") for meter in range(4_500)]
+    with site_database.write() as tx:
+        upsert_rows(tx, unsent, rows)
+        assert sorted(tuple(row) for row in rows_at(tx, unsent, [key[:3] for key in rows])) == rows
+
+
+@pytest.mark.parametrize("wrong", [(2**31, 0, "V4"), (1, 2**63, "V4"), (1, 0, "longer than eight")])
+def test_a_value_that_does_not_fit_is_refused_and_not_cut(postgres_url: str, wrong: tuple[int, int, str]) -> None:
+    database = Database(postgres_url, "site")
+    meter, start_s, rule = wrong
+    with pytest.raises(DataError), database.write() as tx:
+        upsert_rows(tx, finding, [(meter, 7, start_s, rule, "info", "", "1", 0)])
+    database.close()
+
+
 def test_looking_up_keys_scans_no_table(site_database: Database) -> None:
     asked: list[str] = []
     event.listen(site_database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    sqlite = site_database.engine.dialect.name == "sqlite"
     with site_database.read() as tx:
         rows_at(tx, day_block, [(day, meter, 7) for day in range(30) for meter in range(100)])
         queries = [text for text in asked if text.startswith("WITH")]
-        plans = [row.detail for text in queries for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+        explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
+        plans = [row[-1] for text in queries for row in tx.exec_driver_sql(f"{explain} {text}")]
     assert len(queries) == 2
-    assert [plan for plan in plans if "found" in plan] == 2 * [
+    assert [plan.strip(" ->").partition("  (cost")[0] for plan in plans if "found" in plan] == 2 * [
         "SEARCH found USING PRIMARY KEY (day=? AND meter=? AND channel=?)"
+        if sqlite
+        else "Index Scan using pk_day_block on day_block found"
     ]

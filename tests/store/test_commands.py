@@ -355,7 +355,8 @@ def test_a_node_is_asked_for_its_names_once_at_a_time(desk):
         ]
         reborn(tx, "plant.press", after(9))
         reborn(tx, "plant.press", after(10))
-        states = tx.execute(select(t.command.c.gateway, t.command.c.state, t.command.c.changed_us)).all()
+        c = t.command.c
+        states = tx.execute(select(c.gateway, c.state, c.changed_us).order_by(c.id)).all()
         assert [tuple(row) for row in states] == [
             ("plant.press", "done", int(after(9).timestamp()) * 1_000_000),
             ("plant.saw", "queued", int(after(5).timestamp()) * 1_000_000),

@@ -10,23 +10,122 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, func, insert, inspect, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import MetaData, create_engine, func, insert, inspect, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError
 
+from headend.errors import InvalidConfig, StoreAway
 from headend.store import tables
 from headend.store.database import Database, Schema, upsert
+from tests.servers import Postgres, free_port
 
 
 @pytest.mark.parametrize(("schema", "metadata"), [("site", tables.site), ("journal", tables.journal)])
-def test_migrations_make_the_tables_on_the_page(tmp_path: Path, schema: Schema, metadata: MetaData) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'deep' / 'er' / 'x.db'}", schema)
+def test_migrations_make_the_tables_on_the_page(database_url: str, schema: Schema, metadata: MetaData) -> None:
+    database = Database(database_url, schema)
     with database.read() as tx:
-        context = MigrationContext.configure(tx, opts={"compare_type": True})
+        version = "alembic_version" if database_url.startswith("sqlite") else f"alembic_version_{schema}"
+        context = MigrationContext.configure(tx, opts={"compare_type": True, "version_table": version})
         assert compare_metadata(context, metadata) == []
-        there = set(inspect(tx).get_table_names()) - {"alembic_version"}
+        there = set(inspect(tx).get_table_names()) - {version}
     assert there == set(metadata.tables)
     database.upgrade()
     database.close()
+
+
+def test_a_file_is_made_with_its_folder(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path / 'deep' / 'er' / 'x.db'}", "journal").close()
+    assert (tmp_path / "deep" / "er" / "x.db").is_file()
+
+
+def test_one_postgresql_database_has_room_for_both(postgres_url: str) -> None:
+    plain = postgres_url.replace("postgresql+psycopg:", "postgresql:")
+    site, journal = Database(postgres_url, "site"), Database(plain, "journal")
+    with site.read() as tx:
+        versions = {"alembic_version_site", "alembic_version_journal"}
+        assert set(inspect(tx).get_table_names()) == {*tables.site.tables, *tables.journal.tables} | versions
+    # Nor does a writer of one wait for a writer of the other.
+    with site.write() as one, journal.write() as other:
+        one.execute(insert(tables.gateway).values(name="GW", messages=0))
+        other.execute(insert(tables.gateway_sequence).values(gateway="GW", window="{}"))
+    for database in (site, journal):
+        database.upgrade()
+        database.close()
+
+
+def test_a_commit_is_on_disk_whatever_the_server_is_used_to(postgres_url: str, postgres: Postgres) -> None:
+    database = Database(postgres_url, "site")
+    with database.write() as tx:
+        assert tx.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+    database.close()
+
+
+def test_a_reader_writes_nothing(postgres_url: str) -> None:
+    database = Database(postgres_url, "site")
+    with pytest.raises(InternalError, match="read-only transaction"), database.read() as tx:
+        tx.execute(insert(tables.gateway).values(name="GW", messages=0))
+    with database.write() as tx:
+        tx.execute(insert(tables.gateway).values(name="GW", messages=0))
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("oracle://db/x", "'oracle://db/x'"),
+        ("postgresql+psycopg2://me:secret@db/x", "'postgresql+psycopg2://me:***@db/x'"),
+        ("site.db", "'site.db'"),
+    ],
+)
+def test_a_url_of_another_kind_is_refused(url: str, found: str) -> None:
+    expected = "expected sqlite:///file.db or postgresql://user:password@host/database"
+    with pytest.raises(InvalidConfig) as refused:
+        Database(url, "site")
+    assert str(refused.value) == f"database URL: found {found}, {expected}"
+
+
+def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:
+    with pytest.raises(StoreAway) as away:
+        Database(f"postgresql://me:secret@127.0.0.1:{free_port()}/x", "site")
+    said = str(away.value)
+    assert said.startswith("site database postgresql+psycopg://me:***@127.0.0.1:")
+    assert "Connection refused" in said
+    assert "secret" not in said
+    assert "\n" not in said
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(postgres: Postgres) -> None:
+    url = postgres.url("postgres")
+    other = create_engine(url, isolation_level="AUTOCOMMIT")
+    with other.connect() as connection:
+        connection.execute(text("CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
+        with pytest.raises(InvalidConfig, match="found encoding LATIN1, expected UTF8"):
+            Database(postgres.url("narrow"), "site")
+        connection.execute(text("DROP DATABASE narrow WITH (FORCE)"))
+    other.dispose()
+
+
+def test_a_writer_that_is_killed_holds_up_nobody(database_url: str) -> None:
+    database = Database(database_url, "site")
+    writer = subprocess.Popen([sys.executable, "-c", WRITE_AND_WAIT, database_url], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "written\n"
+    writer.kill()
+    writer.communicate()
+    with database.write() as tx:
+        assert tx.execute(select(func.count()).select_from(tables.gateway)).scalar_one() == 0
+    database.close()
+
+
+WRITE_AND_WAIT = """
+import sys, time
+from sqlalchemy import insert
+from headend.store import tables as t
+from headend.store.database import Database
+with Database(sys.argv[1], "site").write() as tx:
+    tx.execute(insert(t.gateway).values(name="GW", messages=0))
+    print("written", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_a_failed_write_leaves_nothing(site_database: Database) -> None:
@@ -105,7 +204,8 @@ def test_an_issued_statement_does_not_change(site_database: Database) -> None:
             )
         )
     for change in ("UPDATE statement SET total = '0.00'", "DELETE FROM statement"):
-        with pytest.raises(IntegrityError, match="an issued statement does not change"), site_database.write() as tx:
+        # SQLite has a word for it, PostgreSQL none.
+        with pytest.raises(DBAPIError, match="an issued statement does not change"), site_database.write() as tx:
             tx.execute(text(change))
 
 
@@ -123,15 +223,15 @@ database.close()
 """
 
 
-def test_processes_that_open_and_write_at_once_wait_for_each_other(tmp_path: Path) -> None:
-    # They all find no file: so the first migration, too, is made by one of them alone.
-    url = f"sqlite:///{tmp_path / 'site.db'}"
+def test_processes_that_open_and_write_at_once_wait_for_each_other(database_url: str) -> None:
+    # They all find nothing there: so the first migration, too, is made by one of them alone.
     writers = [
-        subprocess.Popen([sys.executable, "-c", ADD_FIFTY, url], stderr=subprocess.PIPE, text=True) for _ in range(3)
+        subprocess.Popen([sys.executable, "-c", ADD_FIFTY, database_url], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
     ]
     complaints = [writer.communicate(timeout=60)[1] for writer in writers]
     assert complaints == ["", "", ""]
-    database = Database(url, "site")
+    database = Database(database_url, "site")
     with database.read() as tx:
         assert tx.execute(select(tables.gateway.c.messages)).scalar_one() == 150
     database.close()
