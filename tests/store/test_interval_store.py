@@ -5,52 +5,97 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, func, select, update
 
 from headend.errors import StoreBroken
-from headend.reads import Blocks, Quality
+from headend.reads import Blocks, Flag, Quality
+from headend.reads.blocks import blocks_in_order
 from headend.reads.profiles import lay_out
 from headend.store.database import Database
-from headend.store.intervals import ChannelDay, IntervalStore
+from headend.store.intervals import ChannelDay, IntervalStore, Latest
 from headend.store.sql import SqlIntervalStore
 from headend.store.tables import day_block
 
 from .blocks import DAY_S, block, everything, same, some_blocks
+from .influx.servers import Forwarded, forwarded, with_meters
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A store under test, with the transactions it takes part in."""
+    """A store under test, with the transactions it takes part in, and what happens after each of them."""
 
     store: IntervalStore
     write: Callable[[], AbstractContextManager[Connection]]
     read: Callable[[], AbstractContextManager[Connection]]
+    then: Callable[[], None] = lambda: None
 
 
-def on_sqlite(folder: Path) -> Iterator[Opened]:
+def on_sqlite(_request: pytest.FixtureRequest, folder: Path) -> Iterator[Opened]:
     database = Database(f"sqlite:///{folder / 'site.db'}", "site")
     yield Opened(SqlIntervalStore(), database.write, database.read)
     database.close()
 
 
+def on_postgresql(request: pytest.FixtureRequest, _folder: Path) -> Iterator[Opened]:
+    database = Database(request.getfixturevalue("postgres_url"), "site")
+    yield Opened(SqlIntervalStore(), database.write, database.read)
+    database.close()
+
+
+def on_influx(request: pytest.FixtureRequest, folder: Path) -> Iterator[Opened]:
+    """InfluxDB has got all blocks, and they are still in the site database too."""
+    for site in _with_influx(request, folder):
+        yield Opened(site.store, site.database.write, site.database.read, site.forward_all)
+
+
+def on_influx_moved(request: pytest.FixtureRequest, folder: Path) -> Iterator[Opened]:
+    """After each transaction the site database lets go of every settled day: reads come from InfluxDB alone."""
+    for site in _with_influx(request, folder):
+        yield Opened(site.store, site.database.write, site.database.read, partial(_let_go_of_all, site))
+
+
+def _with_influx(request: pytest.FixtureRequest, folder: Path) -> Iterator[Forwarded]:
+    database = Database(f"sqlite:///{folder / 'site.db'}", "site")
+    with_meters(database, 50)
+    with forwarded(database, request.getfixturevalue("influx_settings"), clock=lambda: _FAR_IN_THE_FUTURE) as site:
+        yield site
+    database.close()
+
+
+def _let_go_of_all(site: Forwarded) -> None:
+    site.forward_all()
+    while site.forwarder.let_go():
+        pass
+    b = day_block.c
+    still_open = select(b.day).where(b.settled.is_(False))
+    left = select(func.count()).where(func.length(b.quality) > 0, b.day.not_in(still_open))
+    with site.database.read() as tx:
+        assert tx.execute(left).scalar_one() == 0
+
+
+_FAR_IN_THE_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
+
 #: A store joins the suite by a line here.
-STORES = [on_sqlite]
+STORES = [on_sqlite, on_postgresql, on_influx, on_influx_moved]
 
 
 @pytest.fixture(params=STORES, ids=lambda factory: factory.__name__)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
-    yield from request.param(tmp_path)
+    yield from request.param(request, tmp_path)
 
 
-def save(opened: Opened, *stacks: Blocks, settled: bool = False) -> None:
+def save(opened: Opened, *stacks: Blocks, settled: bool = True) -> None:
     with opened.write() as tx:
         for blocks in stacks:
             opened.store.save(tx, blocks, everything(blocks), settled=settled)
+    opened.then()
 
 
 def test_what_nobody_saved_is_missing(opened: Opened) -> None:
@@ -148,7 +193,7 @@ def test_completeness_of_channel_days(opened: Opened) -> None:
     partly.quality[0, :3] = Quality.MISSING
     partly.values[0, :3] = partly.version[0, :3] = 0
     partly.quality[0, 3:5] = Quality.ESTIMATED_LINEAR
-    save(opened, partly, block(1, 7, 20_002))
+    save(opened, partly, block(1, 7, 20_002), settled=False)
     save(opened, block(2, 7, 20_001, n=96), settled=True)
     with opened.read() as tx:
         found = sorted(opened.store.channel_days(tx, 20_000, 20_002), key=lambda d: d.day)
@@ -160,7 +205,7 @@ def test_completeness_of_channel_days(opened: Opened) -> None:
 
 def test_a_day_is_open_until_it_is_settled_and_again_when_reads_come(opened: Opened) -> None:
     day, next_day = block(1, 7, 20_000), block(1, 7, 20_001)
-    save(opened, day, next_day)
+    save(opened, day, next_day, settled=False)
 
     def open_days(before: int) -> list[tuple[int, int, int]]:
         with opened.read() as tx:
@@ -170,8 +215,64 @@ def test_a_day_is_open_until_it_is_settled_and_again_when_reads_come(opened: Ope
     assert open_days(20_002) == [(20_000, 1, 7), (20_001, 1, 7)]
     save(opened, day, settled=True)
     assert open_days(20_002) == [(20_001, 1, 7)]
-    save(opened, day)
+    save(opened, day, settled=False)
     assert open_days(20_001) == [(20_000, 1, 7)]
+
+
+def test_a_channel_whose_intervals_changed_their_length(opened: Opened) -> None:
+    quarters, hours = block(1, 7, 20_001, 900, n=96), [block(1, 7, 20_000, 100), block(1, 7, 20_002, 300)]
+    save(opened, quarters, *hours)
+    profile = partial(opened.store.profiles, channels=[(1, 7)], start_s=20_000 * DAY_S, end_s=20_003 * DAY_S)
+    with opened.read() as tx:
+        by_hour, by_quarter = profile(tx, interval_s=3600), profile(tx, interval_s=900)
+    assert by_hour.values[0].tolist() == [*range(100, 124), *[0] * 24, *range(300, 324)]
+    assert by_quarter.values[0].tolist() == [*[0] * 96, *range(900, 996), *[0] * 96]
+    # A day that comes in other intervals is another day: nothing of the old one shows between the new.
+    save(opened, block(1, 7, 20_000, 5, n=96), block(1, 7, 20_001, 6))
+    with opened.read() as tx:
+        by_hour, by_quarter = profile(tx, interval_s=3600), profile(tx, interval_s=900)
+    assert by_hour.values[0].tolist() == [*[0] * 24, *range(6, 30), *range(300, 324)]
+    assert by_quarter.values[0].tolist() == [*range(5, 101), *[0] * 192]
+
+
+def test_what_is_no_longer_said_is_gone(opened: Opened) -> None:
+    lost, came = block(1, 7, 20_000), block(1, 7, 20_000)
+    lost.quality[0, 5], lost.values[0, 5], lost.version[0, 5] = Quality.MISSING, 0, 0
+    lost.flags[0, 5], lost.register[0, 6] = Flag.LOST, 4_711
+    for day in (lost, came, lost):
+        save(opened, day)
+        with opened.read() as tx:
+            assert same(opened.store.load(tx, day.keys, 3600), day)
+
+
+def test_the_newest_measured_read(opened: Opened) -> None:
+    estimated_at_last, other = block(1, 7, 20_001, 100), block(2, 7, 20_000, 500, n=96)
+    estimated_at_last.quality[0, 20:] = Quality.ESTIMATED_LINEAR
+    save(opened, block(1, 7, 20_000), estimated_at_last, other)
+    latest = partial(opened.store.latest, channels=[(1, 7), (2, 7), (3, 7)], since_s=19_990 * DAY_S)
+    with opened.read() as tx:
+        found = latest(tx, before_s=20_002 * DAY_S)
+        earlier = latest(tx, before_s=20_001 * DAY_S)
+    assert found == {
+        (1, 7): Latest(20_001 * DAY_S + 19 * 3600, 3600, 119),
+        (2, 7): Latest(20_000 * DAY_S + 95 * 900, 900, 595),
+    }
+    assert earlier[1, 7] == Latest(20_000 * DAY_S + 23 * 3600, 3600, 23)
+
+
+def test_days_whose_time_is_over_are_forgotten(opened: Opened) -> None:
+    days = [block(1, 7, day, day) for day in range(20_000, 20_004)]
+    save(opened, *days)
+    with opened.write() as tx:
+        assert opened.store.forget(tx, 20_002) == 2
+    save(opened, block(1, 7, 20_004))
+    with opened.write() as tx:
+        assert opened.store.forget(tx, 20_002) == 0
+    with opened.read() as tx:
+        found = opened.store.load(tx, [(day, 1, 7) for day in range(20_000, 20_004)], 3600)
+        assert [day.day for day in opened.store.channel_days(tx, 0, 30_000)] == [20_002, 20_003, 20_004]
+    assert found.present.any(axis=1).tolist() == [False, False, True, True]
+    assert same(found.take(np.array([2, 3])), blocks_in_order([days[2].keys[0], days[3].keys[0]], days[2:], 3600))
 
 
 def test_a_cut_row_is_found(tmp_path: Path) -> None:
