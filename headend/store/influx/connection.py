@@ -36,7 +36,7 @@ T = TypeVar("T")
 _CSV = Dialect(header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339")
 # The fastest level: on a link slow enough to want gzip at all, line protocol shrinks tenfold by it.
 _GZIP_LEVEL, _GZIP = 1, zlib.MAX_WBITS | 16
-# The server had the request and did not like it: the same request will never do.
+# The server had the points and did not like them: the same ones will never do.
 _REFUSED = {400, 413, 422}
 _LONGEST_SAYING = 300
 
@@ -90,7 +90,7 @@ class Influx:
 
     @contextmanager
     def client(self) -> Iterator[InfluxDBClient]:
-        """The client itself, for what is rarely done; what goes wrong becomes `StoreAway` or `StoreBroken`."""
+        """The client itself, for what is rarely done; what goes wrong becomes `StoreAway`."""
         with self._saying_who():
             yield self._client
 
@@ -124,10 +124,12 @@ class Influx:
             try:
                 self._writes.post_write(self.settings.org, bucket, body, **how)
             except ApiException as error:
-                if not _only_too_old(error):
+                if _only_too_old(error):  # what the bucket keeps is there
+                    log.warning("some of what was sent is older than InfluxDB keeps it", said=_said(error))
+                elif error.status in _REFUSED:
+                    raise StoreBroken(f"InfluxDB at {self.url} refuses what was sent: {_said(error)}") from error
+                else:
                     raise
-                # What lies before the bucket's retention is not kept; the rest of the body is there.
-                log.warning("InfluxDB keeps reads for less long than they go back", said=_said(error))
 
     @contextmanager
     def _saying_who(self) -> Iterator[None]:
@@ -135,8 +137,7 @@ class Influx:
         try:
             yield
         except ApiException as error:
-            kind = StoreBroken if error.status in _REFUSED else StoreAway
-            raise kind(f"InfluxDB at {self.url}: {_said(error)}") from error
+            raise StoreAway(f"InfluxDB at {self.url}: {_said(error)}") from error
         except (HTTPError, OSError) as error:
             raise StoreAway(f"InfluxDB at {self.url} does not answer: {_one_line(str(error))}") from error
 

@@ -24,8 +24,8 @@ from headend.store.intervals import BlockKey, Bools, ChannelKey
 
 Int64s = NDArray[np.int64]
 
-# One query asks for so many meters by name and, where it can, for no more reads than that.
-_METERS_A_QUERY = 1_000
+# One query asks for so many channels and, where it can, for no more reads than that.
+_CHANNELS_A_QUERY = 1_000
 _READS_A_QUERY = 400_000
 
 # Of the fields beside the value, what nearly every read says; what says otherwise is fetched.
@@ -149,8 +149,8 @@ def _stretches(keys: Sequence[BlockKey]) -> Iterator[tuple[Sequence[ChannelKey],
 
 def _slices(channels: Sequence[ChannelKey], first_day: int, end_day: int, interval_s: int) -> Iterator[_Slice]:
     ordered = sorted(channels)
-    for begin in range(0, len(ordered), _METERS_A_QUERY):
-        some = ordered[begin : begin + _METERS_A_QUERY]
+    for begin in range(0, len(ordered), _CHANNELS_A_QUERY):
+        some = ordered[begin : begin + _CHANNELS_A_QUERY]
         days = max(1, _READS_A_QUERY // (len(some) * DAY_S // interval_s))
         for day in range(first_day, end_day, days):
             yield _Slice(some, day, min(day + days, end_day))

@@ -12,12 +12,13 @@ from influxdb_client.domain.dbrp_create import DBRPCreate
 from influxdb_client.service.dbr_ps_service import DBRPsService
 
 from headend.config import Settings
-from headend.errors import InvalidConfig
+from headend.errors import InvalidConfig, StoreAway
 from headend.reads.days import DAY_S
 from headend.store.influx.connection import Influx
 
 # The one InfluxQL takes where a query names none.
 _DEFAULT_POLICY = "autogen"
+_ANY_POINT = "from(bucket: bucket) |> range(start: -1s) |> limit(n: 1)"
 
 Outcome: TypeAlias = Literal["made", "changed", "was there"]
 
@@ -59,6 +60,16 @@ def set_up(influx: Influx, settings: Settings) -> list[Prepared]:
         ]
 
 
+def check_access(influx: Influx, settings: Settings) -> None:
+    """Raise `StoreAway` where the token may not write to one of the buckets, or not read it."""
+    for bucket in (settings.influx.reads_bucket, settings.influx.telemetry_bucket):
+        try:
+            influx.write(bucket, [b""])  # whether one may is asked first; then there is nothing to write
+            influx.query(_ANY_POINT, {"bucket": bucket})
+        except StoreAway as error:
+            raise StoreAway(f"influx.token cannot be used for bucket {bucket}: {error}") from error
+
+
 def _bucket_and_database(client: Any, org_id: str, name: str, keep_days: int) -> Iterator[Prepared]:
     kept = f"kept for {keep_days} days" if keep_days else "kept for ever"
     bucket, outcome = _bucket(client, org_id, name, keep_days * DAY_S)
@@ -68,7 +79,9 @@ def _bucket_and_database(client: Any, org_id: str, name: str, keep_days: int) ->
 
 def _bucket(client: Any, org_id: str, name: str, keep_s: int) -> tuple[Bucket, Outcome]:
     buckets = client.buckets_api()
-    rule = BucketRetentionRules(type="expire", every_seconds=keep_s)
+    rule = BucketRetentionRules(
+        type="expire", every_seconds=keep_s, shard_group_duration_seconds=_shard_group_s(keep_s)
+    )
     bucket = buckets.find_bucket_by_name(name)
     if bucket is None:
         return buckets.create_bucket(bucket_name=name, org_id=org_id, retention_rules=[rule]), "made"
@@ -76,6 +89,13 @@ def _bucket(client: Any, org_id: str, name: str, keep_s: int) -> tuple[Bucket, O
         return bucket, "was there"
     bucket.retention_rules = [rule]
     return buckets.update_bucket(bucket), "changed"
+
+
+def _shard_group_s(keep_s: int) -> int:
+    """As InfluxDB chooses for a new bucket; one that is changed keeps what it had, and may be refused for it [s]."""
+    if keep_s == 0 or keep_s >= 180 * DAY_S:
+        return 7 * DAY_S
+    return DAY_S if keep_s >= 2 * DAY_S else 3_600
 
 
 def _database(client: Any, org_id: str, bucket: Bucket) -> Outcome:
