@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from headend.collect.wire import ResultMessage, WireBlock, WireEvent, WireRegister
+from headend.collect.wire import ResultMessage, WireBlock, WireEvent, WireRegister, WireTelemetry
 from headend.errors import InvalidMessage
 
 
@@ -39,8 +39,8 @@ class Claims:
     ----------
     sent_at
         the sender's clock when it sent the message; None where it does not say.
-    blocks, registers
-        reads, with their place in the message.
+    blocks, registers, telemetry
+        with their place in the message.
     faults
         what in the message is wrong, with the path to it (`blocks.3`, `metrics.0`); the rest still counts.
     online, firmware
@@ -56,6 +56,7 @@ class Claims:
     sent_at: datetime | None = None
     blocks: list[tuple[int, WireBlock]] = field(default_factory=list)
     registers: list[tuple[int, WireRegister]] = field(default_factory=list)
+    telemetry: list[tuple[int, WireTelemetry]] = field(default_factory=list)
     events: list[WireEvent] = field(default_factory=list)
     faults: list[tuple[str, InvalidMessage]] = field(default_factory=list)
     online: bool | None = None

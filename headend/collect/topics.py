@@ -112,5 +112,10 @@ def _read_reads(payload: bytes) -> Claims:
         message = read_reads(payload)
     except InvalidMessage:
         found = read_block_by_block(payload)
-        return Claims(found.sent_at, found.blocks, found.registers, faults=found.faults)
-    return Claims(message.sent_at, list(enumerate(message.blocks)), list(enumerate(message.registers)))
+        return Claims(found.sent_at, found.blocks, found.registers, found.telemetry, faults=found.faults)
+    return Claims(
+        message.sent_at,
+        list(enumerate(message.blocks)),
+        list(enumerate(message.registers)),
+        list(enumerate(message.telemetry)) if message.telemetry else [],
+    )

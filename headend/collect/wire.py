@@ -11,20 +11,39 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError
-from pydantic_core import to_json
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, to_json
 
 from headend.collect.cbor import as_json, is_cbor
 from headend.errors import InvalidMessage
 from headend.registry.gateways import GATEWAY_NAME
+from headend.store.database import storable
 
 # Far above any meter, and far enough below 2**63 that sums of a year stay exact.
 _LARGEST = 2**53
+
+#: More telemetry than this in one message is not taken.
+_TELEMETRY_AT_MOST = 10_000
 
 #: A message with more bad blocks than this is not searched for good ones any further.
 _FAULTS_NAMED = 100
 
 Value = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
+
+#: What is kept as it is said, and must not be more than a database can keep.
+Said = Annotated[str, AfterValidator(storable)]
+
+#: What telemetry may tell, each with its unit in its name; the fields of `WireTelemetry`.
+QUANTITIES = ("voltage_v", "signal_dbm", "battery_v", "temperature_c")
 
 
 class _Wire(BaseModel):
@@ -68,7 +87,30 @@ class WireRegister(_Wire):
     channel: Annotated[str, Field(min_length=9, max_length=19, examples=["1-0:1.8.0"])]
     at: Annotated[AwareDatetime, Field(description="when it was read")]
     value: Annotated[int, Field(ge=0, le=_LARGEST, description="whole Wh, var·h, dm³ or litre")]
-    serial: Annotated[str, Field(max_length=64, description="of the device that counted")] | None = None
+    serial: Annotated[Said, Field(max_length=64, description="of the device that counted")] | None = None
+
+
+class WireTelemetry(_Wire):
+    """How a meter, or the gateway itself, was at a moment: at least one quantity of those there are."""
+
+    # What is checked by hand below, said to those who build gateways.
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [quantity]} for quantity in QUANTITIES]})
+
+    at: Annotated[AwareDatetime, Field(description="when it was so")]
+    meter: Annotated[
+        Annotated[str, Field(min_length=1, max_length=64, examples=["E-10023"])] | None,
+        Field(description="none: the gateway itself"),
+    ] = None
+    voltage_v: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    signal_dbm: Annotated[float, Field(ge=-200, le=50, allow_inf_nan=False)] | None = None
+    battery_v: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)] | None = None
+    temperature_c: Annotated[float, Field(ge=-100, le=200, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _tells_something(self) -> WireTelemetry:
+        if self.voltage_v is self.signal_dbm is self.battery_v is self.temperature_c is None:
+            raise PydanticCustomError("no_quantity", f"at least one of {', '.join(QUANTITIES)}")
+        return self
 
 
 class ReadsMessage(Envelope):
@@ -80,6 +122,9 @@ class ReadsMessage(Envelope):
     registers: Annotated[list[WireRegister], FailFast(), Field(json_schema_extra={"default": []})] = Field(
         default_factory=list  # a list as default is copied deeply for each message
     )
+    telemetry: Annotated[list[WireTelemetry], FailFast(), Field(json_schema_extra={"default": []})] = Field(
+        default_factory=list, max_length=_TELEMETRY_AT_MOST
+    )
 
 
 class WireEvent(_Wire):
@@ -88,7 +133,7 @@ class WireEvent(_Wire):
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$", examples=["tamper", "outage", "battery_low"])]
     at: Annotated[AwareDatetime, Field(description="when it happened")]
     meter: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    detail: Annotated[str, Field(max_length=500)] = ""
+    detail: Annotated[Said, Field(max_length=500)] = ""
 
 
 class EventsMessage(Envelope):
@@ -114,7 +159,7 @@ class ResultMessage(_Wire):
     id: Annotated[int, Field(ge=1, le=2**63 - 1)]
     state: Literal["acknowledged", "progress", "done", "failed"]
     sent_at: AwareDatetime
-    detail: Annotated[str, Field(max_length=500)] = ""
+    detail: Annotated[Said, Field(max_length=500)] = ""
     wanted: Annotated[
         tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None,
         Field(description="firmware: the chunks it wants next, [first, end)"),
@@ -127,13 +172,14 @@ class _UnreadBlocks(Envelope):
     sent_at: AwareDatetime
     blocks: list[Any]
     registers: list[Any] = []
+    telemetry: list[Any] = []
 
 
 class StatusMessage(_Wire):
     """A gateway's presence, on `headend/v1/{gateway}/status`; retained, and `false` as its last will."""
 
     online: bool
-    firmware: Annotated[str, Field(max_length=64)] | None = None
+    firmware: Annotated[Said, Field(max_length=64)] | None = None
 
 
 class Acknowledgement(_Wire):
@@ -186,6 +232,7 @@ class Salvaged:
     sent_at: datetime
     blocks: list[tuple[int, WireBlock]] = field(default_factory=list)
     registers: list[tuple[int, WireRegister]] = field(default_factory=list)
+    telemetry: list[tuple[int, WireTelemetry]] = field(default_factory=list)
     faults: list[tuple[str, InvalidMessage]] = field(default_factory=list)
 
 
@@ -198,6 +245,13 @@ def read_block_by_block(payload: bytes) -> Salvaged:
     found = Salvaged(message.sent_at)
     found.blocks = _good_ones(WireBlock, "blocks", message.blocks, found.faults)
     found.registers = _good_ones(WireRegister, "registers", message.registers, found.faults)
+    told = message.telemetry
+    found.telemetry = _good_ones(WireTelemetry, "telemetry", told[:_TELEMETRY_AT_MOST], found.faults)
+    if len(told) > _TELEMETRY_AT_MOST:
+        what = InvalidMessage(
+            "telemetry", f"{len(told)} items", f"at most {_TELEMETRY_AT_MOST}", fault="not the schema"
+        )
+        found.faults.append((f"telemetry.{_TELEMETRY_AT_MOST}", what))
     return found
 
 

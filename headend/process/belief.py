@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from headend.collect.wire import WireBlock, WireEvent, WireRegister
+from headend.collect.wire import WireBlock, WireEvent, WireRegister, WireTelemetry
 from headend.errors import InvalidMessage
 from headend.reads.days import DAY_S
 from headend.registry.registry import EnrolledChannel
@@ -78,6 +78,17 @@ def check_teller(event: WireEvent, source: str | None, enrolled: Enrolled) -> No
         _refuse_strangers(next(iter(its.values())), source)
 
 
+def check_telemetry(told: WireTelemetry, source: str | None, believed_s: tuple[int, int], enrolled: Enrolled) -> None:
+    """Refuse telemetry of a meter that its source may not speak of, or of a time that nobody can know of."""
+    at_s = told.at.timestamp()
+    if told.meter is None:
+        _check_believed("at", told.at, at_s, at_s, believed_s)
+        return
+    channel = next(iter(_channels_of(told.meter, enrolled).values()))
+    _refuse_strangers(channel, source)
+    check_time("at", told.at, at_s, at_s, channel, believed_s)
+
+
 def _channels_of(meter: str, enrolled: Enrolled) -> Mapping[str, EnrolledChannel]:
     its = enrolled.get(meter)
     if its is None:
@@ -138,6 +149,10 @@ def check_time(
         raise InvalidMessage(
             name, moment.isoformat(), f"no time after {channel.meter_name} was removed", fault="after removal"
         )
+    _check_believed(name, moment, start_s, end_s, believed_s)
+
+
+def _check_believed(name: str, moment: datetime, start_s: float, end_s: float, believed_s: tuple[int, int]) -> None:
     if end_s > believed_s[1]:
         raise InvalidMessage(
             name, f"{moment.isoformat()}, in the future", "intervals that have ended", fault="in the future"

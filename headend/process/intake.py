@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import structlog
 from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from headend.collect.topics import SPARKPLUG, Births
 from headend.errors import StoreBroken
@@ -31,8 +32,9 @@ from headend.store import commands, history
 from headend.store import tables as t
 from headend.store.births import births, keep_births
 from headend.store.checkpoints import IntakeCounts, advance, checkpoint
-from headend.store.database import upsert
+from headend.store.database import storable, upsert
 from headend.store.journal import Entry
+from headend.store.telemetry import keep_clock_offsets, keep_telemetry
 from headend.vee import check_arrival
 
 log = structlog.get_logger(__name__)
@@ -41,8 +43,9 @@ _REREAD_REGISTRY_S = 10.0
 #: Nor sooner than this, whatever is refused: a gateway that is set up wrongly must not cost a registry a batch.
 _REREAD_AT_MOST_S = 2.0
 
-# What a message, or what is stored where its reads belong, can be at fault for; anything else is the machine's.
-_AT_FAULT = (StoreBroken, ValueError, TypeError, ArithmeticError, LookupError)
+# What a message, or what is stored where its reads belong, can be at fault for; anything else is the machine's. Of what
+# a database says, that is a value it cannot keep; that it is away, full or locked (`OperationalError`) is not.
+_AT_FAULT = (StoreBroken, ValueError, TypeError, ArithmeticError, LookupError, DataError, IntegrityError)
 _TIMES_A_QUERY = 2_000
 
 
@@ -78,17 +81,24 @@ class Intake:
         # A gap in what a Sparkplug node sends asks for its names; forgotten at a restart, it is not noticed once.
         self._sequences: dict[str, int | None] = {}
         self._at_once = site.settings.process.batch_messages
+        # Only InfluxDB has to be told of telemetry.
+        self._telemetry_is_sent = site.settings.store.kind != "influx"
 
     def step(self) -> int:
-        """Process the next batch; number of messages, 0 when there are none.
+        """Process the next batch; number of messages, 0 when there are none."""
+        site = self._site
+        with site.database.read() as tx:
+            offset = checkpoint(tx)
+        taken = self.take(offset, site.journal.after(offset, self._at_once))
+        self._at_once = min(2 * max(taken, 1), site.settings.process.batch_messages)
+        return taken
+
+    def take(self, offset: int, entries: Sequence[Entry]) -> int:
+        """Process the first of these messages, which follow what was processed up to `offset`; how many.
 
         A batch that cannot be taken in is tried again by halves, until the message at fault is alone: it goes to
         quarantine, and the rest goes on.
         """
-        site = self._site
-        with site.database.read() as tx:
-            offset = checkpoint(tx)
-        entries = site.journal.after(offset, self._at_once)
         while True:
             try:
                 self._step(offset, entries)
@@ -98,7 +108,6 @@ class Intake:
                     self._give_up(offset, entries[0], error)
                     break
                 entries = entries[: len(entries) // 2]
-        self._at_once = min(2 * max(len(entries), 1), site.settings.process.batch_messages)
         return len(entries)
 
     def _step(self, offset: int, entries: Sequence[Entry]) -> None:
@@ -109,13 +118,14 @@ class Intake:
                 if checkpoint(tx) == offset:  # else another process was faster
                     unpacked, counts = self._take_in(tx, entries)
                     _note_gateways(tx, unpacked)
+                    keep_clock_offsets(tx, _clock_offsets(unpacked), sent=self._telemetry_is_sent)
                     _note_downlink(tx, unpacked, site.clock())
                     advance(tx, entries[-1].offset, counts)
                     sequences = unpacked.sequences
             self._sequences = sequences
 
     def _give_up(self, offset: int, entry: Entry, error: Exception) -> None:
-        reason = str(error) if isinstance(error, StoreBroken) else repr(error)
+        reason = _in_words(error)
         log.error("a message cannot be taken in, it is in quarantine", offset=entry.offset, reason=reason)
         with self._site.database.write() as tx:
             if checkpoint(tx) == offset:
@@ -154,6 +164,7 @@ class Intake:
         cause = f"journal {entries[0].offset}–{entries[-1].offset}" if entries else ""
         for blocks in unpacked.stacks:
             self._store(tx, blocks, cause, counts)
+        keep_telemetry(tx, unpacked.telemetry, sent=self._telemetry_is_sent)
         upsert(tx, t.quarantine, [_quarantined(rejected) for rejected in unpacked.rejected])
         upsert(tx, t.event, _untold(tx, [_event(happened) for happened in unpacked.events]))
         return unpacked, counts
@@ -191,10 +202,25 @@ class Intake:
         counts.duplicates += int(merged.duplicates.sum())
 
 
+def _in_words(error: Exception) -> str:
+    if isinstance(error, DBAPIError):
+        return storable(f"the database refuses it: {' '.join(str(error.orig).split())}")
+    return str(error) if isinstance(error, StoreBroken) else repr(error)
+
+
 def _note_gateways(tx: Connection, unpacked: Unpacked) -> None:
     """What the gateways said of themselves."""
     known = {row.name: row for row in tx.execute(select(t.gateway))}
     upsert(tx, t.gateway, [_gateway(name, news, known.get(name)) for name, news in unpacked.gateways.items()])
+
+
+def _clock_offsets(unpacked: Unpacked) -> dict[str, tuple[int, int]]:
+    """When a gateway was heard and by how much its clock was off, where this batch tells [s since 1970, s]."""
+    return {
+        name: (news.last_seen_s, news.clock_offset_s)
+        for name, news in unpacked.gateways.items()
+        if news.clock_offset_s is not None
+    }
 
 
 def _note_downlink(tx: Connection, unpacked: Unpacked, now: datetime) -> None:

@@ -14,14 +14,15 @@ from headend.collect.claims import Birth, Claims
 from headend.collect.files.message import FileBlock
 from headend.collect.sparkplug import follow_sequence
 from headend.collect.topics import FILE, FROM_OURSELVES, NATIVE_ROOT, SPARKPLUG, Births, Topics
-from headend.collect.wire import ResultMessage, WireBlock, WireEvent, WireRegister
+from headend.collect.wire import QUANTITIES, ResultMessage, WireBlock, WireEvent, WireRegister, WireTelemetry
 from headend.errors import InvalidMessage
-from headend.process.belief import Belief, check_teller, check_time, checked_start, claimed_channel
+from headend.process.belief import Belief, check_telemetry, check_teller, check_time, checked_start, claimed_channel
 from headend.process.runs import Runs
 from headend.reads.blocks import NO_REGISTER, Blocks
 from headend.reads.constants import Constant, to_base_units
 from headend.registry.registry import EnrolledChannel
 from headend.store.journal import Entry
+from headend.store.telemetry import Told
 
 _EXCERPT_CHARACTERS = 300
 #: A clock further off than this is broken, and by how much is of no interest (68 years; a column holds no more).
@@ -105,6 +106,8 @@ class Unpacked:
     ----------
     runs
         loose reads by interval length [s].
+    telemetry
+        what was told last of each quantity at each moment.
     births
         Sparkplug births of this batch, the newest of each device.
     sequences
@@ -113,6 +116,7 @@ class Unpacked:
 
     runs: dict[int, Runs] = field(default_factory=dict)
     registers: list[RegisterRead] = field(default_factory=list)
+    telemetry: dict[Told, float] = field(default_factory=dict)
     events: list[Happened] = field(default_factory=list)
     results: list[tuple[str, ResultMessage]] = field(default_factory=list)
     births: dict[tuple[str, str], Birth] = field(default_factory=dict)
@@ -211,9 +215,10 @@ def _take_pieces(
     # Intervals of a file are what a meter's owner is billed by; registers are what the meter shows, whoever tells them:
     # a poller's and a file's are of one dial, so the constants apply to both.
     filed = entry.topic.startswith(FILE)
-    pieces: list[tuple[str, int, WireBlock | WireRegister | WireEvent]] = [
+    pieces: list[tuple[str, int, WireBlock | WireRegister | WireTelemetry | WireEvent]] = [
         *(("blocks", place, block) for place, block in claims.blocks),
         *(("registers", place, read) for place, read in claims.registers),
+        *(("telemetry", place, told) for place, told in claims.telemetry),
         *(("events", place, event) for place, event in enumerate(claims.events)),
     ]
     refused = 0
@@ -224,21 +229,32 @@ def _take_pieces(
             yield f"{name}.{place}", what
             return
         try:
-            if isinstance(piece, WireEvent):
-                check_teller(piece, source, belief.enrolled)
-                result.events.append(Happened(entry, place, piece))
-                continue
-            channel = claimed_channel(piece, source, belief.enrolled)
             if isinstance(piece, WireBlock):
+                channel = claimed_channel(piece, source, belief.enrolled)
                 first_s = checked_start(piece, channel, believed_s)
                 _take_block(piece, channel, first_s, () if filed else channel.constants, result.runs)
-            else:
+            elif isinstance(piece, WireRegister):
+                channel = claimed_channel(piece, source, belief.enrolled)
                 at_s = int(piece.at.timestamp())
                 check_time("at", piece.at, at_s, at_s, channel, believed_s)
                 result.registers.append(RegisterRead(channel, at_s, piece.value, piece.serial))
+            elif isinstance(piece, WireTelemetry):
+                check_telemetry(piece, source, believed_s, belief.enrolled)
+                _take_telemetry(piece, entry.gateway, result.telemetry)
+            else:
+                check_teller(piece, source, belief.enrolled)
+                result.events.append(Happened(entry, place, piece))
         except InvalidMessage as error:
             refused += 1
             yield f"{name}.{place}", error
+
+
+def _take_telemetry(piece: WireTelemetry, gateway: str, telemetry: dict[Told, float]) -> None:
+    at_s, meter = int(piece.at.timestamp()), piece.meter or ""
+    for quantity in QUANTITIES:
+        value: float | None = getattr(piece, quantity)
+        if value is not None:
+            telemetry[Told(at_s, gateway, meter, quantity)] = value
 
 
 def _take_block(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import cbor2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -249,6 +250,76 @@ def test_the_poller_tells_of_any_meter_there_is() -> None:
     found = done(entry(told("M-1", "E-2", "E-9"), topic="modbus/poller/events"))
     assert [(one.place, one.event.meter) for one in found.events] == [(0, "M-1"), (1, "E-2")]
     assert [(one.path, one.fault) for one in found.rejected] == [("events.2", "unknown meter")]
+
+
+def telemetry(*items: dict[str, Any]) -> dict[str, Any]:
+    return reads(block(), telemetry=[{"at": RESTARTED, **item} for item in items])
+
+
+def test_telemetry_is_kept_by_moment_teller_meter_and_quantity() -> None:
+    at_s = NOON + 59 * 60
+    found = done(
+        entry(telemetry({"signal_dbm": -71, "battery_v": 3.62}, {"meter": "E-1", "voltage_v": 231.4})),
+        entry(telemetry({"meter": "E-1", "voltage_v": 229.9}), offset=2),
+        entry(telemetry({"signal_dbm": -80}), topic="headend/v1/GW-2/reads"),
+    )
+    assert found.rejected == []
+    assert found.telemetry == {
+        (at_s, "GW-1", "", "signal_dbm"): -71.0,
+        (at_s, "GW-1", "", "battery_v"): 3.62,
+        (at_s, "GW-1", "E-1", "voltage_v"): 229.9,
+        (at_s, "GW-2", "", "signal_dbm"): -80.0,
+    }
+
+
+def test_telemetry_is_believed_like_reads() -> None:
+    strange = [
+        {"meter": "E-9", "voltage_v": 230},
+        {"meter": "E-2", "voltage_v": 230},
+        {"meter": "M-1", "voltage_v": 230},
+        {"voltage_v": 230, "at": "2026-01-05T13:06:00Z"},
+        {"voltage_v": 230, "at": "2020-01-05T13:06:00Z"},
+        {"meter": "E-1", "voltage_v": 230, "at": "2026-01-05T01:00:00Z"},
+        {"meter": "E-1", "voltage_v": 230, "at": "2026-01-05T13:06:00Z"},
+    ]
+    found = done(entry(telemetry(*strange, {"battery_v": 3})))
+    assert [(one.path, one.fault) for one in found.rejected] == [
+        ("telemetry.0", "unknown meter"),
+        ("telemetry.1", "another gateway's meter"),
+        ("telemetry.2", "another gateway's meter"),
+        ("telemetry.3", "in the future"),
+        ("telemetry.4", "too old"),
+        ("telemetry.5", "before installation"),
+        ("telemetry.6", "in the future"),
+    ]
+    assert found.rejected[1].reason == "telemetry.1.meter: found E-2 from gateway GW-1, expected it from GW-2"
+    assert list(found.telemetry.values()) == [3.0]
+    assert found.stacks[0].present.sum() == 1
+
+
+def test_telemetry_that_is_none_is_refused_alone() -> None:
+    wrong = [{}, {"voltage_v": "230"}, {"voltage_v": 1e7}, {"at": "yesterday", "voltage_v": 230}]
+    found = done(entry(telemetry({"signal_dbm": -70}, *wrong, {"battery_v": 3})))
+    assert [(one.path, one.fault) for one in found.rejected] == [
+        (f"telemetry.{place}", "not the schema") for place in range(1, 5)
+    ]
+    assert found.rejected[0].reason.startswith("telemetry.1.message: found {'at': '2026-01-05T12:59:00Z'}, expected at")
+    assert sorted(found.telemetry.values()) == [-70.0, 3.0]
+    assert found.stacks[0].present.sum() == 1
+
+
+def test_more_telemetry_than_a_message_may_have_is_left() -> None:
+    found = done(entry(reads(block(), telemetry=[{"at": RESTARTED, "voltage_v": 230}] * 10_002)))
+    assert [(one.path, one.reason) for one in found.rejected] == [
+        ("telemetry.10000", "telemetry.10000.telemetry: found 10002 items, expected at most 10000")
+    ]
+    assert list(found.telemetry.values()) == [230.0]
+    assert found.stacks[0].present.sum() == 1
+
+
+def test_telemetry_may_come_as_cbor() -> None:
+    payload = cbor2.dumps(telemetry({"meter": "E-1", "voltage_v": 231.5}))
+    assert list(done(entry(payload)).telemetry.items()) == [((NOON + 3540, "GW-1", "E-1", "voltage_v"), 231.5)]
 
 
 def test_a_revoked_gateway_is_not_believed() -> None:

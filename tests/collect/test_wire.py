@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headend.collect.wire import (
+    QUANTITIES,
     Acknowledgement,
     Topic,
     json_schema,
@@ -26,13 +27,14 @@ from headend.errors import InvalidMessage
 from headend.store.sequence import SequenceWindow
 
 DOCS = Path(__file__).parents[2] / "docs"
+AT = "2026-01-05T13:00:00Z"
 
 
 def message(**changes: Any) -> dict[str, Any]:
     block = {"meter": "E-1", "channel": "1-0:1.8.0", "start": "2026-01-05T12:00:00Z", "interval_s": 3600, "values": [1]}
     whole = {"seq": 1, "sent_at": "2026-01-05T13:00:07Z", "blocks": [block]}
     for key, value in changes.items():
-        if key in whole or key in {"epoch", "oldest"}:
+        if key in whole or key in {"epoch", "oldest", "telemetry"}:
             whole[key] = value
         else:
             block[key] = value
@@ -63,6 +65,17 @@ def test_the_documented_acknowledgement_is_what_a_window_says() -> None:
     assert Acknowledgement(**documented).missing == [1030, 1031]
 
 
+def test_the_documented_telemetry_is_read() -> None:
+    text = (DOCS / "wire-format.md").read_text(encoding="utf-8")
+    section = text[text.index("## Telemetry") :]
+    told = read_reads(re.search(r"```json\n(.*?)```", section, re.DOTALL).group(1).encode()).telemetry
+    assert [(one.meter, one.voltage_v, one.signal_dbm, one.battery_v, one.temperature_c) for one in told] == [
+        (None, None, -71.0, 3.62, None),
+        ("E-10023", 231.4, None, None, None),
+    ]
+    assert set(re.findall(r"`([a-z]+_(?:v|dbm|c))`", section.partition("\n## ")[0])) == set(QUANTITIES)
+
+
 def test_the_schema_file_is_the_models() -> None:
     written = json.loads((DOCS / "wire.schema.json").read_text(encoding="utf-8"))
     assert written == json_schema(), (
@@ -84,6 +97,9 @@ def test_the_schema_file_is_the_models() -> None:
         {"blocks": []},
         {"meter": "E" * 64},
         {"colour": "a newer gateway says more"},
+        {"telemetry": []},
+        {"telemetry": [{"at": AT, "signal_dbm": -71}, {"at": AT, "meter": "E-1", "voltage_v": 231.4, "current_a": 5}]},
+        {"telemetry": [{"at": AT, "battery_v": 3.61, "temperature_c": -7.5, "voltage_v": None}]},
     ],
 )
 def test_what_is_allowed(changes: dict[str, Any]) -> None:
@@ -119,6 +135,22 @@ def test_what_is_allowed(changes: dict[str, Any]) -> None:
         ({"quality": [32]}, "blocks.0.quality.0: found 32, expected less than or equal to 31"),
         ({"quality": [None]}, "blocks.0.quality.0: found None, expected a whole number"),
         ({"register": -1}, "blocks.0.register: found -1, expected greater than or equal to 0"),
+        (
+            {"telemetry": [{"at": AT}]},
+            "telemetry.0: found {'at': '2026-01-05T13:00:00Z'}, expected at least one of volt",
+        ),
+        ({"telemetry": [{"at": AT, "signal_dbm": None}]}, "telemetry.0: found {'at': '2026-01-05T13:00:00Z', 'si"),
+        ({"telemetry": [{"voltage_v": 1}]}, "telemetry.0.at: found nothing, expected a value"),
+        ({"telemetry": [{"at": AT[:-1], "voltage_v": 1}]}, "telemetry.0.at: found '2026-01-05T13:00:00', expected a"),
+        ({"telemetry": [{"at": AT, "voltage_v": "230"}]}, "telemetry.0.voltage_v: found '230', expected a valid"),
+        ({"telemetry": [{"at": AT, "voltage_v": True}]}, "telemetry.0.voltage_v: found True, expected a valid"),
+        ({"telemetry": [{"at": AT, "voltage_v": -0.1}]}, "telemetry.0.voltage_v: found -0.1, expected greater than"),
+        ({"telemetry": [{"at": AT, "signal_dbm": 51}]}, "telemetry.0.signal_dbm: found 51, expected less than"),
+        ({"telemetry": [{"at": AT, "battery_v": float("nan")}]}, "telemetry.0.battery_v: found nan, expected a finite"),
+        ({"telemetry": [{"at": AT, "battery_v": float("inf")}]}, "telemetry.0.battery_v: found inf, expected a finite"),
+        ({"telemetry": [{"at": AT, "temperature_c": -101}]}, "telemetry.0.temperature_c: found -101, expected greater"),
+        ({"telemetry": [{"at": AT, "meter": "", "voltage_v": 1}]}, "telemetry.0.meter: found '', expected "),
+        ({"telemetry": [{"at": AT, "voltage_v": 1}] * 10_001}, "telemetry: found [{'at': '2026-"),
         ({"register": 2**53 + 1}, "blocks.0.register: found 9007199254740993, expected less"),
     ],
 )
@@ -202,7 +234,7 @@ JSON = st.recursive(
     max_leaves=10,
 )
 ODD = JSON | st.integers(2**52, 2**70) | st.datetimes().map(str) | st.sampled_from(["0001-01-01T00:00:00+23:59"])
-KEYS = "seq epoch oldest sent_at blocks meter channel start interval_s values quality register"
+KEYS = "seq epoch oldest sent_at blocks telemetry meter channel start interval_s values quality register"
 NEARLY = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS.split(), ODD))
 
 
