@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 from sqlalchemy.exc import OperationalError
 
-from headend.cli import bill, demo, firmware, gateway, journal, quarantine, reads, serve, statement, tariff, user
+from headend.cli import bill, demo, firmware, gateway, journal, quarantine, reads, serve, statement, store, tariff, user
 from headend.errors import HeadendError, InvalidInput, NotFound
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(user.app, name="user")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(firmware.app, name="firmware")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(store.app, name="store")
 app.add_typer(journal.app, name="journal")
 app.add_typer(journal.database, name="db")
 

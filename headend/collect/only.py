@@ -8,7 +8,8 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -81,6 +82,18 @@ class InTurn:
             for part in reversed(running):
                 part.stop()
             os.close(lock)
+
+
+@contextmanager
+def only_one(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold the lock meanwhile; raises `HeadendError`, saying `otherwise`, where another process has it."""
+    lock = _locked(path)
+    if lock is None:
+        raise HeadendError(f"{otherwise} ({path})")
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _locked(path: Path) -> int | None:
