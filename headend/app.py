@@ -207,9 +207,11 @@ async def serve(site: Site, roles: Collection[Role]) -> None:
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stopping.set)
+    # Asked before anything runs: what runs outlives its databases.
+    closed = "api" in roles and not _anybody_can_log_in(site)
     async with HeadEnd(site, roles):
         log.info("head-end is up", roles=",".join(roles))
-        if "api" in roles and not _anybody_can_log_in(site):
+        if closed:
             log.warning("nobody can log in yet: headend user add LOGIN --role operator")
         await stopping.wait()
         log.info("stopping")
