@@ -329,7 +329,7 @@ class _StoreWatcher:
 
     def _behind(self) -> bool:
         with self._site.database.read() as tx:
-            return journal_lag(tx, self._site.journal).messages > 0
+            return journal_lag(tx, self._site.journal) > 0
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.3):

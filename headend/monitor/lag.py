@@ -23,26 +23,25 @@ _AWAY_TIMES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class JournalLag:
-    """Messages that are durable and not yet processed, and when the oldest of them came; None: there are none."""
+class Behind:
+    """Messages that have waited for long to be processed: how many there are, and when the oldest came."""
 
     messages: int
-    since: datetime | None
+    since: datetime
 
 
-def journal_lag(tx: Connection, journal: Journal) -> JournalLag:
-    """How far processing is behind the journal."""
-    processed = checkpoint(tx)
-    oldest = journal.after(processed, 1)
+def journal_lag(tx: Connection, journal: Journal) -> int:
+    """Messages that are durable and not yet processed."""
+    return max(0, journal.newest_offset() - checkpoint(tx))
+
+
+def behind(tx: Connection, site: Site) -> Behind | None:
+    """How far processing is behind, if it is by more than a moment's traffic; else None."""
+    oldest = site.journal.after(checkpoint(tx), 1)
     if not oldest:
-        return JournalLag(0, None)
-    return JournalLag(journal.newest_offset() - processed, moment_us(oldest[0].received_us))
-
-
-def behind(tx: Connection, site: Site) -> JournalLag | None:
-    """How far processing is behind, if it is for longer than a moment's traffic; else None."""
-    lag = journal_lag(tx, site.journal)
-    return lag if _has_waited(lag.since, site, times=1) else None
+        return None
+    since = moment_us(oldest[0].received_us)
+    return Behind(journal_lag(tx, site.journal), since) if _has_waited(since, site, times=1) else None
 
 
 StoreState = Literal["up to date", "catching up", "away"]

@@ -15,9 +15,11 @@ from aiohttp_pydantic.decorator import inject_params
 from aiohttp_pydantic.oas.typing import r200
 from aiohttp_pydantic.oas.view import generate_oas
 from pydantic import AwareDatetime, BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from headend.billing.ports import Kept
 from headend.errors import InvalidInput, NotFound
+from headend.monitor.lag import Behind
 from headend.reads.channels import Channel
 from headend.reads.days import moment, seconds
 from headend.reads.quality import Quality
@@ -25,7 +27,7 @@ from headend.registry.registry import EnrolledChannel, account_named, channels_o
 from headend.store.ledger import SqlLedger
 from headend.web.access import ANYBODY, CLERK, CUSTOMER, OPERATOR, SITE, Handler, Page, known_user
 from headend.web.problems import invalid_request
-from headend.web.readings import FOREVER_S, Holding, Readings, holdings, readings
+from headend.web.readings import FOREVER_S, Holding, Readings, holdings, on_the_way, readings
 from headend.web.statements import kept_for
 from headend.web.words import unit_of
 
@@ -37,9 +39,12 @@ endpoint = cast(
 )
 
 
-def as_json(answer: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An answer of the API."""
-    return web.Response(text=answer.model_dump_json(), status=status, headers=headers, content_type="application/json")
+def as_json(
+    answer: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None, leave_out_none: bool = False
+) -> web.Response:
+    """An answer of the API; members that are None are `null`, or not there."""
+    text = answer.model_dump_json(exclude_none=leave_out_none)
+    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
 
 
 class ChannelOut(BaseModel):
@@ -70,6 +75,13 @@ class MetersOut(BaseModel):
     meters: list[MeterOut]
 
 
+class BehindOut(BaseModel):
+    """Messages that have come and are not processed yet: the newest reads may be among them."""
+
+    messages: int
+    since: datetime = Field(description="when the oldest of them came")
+
+
 class IntervalsOut(BaseModel):
     """One channel's intervals without a hole: the i-th begins at `start` + i × `interval_s`."""
 
@@ -83,6 +95,9 @@ class IntervalsOut(BaseModel):
     quality: list[int] = Field(description="code of each interval")
     quality_labels: dict[str, str] = Field(description="what the codes in `quality` mean")
     version: list[int] = Field(description="how many values were ever stored for the interval; 0: none")
+    behind: BehindOut | SkipJsonSchema[None] = Field(
+        description="only where reads of these intervals may be among messages that have waited for more than a moment"
+    )
 
 
 class StatementOut(BaseModel):
@@ -142,7 +157,7 @@ async def intervals(
     end = to or site.clock()
     start = from_ or end - timedelta(hours=_DEFAULT_HOURS)
 
-    def look() -> Readings:
+    def look() -> IntervalsOut:
         with site.database.read() as tx:
             account = _own_account(request)
             held = _open_to_staff(channels_of(tx, id)) if account is None else holdings(tx, account)
@@ -150,9 +165,10 @@ async def intervals(
             if not mine:
                 raise NotFound(f"no meter is called {id!r}")
             part, start_s, end_s = _part(mine, _channel(mine, channel), seconds(start), seconds(end))
-            return readings(tx, site.store, part, start_s, end_s)
+            reads = readings(tx, site.store, part, start_s, end_s)
+            return _intervals_out(reads, on_the_way(tx, site, part, reads.end_s))
 
-    return as_json(_intervals_out(await asyncio.to_thread(look)))
+    return as_json(await asyncio.to_thread(look), leave_out_none=True)
 
 
 @endpoint
@@ -219,6 +235,7 @@ _PROBLEMS = {
         ("403", "Not for this role"),
         ("404", "Nothing by that name, or not yours"),
         ("422", "A parameter is wrong"),
+        ("503", "The interval store does not answer; `Retry-After` says when to ask again"),
     )
 }
 _PROBLEMS_OF_POST = _PROBLEMS | {
@@ -287,7 +304,7 @@ def _by_meter(channels: list[EnrolledChannel]) -> list[MeterOut]:
     return sorted(found.values(), key=lambda meter: meter.id)
 
 
-def _intervals_out(reads: Readings) -> IntervalsOut:
+def _intervals_out(reads: Readings, behind: Behind | None) -> IntervalsOut:
     missing = (reads.quality == Quality.MISSING).tolist()
     values = reads.values.tolist()
     return IntervalsOut(
@@ -301,6 +318,7 @@ def _intervals_out(reads: Readings) -> IntervalsOut:
         quality=reads.quality.tolist(),
         quality_labels={str(code): Quality(code).label for code in np.unique(reads.quality).tolist()},
         version=reads.version.tolist(),
+        behind=behind and BehindOut(messages=behind.messages, since=behind.since),
     )
 
 

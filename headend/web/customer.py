@@ -16,7 +16,8 @@ from yarl import URL
 from headend.billing.agreements import Account
 from headend.billing.run import CostSoFar, cost_so_far
 from headend.billing.statement import Statement, parse_statement
-from headend.errors import NotFound
+from headend.errors import NotFound, StoreAway
+from headend.monitor.lag import Behind
 from headend.office import office_of
 from headend.reads.channels import Channel
 from headend.reads.days import Period, previous_month, seconds
@@ -25,7 +26,7 @@ from headend.store import tables as t
 from headend.store.ledger import SqlLedger
 from headend.web.access import CUSTOMER, SITE, Page, known_user
 from headend.web.charts import Spec, daily_chart, elapsed, load_chart
-from headend.web.readings import Holding, by_day, by_hour, holdings, over_by, readings
+from headend.web.readings import Holding, by_day, by_hour, holdings, on_the_way, over_by, readings
 from headend.web.render import render
 from headend.web.statements import as_html, as_json, as_pdf
 from headend.web.words import unit_of
@@ -57,7 +58,11 @@ class CustomerPage:
     months
         this one and the last, `YYYY-MM`.
     cost
-        None for an account without agreement.
+        None for an account without agreement, and where the interval store does not answer.
+    store_away
+        it does not.
+    behind
+        how far processing is behind, if it may lack reads of what is drawn.
     """
 
     account: Account
@@ -66,6 +71,8 @@ class CustomerPage:
     channels: list[tuple[str, Channel]]
     cost: CostSoFar | None
     statements: list[Statement]
+    store_away: bool
+    behind: Behind | None
 
     @property
     def has_reads(self) -> bool:
@@ -97,14 +104,20 @@ async def page(request: web.Request) -> web.Response:
             view = _view(request, now, zone)
             held = _in_view(holdings(tx, account_id), view, now)
             statements = [parse_statement(kept.document) for kept in SqlLedger(tx).statements_of(account_id)]
+            behind = next(
+                filter(None, (on_the_way(tx, site, one.channel, _end_s(one, view, now)) for one in held)), None
+            )
+        cost, store_away = None, False
         try:
             cost = cost_so_far(office_of(site), account_id, now)
         except NotFound:
-            cost = None
+            pass  # there is no agreement
+        except StoreAway:
+            store_away = True
         this = f"{now.astimezone(zone):%Y-%m}"
         months = (this, previous_month(now.astimezone(zone).date()))
         channels = sorted({(one.channel.meter_name, one.channel.channel) for one in held}, key=_by_medium)
-        return CustomerPage(account, months, view, channels, cost, statements)
+        return CustomerPage(account, months, view, channels, cost, statements, store_away, behind)
 
     seen = await asyncio.to_thread(look)
     whose = {} if known_user(request).role == "customer" else {"account": account_id}
@@ -171,6 +184,11 @@ def _view(request: web.Request, now: datetime, zone: ZoneInfo) -> View:
 def _in_view(held: list[Holding], view: View, now: datetime) -> list[Holding]:
     start_s, end_s = elapsed(view.period, seconds(now))
     return [one for one in held if one.start_s < end_s and one.end_s > start_s]
+
+
+def _end_s(held: Holding, view: View, now: datetime) -> int:
+    """End of what is drawn of a channel [s since 1970]."""
+    return min(elapsed(view.period, over_by(held.channel, seconds(now)))[1], held.end_s)
 
 
 _MEDIA = ("electricity", "gas", "water", "heat")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from headend.monitor.events import ALARMS, KINDS, Choice, Event, events, events_count
-from headend.monitor.lag import JournalLag, behind
+from headend.monitor.lag import Behind, behind
 from headend.reads.days import DAY_S, seconds
 from headend.site import Site
 from headend.web.access import OPERATOR, SITE, Page
@@ -33,7 +33,7 @@ class EventPage:
     found: int
     page: int
     pages: int
-    behind: JournalLag | None
+    behind: Behind | None
 
 
 async def event_list(request: web.Request) -> web.Response:

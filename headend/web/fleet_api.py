@@ -8,6 +8,7 @@ from datetime import datetime
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from headend.monitor.health import Totals
 from headend.monitor.lag import StoreLag, StoreState, store_lag
@@ -20,7 +21,7 @@ class UnsentOut(BaseModel):
     """What InfluxDB has not got yet; it is kept in the site database and sent by itself."""
 
     blocks: int = Field(description="day blocks of which it lacks something")
-    since: datetime | None = Field(description="when the oldest was stored; null: it lacks nothing")
+    since: datetime | SkipJsonSchema[None] = Field(description="when the oldest was stored; only where it lacks some")
     seconds: int = Field(description="since then")
     state: StoreState = Field(description="by that age; away: it has not answered, or not kept up, for long")
 
@@ -40,7 +41,7 @@ class FleetOut(BaseModel):
     journal_lag: int = Field(description="messages that are durable and not yet processed")
     quarantined: int
     store_away: bool = Field(description="older days could not be looked at: the window begins a day later")
-    store_unsent: UnsentOut | None = Field(description="null: reads are kept in the site database alone")
+    store_unsent: UnsentOut | SkipJsonSchema[None] = Field(description="only where reads are kept in InfluxDB")
 
 
 @endpoint
@@ -53,7 +54,9 @@ async def fleet(request: web.Request) -> r200[FleetOut]:
         with site.database.read() as tx:
             return store_lag(tx, site)
 
-    return as_json(_fleet_out(seen.totals, await asyncio.to_thread(look), store_away=seen.store_away))
+    return as_json(
+        _fleet_out(seen.totals, await asyncio.to_thread(look), store_away=seen.store_away), leave_out_none=True
+    )
 
 
 def _fleet_out(totals: Totals, unsent: StoreLag | None, *, store_away: bool) -> FleetOut:

@@ -15,7 +15,7 @@ from headend.monitor.asking import ask
 from headend.monitor.events import Choice, Event, events
 from headend.monitor.gateways import GatewayHealth, gateway_healths, understands
 from headend.monitor.health import Fleet
-from headend.monitor.lag import JournalLag, behind
+from headend.monitor.lag import Behind, behind
 from headend.monitor.meters import MeterHealth
 from headend.reads.days import DAY_S, seconds
 from headend.registry.firmware import Image, images
@@ -43,7 +43,7 @@ async def gateway_list(request: web.Request) -> web.Response:
     chosen = GATEWAYS.selection(request)
     site = request.app[SITE]
 
-    def look() -> JournalLag | None:
+    def look() -> Behind | None:
         with site.database.read() as tx:
             return behind(tx, site)
 
@@ -84,7 +84,7 @@ class GatewayPage:
     events: list[Event]
     telemetry: list[Series]
     meters: Rows[MeterHealth]
-    behind: JournalLag | None
+    behind: Behind | None
 
 
 async def gateway(request: web.Request) -> web.Response:

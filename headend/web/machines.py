@@ -46,7 +46,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 def _lags(site: Site) -> dict[str, int]:
     with site.database.read() as tx:
-        lags, unsent = {"journal_lag": journal_lag(tx, site.journal).messages}, store_lag(tx, site)
+        lags, unsent = {"journal_lag": journal_lag(tx, site.journal)}, store_lag(tx, site)
     if unsent is not None:
         lags |= {"store_unsent_blocks": unsent.blocks, "store_unsent_seconds": unsent.seconds}
     return lags

@@ -11,8 +11,9 @@ from aiohttp import web
 from sqlalchemy import Connection, select
 from yarl import URL
 
-from headend.errors import InvalidInput
+from headend.errors import InvalidInput, StoreAway
 from headend.monitor.events import REACHABILITY, Choice, Event, events
+from headend.monitor.lag import Behind
 from headend.reads.channels import Channel
 from headend.reads.days import midnight, moment, seconds
 from headend.reads.quality import Quality
@@ -22,7 +23,7 @@ from headend.store import tables as t
 from headend.store.telemetry import Series, series_named, telemetry_of
 from headend.web.access import OPERATOR, SITE, Page
 from headend.web.charts import load_chart, telemetry_chart
-from headend.web.readings import Readings, last_read_s, over_by, readings
+from headend.web.readings import Readings, last_read_s, on_the_way, over_by, readings
 from headend.web.render import render
 from headend.web.words import Unit, unit_of
 
@@ -78,13 +79,23 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class MeterPage:
-    """Everything on the page of one meter; intervals and events newest first."""
+    """Everything on the page of one meter; intervals and events newest first.
+
+    Parameters
+    ----------
+    last_s
+        end of its newest read [s since 1970]; None: there is none, or it is not known, as the store does not answer.
+    behind
+        how far processing is behind, if it may lack reads of what is shown.
+    """
 
     channels: list[EnrolledChannel]
     shown: EnrolledChannel
     unit: Unit
     span: Span
     last_s: int | None
+    last_known: bool
+    behind: Behind | None
     intervals: list[Interval]
     findings: list[FindingRow]
     telemetry: list[Series]
@@ -101,7 +112,10 @@ async def meter(request: web.Request) -> web.Response:
             channels = channels_of(tx, name)
             shown = _chosen(channels, request.query.get("channel"))
             now_s = seconds(site.clock())
-            last_s = last_read_s(tx, site.store, channels, now_s)
+            try:
+                last_s, last_known = last_read_s(tx, site.store, channels, now_s), True
+            except StoreAway:
+                last_s, last_known = None, False
             span = _span(request, site, last_s or now_s)
             start_s, end_s = span.seconds(site)
             reads = readings(tx, site.store, shown, start_s, min(end_s, max(start_s, over_by(shown, now_s))))
@@ -111,6 +125,8 @@ async def meter(request: web.Request) -> web.Response:
                 unit_of(shown.channel),
                 span,
                 last_s,
+                last_known,
+                on_the_way(tx, site, shown, reads.end_s),
                 _intervals(reads),
                 _findings(tx, shown.meter, start_s, end_s),
                 telemetry_of(tx, start_s, end_s, meter=name),
@@ -152,7 +168,9 @@ async def meter_chart(request: web.Request) -> web.Response:
 async def telemetry(request: web.Request) -> web.Response:
     """The specification of the chart of one quantity that was told of a meter."""
     site, name = request.app[SITE], request.match_info["name"]
-    start_s, end_s = _span(request, site, seconds(site.clock())).seconds(site)
+    now_s = seconds(site.clock())
+    start_s, end_s = _span(request, site, now_s).seconds(site)
+    end_s = min(end_s, max(start_s, now_s) + 1)
 
     def look() -> list[Series]:
         with site.database.read() as tx:

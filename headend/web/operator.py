@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from headend.monitor.events import ALARMS
-from headend.monitor.lag import JournalLag, StoreLag, behind, store_lag
+from headend.monitor.lag import Behind, StoreLag, behind, store_lag
 from headend.monitor.quarantine import FaultCount, Quarantined, faults, quarantined, quarantined_count
 from headend.web.access import OPERATOR, SITE, Page
 from headend.web.fleetview import CAMERA, METERS, FleetCamera
@@ -27,7 +27,7 @@ async def overview(request: web.Request) -> web.Response:
     site = request.app[SITE]
     seen = await request.app[CAMERA].picture()
 
-    def lags() -> tuple[JournalLag | None, StoreLag | None]:
+    def lags() -> tuple[Behind | None, StoreLag | None]:
         with site.database.read() as tx:
             return behind(tx, site), store_lag(tx, site)
 

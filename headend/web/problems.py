@@ -1,4 +1,4 @@
-"""What goes wrong, told in the asker's form: problem+json (RFC 9457) under /api, a page for people."""
+"""What goes wrong, told in the asker's form: problem+json (RFC 9457) under /api and to scripts, a page for people."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 from pydantic import ValidationError
 
-from headend.errors import BillingConflict, CannotRate, HeadendError, InvalidInput, NotFound
-from headend.web.access import is_api
+from headend.errors import BillingConflict, CannotRate, HeadendError, InvalidInput, NotFound, StoreAway
+from headend.reads.days import day_number, day_of
+from headend.web.access import SITE, is_api
 from headend.web.render import render
 
 _log = structlog.get_logger(__name__)
@@ -24,6 +25,8 @@ _STATUS_OF: tuple[tuple[type[HeadendError], int], ...] = (
     (CannotRate, 409),
 )
 _OUR_FAULT = "Something went wrong on our side. It has been written to the log."
+#: A store that was away is asked for again after so long [s].
+_RETRY_AFTER_S = 30
 # An answer's own headers that still belong to it in another form.
 _KEPT_HEADERS = ("WWW-Authenticate", "Retry-After", "Allow")
 
@@ -65,6 +68,9 @@ async def present_errors(
         theirs = error.content_type == "application/json" or (error.text or "").startswith(f"{error.status}: ")
         said = "" if theirs else error.text
         return await _answer(request, error.status, said or _IN_WORDS.get(error.status, error.reason), kept)
+    except StoreAway as away:
+        _log.warning("the interval store does not answer", path=request.path, because=str(away))
+        return await _answer(request, 503, _what_can_be_seen(request), {"Retry-After": str(_RETRY_AFTER_S)})
     except HeadendError as error:
         status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
         if status == 500:
@@ -76,11 +82,20 @@ async def present_errors(
 
 
 async def _answer(request: web.Request, status: int, detail: str, headers: dict[str, str]) -> web.StreamResponse:
-    if is_api(request):
+    if is_api(request) or request.headers.get("Accept") == "application/json":
         return problem(status, detail, headers)
     page = await render(request, "error.html", status=status, detail=detail, title=HTTPStatus(status).phrase)
     page.headers.update(CIMultiDict(headers))
     return page
+
+
+def _what_can_be_seen(request: web.Request) -> str:
+    site = request.app[SITE]
+    here = day_of(day_number(site.clock().date()) - site.settings.store.recent_days)
+    return (
+        "The interval store does not answer, so older reads cannot be looked at for now. Nothing is lost:"
+        f" days after {here} can be seen, and older ones again when it answers."
+    )
 
 
 _IN_WORDS = {

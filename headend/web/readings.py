@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from headend.monitor.lag import Behind, behind
 from headend.reads.channels import Channel
 from headend.reads.days import DAY_S, Period, day_number, day_of, local_seconds, midnight, seconds
 from headend.reads.quality import IS_ESTIMATED, Quality
 from headend.registry.registry import EnrolledChannel, agreements, channels_of
+from headend.site import Site
 from headend.store import tables as t
 from headend.store.intervals import IntervalStore
 
@@ -164,6 +166,13 @@ def by_day(reads: Readings, period: Period) -> DailyUse:
         summed(ones, ~missing),
         summed(ones, missing),
     )
+
+
+def on_the_way(tx: Connection, site: Site, channel: EnrolledChannel, end_s: int) -> Behind | None:
+    """How far processing is behind, if the channel's intervals up to `end_s` [s since 1970] may be in what waits."""
+    lag = behind(tx, site)
+    # What came then told of the interval that had just ended, if of nothing older.
+    return lag if lag is not None and end_s >= over_by(channel, seconds(lag.since)) else None
 
 
 def last_read_s(tx: Connection, store: IntervalStore, channels: Sequence[EnrolledChannel], now_s: int) -> int | None:

@@ -156,7 +156,11 @@ async def test_openapi_lists_every_route_of_the_api(visit):
     assert spec["openapi"].startswith("3.")
     assert set(spec["paths"]) == {
         "/api/v1/meters",
+        "/api/v1/fleet",
         "/api/v1/meters/{id}/intervals",
+        "/api/v1/meters/{id}/telemetry",
+        "/api/v1/gateways/{id}/telemetry",
+        "/api/v1/meters/{id}/intervals/{start}/history",
         "/api/v1/accounts/{id}/statements",
         "/api/v1/statements/{id}",
         "/api/v1/gateways",
