@@ -30,10 +30,12 @@ def field_with_days(folder: Path, days: int = DAYS) -> Field:
 
 
 class Commands:
-    """`headend store …` for a site whose databases are in a folder."""
+    """`headend store …` for a site whose databases are in a folder, if `data` does not say otherwise."""
 
-    def __init__(self, folder: Path, influx: dict[str, object], kind: str = "sql") -> None:
+    def __init__(self, folder: Path, influx: dict[str, object], kind: str = "sql", **data: object) -> None:
         settings = {"site": {"registry": ""}, "store": {"kind": kind}, "influx": influx}
+        if data:
+            settings["data"] = {"directory": str(folder), **data}
         self.config = Headend(folder, settings, name=kind).config
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
