@@ -94,12 +94,12 @@ TARIFFS = {
 class Town:
     """Its office bills on the clock `now`, which a test may set."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, site_url: str = "") -> None:
         (folder / "tariffs").mkdir(parents=True)
         for name, text in TARIFFS.items():
             (folder / "tariffs" / f"{name}.toml").write_text(text, encoding="utf-8")
         self.now = datetime(2026, 11, 3, 9, tzinfo=UTC)
-        self.database = Database(f"sqlite:///{folder / 'site.db'}", "site")
+        self.database = Database(site_url or f"sqlite:///{folder / 'site.db'}", "site")
         self.store = SqlIntervalStore()
         self.office = Office(
             utility=Utility("Musterstadt Utilities", ("Marktplatz 1", "12345 Musterstadt")),

@@ -77,14 +77,16 @@ class Field:
     folder: Path
     enrolled: SiteFile = field(default_factory=lambda: registry(meter("E-1")))
     sent: int = 0
+    #: PostgreSQL for both databases; else files in the folder.
+    postgres_url: str = ""
 
     def __post_init__(self) -> None:
         self.clock = Clock()
-        self.journal_database = Database(f"sqlite:///{self.folder / 'journal.db'}", "journal")
+        self.journal_database = Database(self.postgres_url or f"sqlite:///{self.folder / 'journal.db'}", "journal")
         self.site = Site(
             load_settings(),
             self.clock,
-            Database(f"sqlite:///{self.folder / 'site.db'}", "site"),
+            Database(self.postgres_url or f"sqlite:///{self.folder / 'site.db'}", "site"),
             Journal(self.journal_database),
             Topics(sparkplug_host="headend"),
             {},

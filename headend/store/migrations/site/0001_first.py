@@ -222,7 +222,9 @@ _ISSUED_IS_FINAL = {
     ],
     "postgresql": [
         """CREATE FUNCTION statement_issued() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION 'an issued statement does not change'; END $$""",
+        $$ BEGIN
+            RAISE EXCEPTION 'an issued statement does not change' USING ERRCODE = 'integrity_constraint_violation';
+        END $$""",
         """CREATE TRIGGER statement_issued BEFORE UPDATE OR DELETE ON statement FOR EACH ROW
         WHEN (OLD.state = 'issued') EXECUTE FUNCTION statement_issued()""",
     ],
