@@ -260,6 +260,52 @@ def test_the_newest_measured_read(opened: Opened) -> None:
     assert earlier[1, 7] == Latest(20_000 * DAY_S + 23 * 3600, 3600, 23)
 
 
+def test_the_newest_read_of_few_and_of_many_channels_is_found_alike(opened: Opened) -> None:
+    # Every channel was heard last on another day, up to six weeks back; every seventh was never heard.
+    heard = {(m, c): 20_060 - (m * 2 + c) % 43 for m in range(1, 41) for c in (7, 8) if m % 7}
+    save(opened, *(block(m, c, day, m) for (m, c), day in heard.items()))
+    every = [(m, c) for m in range(1, 41) for c in (7, 8)]
+    expected = {(m, c): Latest(day * DAY_S + 23 * 3600, 3600, m + 23) for (m, c), day in heard.items()}
+    bounds = {"since_s": 20_000 * DAY_S, "before_s": 20_061 * DAY_S}
+    with opened.read() as tx:
+        many = opened.store.latest(tx, every, **bounds)
+        few = [opened.store.latest(tx, every[i : i + 20], **bounds) for i in range(0, len(every), 20)]
+    assert many == expected
+    assert {key: read for part in few for key, read in part.items()} == expected
+
+
+@pytest.mark.parametrize("others", [0, 70])
+def test_bounds_of_the_newest_read_cut_through_days(opened: Opened, others: int) -> None:
+    """Where all of the newest day's reads lie outside, the day before is looked at."""
+    late = block(1, 7, 20_001, 100)
+    late.quality[0, :12], late.values[0, :12], late.version[0, :12] = Quality.MISSING, 0, 0
+    save(opened, block(1, 7, 20_000), late)
+    noon = 20_001 * DAY_S + 12 * 3600
+    channels = [(1, 7), *((2, 100 + i) for i in range(others))]
+
+    def newest(since_s: int, before_s: int) -> Latest | None:
+        with opened.read() as tx:
+            found = opened.store.latest(tx, channels, since_s, before_s)
+        assert found.keys() <= {(1, 7)}
+        return found.get((1, 7))
+
+    evening = Latest(20_000 * DAY_S + 23 * 3600, 3600, 23)
+    assert newest(0, noon + 1) == Latest(noon, 3600, 112)
+    assert newest(0, noon) == evening
+    assert newest(evening.start_s, noon) == evening
+    assert newest(evening.start_s + 1, noon) is None
+    assert newest(noon, noon) is None
+
+
+def test_what_came_from_a_meter_counts_as_read_whatever_was_said_of_it(opened: Opened) -> None:
+    day = block(1, 7, 20_000)
+    day.quality[0, 21:] = Quality.QUESTIONABLE, Quality.EDITED, Quality.ESTIMATED_AVERAGE
+    save(opened, day)
+    with opened.read() as tx:
+        assert opened.store.latest(tx, [(1, 7)], 0, 20_001 * DAY_S)[1, 7].value == 21
+        assert opened.store.latest(tx, [], 0, 20_001 * DAY_S) == {}
+
+
 def test_days_whose_time_is_over_are_forgotten(opened: Opened) -> None:
     days = [block(1, 7, day, day) for day in range(20_000, 20_004)]
     save(opened, *days)
@@ -273,6 +319,19 @@ def test_days_whose_time_is_over_are_forgotten(opened: Opened) -> None:
         assert [day.day for day in opened.store.channel_days(tx, 0, 30_000)] == [20_002, 20_003, 20_004]
     assert found.present.any(axis=1).tolist() == [False, False, True, True]
     assert same(found.take(np.array([2, 3])), blocks_in_order([days[2].keys[0], days[3].keys[0]], days[2:], 3600))
+
+
+def test_what_is_forgotten_is_no_newest_read_and_no_open_day(opened: Opened) -> None:
+    save(opened, block(1, 7, 20_000))
+    save(opened, block(2, 7, 20_000), block(2, 7, 20_001), settled=False)
+    with opened.write() as tx:
+        assert opened.store.forget(tx, 20_001) == 2
+    opened.then()
+    with opened.read() as tx:
+        assert opened.store.open_days(tx, 30_000) == [(20_001, 2, 7)]
+        assert opened.store.latest(tx, [(1, 7), (2, 7)], 0, 20_010 * DAY_S).keys() == {(2, 7)}
+        profiles = opened.store.profiles(tx, [(1, 7), (2, 7)], 20_000 * DAY_S, 20_002 * DAY_S, 3600)
+    assert (profiles.quality != Quality.MISSING).sum(axis=1).tolist() == [0, 24]
 
 
 def test_a_cut_row_is_found(tmp_path: Path) -> None:
