@@ -7,6 +7,7 @@ import threading
 
 import structlog
 
+from headend.errors import StoreAway
 from headend.process.intake import Intake
 from headend.site import Site
 
@@ -41,6 +42,9 @@ class Processor:
         while not self._stopping.is_set():
             try:
                 idle_s = 0.0 if self._intake.step() else self._idle_s
+            except StoreAway as away:
+                log.warning("intake waits for the interval store", because=str(away))
+                idle_s = _RETRY_S
             except Exception as error:
                 # Whatever it was, nothing was committed; the journal still has it all.
                 log.exception("intake failed, trying again", error=str(error))
