@@ -47,6 +47,8 @@ _REGISTRY = (
     t.installation,
 )
 
+# Fewer than intake takes: nobody waits for it, and it may run beside one that does.
+_MESSAGES_AT_ONCE = 1_000
 _ROWS_AT_ONCE = 5_000
 _CHANNELS_AT_ONCE = 5_000
 _MEASURED = [int(code) for code in Quality if IS_MEASURED[code]]
@@ -162,7 +164,7 @@ class _Comparison:
         """Process again what is in the store by now, as this transaction sees it."""
         end = checkpoint(tx)
         while self._taken < end:
-            entries = self._site.journal.after(self._taken, self._site.settings.process.batch_messages)
+            entries = self._site.journal.after(self._taken, _MESSAGES_AT_ONCE)
             entries = [entry for entry in entries if entry.offset <= end]
             refused = _refused(tx, entries)
             self._told.take([entry for entry in entries if entry.offset not in refused])
