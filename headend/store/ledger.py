@@ -97,7 +97,11 @@ class SqlLedger:
 
     def statements(self, cycle: BillCycle) -> Iterator[Kept]:
         """The cycle's statements, by account."""
-        query = _KEPT.where(statement.c.cycle_id == cycle.id).order_by(statement.c.account_id)
+        query = (
+            _KEPT.where(statement.c.cycle_id == cycle.id)
+            .order_by(statement.c.account_id)
+            .execution_options(yield_per=_ROWS_A_STATEMENT)
+        )
         for row in self.tx.execute(query):
             yield Kept(*row)
 
