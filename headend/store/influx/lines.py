@@ -15,8 +15,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headend.errors import StoreBroken
-from headend.reads.blocks import Blocks
+from headend.reads.blocks import NO_REGISTER, Blocks
 from headend.reads.channels import Channel
+from headend.reads.days import DAY_S
+from headend.reads.quality import Quality
+from headend.store.influx.status import flags_of, quality_of, status_of, version_of
 
 MEASUREMENT = "reads"
 
@@ -25,8 +28,6 @@ Bools = NDArray[np.bool_]
 
 def lines_of(blocks: Blocks, chosen: Bools, names: Mapping[int, str], points_a_request: int) -> Iterator[bytes]:
     """Bodies of at most `points_a_request` lines: a line a chosen interval, missing or not.
-
-    Every line says everything, so that nothing an earlier version said can stay behind.
 
     Parameters
     ----------
@@ -57,23 +58,38 @@ def tag_value(text: str) -> str:
 def _body(blocks: Blocks, at: tuple[NDArray[np.intp], NDArray[np.intp]], series: list[str]) -> bytes:
     row, place = at
     first, last = int(row[0]), int(row[-1])
+    register = blocks.register[at]
+    status, which = np.unique(
+        status_of(blocks.quality[at], blocks.version[at], blocks.flags[at], register), return_inverse=True
+    )
+    said = pa.array([_said(one) for one in status.tolist()])
     lines = pc.binary_join_element_wise(
         pa.array(series[first : last + 1]).take(pa.array(row - first)),
         _digits(blocks.values[at]),
-        "i,quality=",
-        _digits(blocks.quality[at]),
-        "i,version=",
-        _digits(blocks.version[at]),
-        "i,flags=",
-        _digits(blocks.flags[at]),
-        "i,register=",
-        _digits(blocks.register[at]),
-        "i ",
-        _digits(blocks.day[row] * 86_400 + place * blocks.interval_s),
+        said.take(pa.array(which)),
+        _registers(register),
+        _digits(blocks.day[row] * DAY_S + place * blocks.interval_s),
         "\n",
         "",
     )
     return _characters(lines)
+
+
+def _said(status: int) -> str:
+    """What comes between the value and the register."""
+    quality, version, flags = quality_of(status), version_of(status), flags_of(status)
+    # Of a missing read the flags are in the status alone: with its first version they will mean nothing any more.
+    tell_flags = quality != Quality.MISSING and (flags or version > 1)
+    shown = f",flags={flags}i" if tell_flags else ""
+    return f"i,quality={quality}i,version={version}i,status={status}i{shown}"
+
+
+def _registers(register: NDArray[np.int64]) -> pa.Array | pa.Scalar:
+    came = register != NO_REGISTER
+    if not came.any():
+        return pa.scalar(" ")
+    fields = pc.binary_join_element_wise(",register=", _digits(register), "i ", "")
+    return pc.if_else(pa.array(came), fields, " ")
 
 
 def _digits(column: NDArray[Any]) -> pa.Array:

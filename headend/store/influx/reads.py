@@ -1,7 +1,7 @@
 """Reads in InfluxDB: blocks out as line protocol, answers in as blocks.
 
-A read is five fields, and an answer has a row a field; but nearly every read says the same in four of them. So only
-the values are all fetched, and of the rest what is not as usual: InfluxDB leaves out the usual where the points lie.
+An answer has a row for every field of a read. But what reads say beside their values is nearly always the same, so of
+that only the unusual is fetched: InfluxDB leaves out the rest where the points lie.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.reads.blocks import Blocks, blocks_in_order, empty_blocks
+from headend.reads.blocks import NO_REGISTER, Blocks, blocks_in_order, empty_blocks
 from headend.reads.channels import Channel
 from headend.reads.days import DAY_S, moment
-from headend.reads.quality import Quality
 from headend.store.influx.answers import Points, points_of
 from headend.store.influx.connection import Influx, Parameter
 from headend.store.influx.lines import MEASUREMENT, lines_of
+from headend.store.influx.status import USUAL, flags_of, has_register, quality_of, version_of
 from headend.store.intervals import BlockKey, Bools, ChannelKey
 
 Int64s = NDArray[np.int64]
@@ -28,9 +28,7 @@ Int64s = NDArray[np.int64]
 _CHANNELS_A_QUERY = 1_000
 _READS_A_QUERY = 400_000
 
-# Of the fields beside the value, what nearly every read says; what says otherwise is fetched.
 _NS = 1_000_000_000
-_USUAL_QUALITY, _USUAL_VERSION = Quality.VALIDATED, 1
 
 # InfluxDB finds what these conditions say where the points lie; a range on a tag, or a negative number, it would not.
 _POINTS = f"""
@@ -46,11 +44,7 @@ _VALUES = f"""{_POINTS}
   |> keep(columns: ["_time", "_value", "meter", "channel"])
 """
 _REST = f"""{_POINTS}
-  |> filter(fn: (r) =>
-    (r._field == "quality" and r._value != usual_quality)
-    or (r._field == "version" and r._value != {_USUAL_VERSION})
-    or (r._field == "flags" and r._value != 0)
-    or (r._field == "register" and r._value >= 0))
+  |> filter(fn: (r) => (r._field == "status" and r._value != {USUAL}) or r._field == "register")
   |> keep(columns: ["_time", "_value", "_field", "meter", "channel"])
 """
 
@@ -111,7 +105,7 @@ class InfluxReads:
             "channel_pattern": _one_of({Channel(channel).obis for _, channel in one.channels}),
         }
         yield _Question(_VALUES, params, ("meter", "channel"))
-        yield _Question(_REST, params | {"usual_quality": int(_USUAL_QUALITY)}, ("meter", "channel", "_field"))
+        yield _Question(_REST, params, ("meter", "channel", "_field"))
 
     def _ask(self, question: _Question) -> Points:
         return points_of(self._influx.query(question.flux, question.params), question.texts)
@@ -174,13 +168,14 @@ def _blocks_of(one: _Slice, interval_s: int, names: Mapping[int, str], values: P
     at, which = places.of(values)
     found.ravel()[at] = True
     blocks.values.ravel()[at] = values.value[which]
-    blocks.quality[found], blocks.version[found] = _USUAL_QUALITY, _USUAL_VERSION
+    status = np.where(found, USUAL, 0)
+    register = np.full(found.shape, NO_REGISTER, dtype=np.int64)
     at, which = places.of(rest)
-    said, field = rest.value[which], rest.texts["_field"]
-    field_of = field.which[which]
-    for number, name in enumerate(field.different):
-        chosen = field_of == number
-        getattr(blocks, name).ravel()[at[chosen]] = said[chosen]
+    said, is_status = rest.value[which], rest.texts["_field"].mapped({"status": 1})[which] == 1
+    status.ravel()[at[is_status]] = said[is_status]
+    register.ravel()[at[~is_status]] = said[~is_status]
+    blocks.quality[:], blocks.version[:], blocks.flags[:] = quality_of(status), version_of(status), flags_of(status)
+    blocks.register[:] = np.where(has_register(status), register, NO_REGISTER)
     return blocks.take(np.asarray(found.any(axis=1)))
 
 

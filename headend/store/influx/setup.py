@@ -84,7 +84,7 @@ def _bucket(client: Any, org_id: str, name: str, keep_s: int) -> tuple[Bucket, O
     )
     bucket = buckets.find_bucket_by_name(name)
     if bucket is None:
-        return buckets.create_bucket(bucket_name=name, org_id=org_id, retention_rules=[rule]), "made"
+        return buckets.create_bucket(bucket_name=name, org=org_id, retention_rules=[rule]), "made"
     if sum(rule.every_seconds for rule in bucket.retention_rules) == keep_s:
         return bucket, "was there"
     bucket.retention_rules = [rule]

@@ -21,10 +21,10 @@ def test_a_line_says_all_there_is_to_say() -> None:
     names = {4: "E-10023", 5: "E-5"}
     assert b"".join(lines_of(day, everything(day), names, 10)) == (
         b"reads,channel=1-0:1.8.0,meter=E-10023"
-        b" value=9007199254740993i,quality=1i,version=3i,flags=20i,register=48211370i 1728000000\n"
+        b" value=9007199254740993i,quality=1i,version=3i,status=18088705i,flags=20i,register=48211370i 1728000000\n"
     )
     assert b"".join(lines_of(missing, everything(missing), names, 10)) == (
-        b"reads,channel=1-0:1.8.0,meter=E-5 value=0i,quality=0i,version=0i,flags=0i,register=-1i 1728086400\n"
+        b"reads,channel=1-0:1.8.0,meter=E-5 value=0i,quality=0i,version=0i,status=0i 1728086400\n"
     )
 
 
