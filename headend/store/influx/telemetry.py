@@ -17,9 +17,10 @@ MEASUREMENT = "telemetry"
 
 _ROWS_AT_ONCE = 5_000
 
-_KEY = ("at_s", "gateway", "meter", "quantity")
+# With the value: one that was corrected while this one was on its way is unsent still.
+_SENT = ("at_s", "gateway", "meter", "quantity", "value")
 _NOTE_SENT = (
-    update(telemetry).where(and_(*(telemetry.c[name] == bindparam(f"the_{name}") for name in _KEY))).values(sent=True)
+    update(telemetry).where(and_(*(telemetry.c[name] == bindparam(f"the_{name}") for name in _SENT))).values(sent=True)
 )
 
 
@@ -38,7 +39,7 @@ class InfluxTelemetry:
         if rows:
             self._influx.write(self._bucket, _bodies(rows, self._influx.settings.points_a_request))
             with database.write() as tx:
-                tx.execute(_NOTE_SENT, [{f"the_{name}": getattr(row, name) for name in _KEY} for row in rows])
+                tx.execute(_NOTE_SENT, [{f"the_{name}": getattr(row, name) for name in _SENT} for row in rows])
         return len(rows)
 
 
