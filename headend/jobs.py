@@ -63,6 +63,8 @@ class Jobs:
         counts = settle_due_days(self._site)
         if counts.channel_days:
             log.info("days settled", channel_days=counts.channel_days, intervals_estimated=counts.estimated)
+        if counts.waiting:
+            log.warning("the interval store does not tell older days, settlement waits for it", channels=counts.waiting)
 
     def backfill(self) -> None:
         """Ask gateways for what did not come, unless it may be in the journal."""

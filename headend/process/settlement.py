@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from headend.errors import StoreAway
 from headend.reads.blocks import NO_REGISTER, supersede
 from headend.reads.constants import modulus_at
 from headend.reads.days import DAY_S
@@ -26,6 +28,8 @@ from headend.site import Site
 from headend.store import history
 from headend.vee import Settled, settle
 from headend.vee.daytypes import day_types
+
+log = structlog.get_logger(__name__)
 
 # Channels settled in one transaction: enough for array operations to pay, few enough not to hold up intake.
 _CHANNELS_AT_ONCE = 250
@@ -48,10 +52,17 @@ class _Due:
 
 @dataclass(slots=True)
 class SettlementCounts:
-    """What settlement did."""
+    """What settlement did.
+
+    Parameters
+    ----------
+    waiting
+        channels that need older days, which the interval store does not tell for now.
+    """
 
     channel_days: int = 0
     estimated: int = 0
+    waiting: int = 0
 
 
 def settle_due_days(site: Site) -> SettlementCounts:
@@ -61,10 +72,18 @@ def settle_due_days(site: Site) -> SettlementCounts:
     end_day = int(due_s // DAY_S)
     with site.database.read() as tx:
         due = _due(tx, site, end_day)
-    for group in _alike(due):
-        for first in range(0, len(group), _CHANNELS_AT_ONCE):
-            with site.database.write() as tx:
-                _settle_group(tx, site, group[first : first + _CHANNELS_AT_ONCE], end_day, counts)
+    for alike in _alike(due):
+        for first in range(0, len(alike), _CHANNELS_AT_ONCE):
+            group: Sequence[_Due] = alike[first : first + _CHANNELS_AT_ONCE]
+            # What needs the weeks before has a transaction of its own: the store may not have them for now.
+            for settled in (_settle_clean, _settle_rest):
+                try:
+                    with site.database.write() as tx:
+                        group = settled(tx, site, group, end_day, counts)
+                except StoreAway as away:
+                    log.debug("the interval store does not answer", channels=len(group), reason=str(away))
+                    counts.waiting += len(group)
+                    break
     return counts
 
 
@@ -113,18 +132,30 @@ def _alike(due: Iterable[_Due]) -> list[list[_Due]]:
     return list(groups.values())
 
 
-def _settle_group(tx: Connection, site: Site, group: Sequence[_Due], horizon: int, counts: SettlementCounts) -> None:
-    """Days before `horizon` are settled, or are now: what lies there between a late day and today may be looked at."""
+def _settle_clean(
+    tx: Connection, site: Site, group: Sequence[_Due], horizon: int, counts: SettlementCounts
+) -> list[_Due]:
+    """Settle the channels of which the due days and the one before them say enough; the others.
+
+    Days before `horizon` are settled, or are now: what lies there between a late day and today may be looked at.
+    """
     end_day = max(d.days[-1] for d in group) + 1
     quick = _validate(tx, site, group, min(d.days[0] for d in group) - 1, end_day)
     clean = quick[1].clean & ~_ends_unclosed(group, quick[0], horizon)
     _keep(tx, site, group, quick, end_day, clean, counts)
-    slow = [d for d, is_clean in zip(group, clean.tolist(), strict=True) if not is_clean]
-    if slow:
-        look_back = site.rules.of(slow[0].channel.customer_class).look_back_days
-        end_day = min(horizon, max(d.days[-1] for d in slow) + 1 + look_back)
-        thorough = _validate(tx, site, slow, min(d.days[0] for d in slow) - look_back, end_day)
-        _keep(tx, site, slow, thorough, end_day, np.ones(len(slow), dtype=np.bool_), counts)
+    return [d for d, is_clean in zip(group, clean.tolist(), strict=True) if not is_clean]
+
+
+def _settle_rest(
+    tx: Connection, site: Site, group: Sequence[_Due], horizon: int, counts: SettlementCounts
+) -> list[_Due]:
+    """Settle channels by the weeks around their due days; none is left."""
+    if group:
+        look_back = site.rules.of(group[0].channel.customer_class).look_back_days
+        end_day = min(horizon, max(d.days[-1] for d in group) + 1 + look_back)
+        thorough = _validate(tx, site, group, min(d.days[0] for d in group) - look_back, end_day)
+        _keep(tx, site, group, thorough, end_day, np.ones(len(group), dtype=np.bool_), counts)
+    return []
 
 
 def _ends_unclosed(group: Sequence[_Due], profiles: LoadProfiles, horizon: int) -> NDArray[np.bool_]:

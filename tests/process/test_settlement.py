@@ -5,15 +5,19 @@ Unless a test says otherwise a meter uses 100 Wh every hour, and a register come
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from headend.reads import Quality
 from headend.reads.days import seconds
 from headend.store import tables as t
+from headend.store.database import upsert
+from headend.store.influx.parts import interval_store
+from tests.servers import free_port
 
 from .field import DAY, HOUR, MONDAY, Field, meter, registry
 
@@ -411,3 +415,37 @@ def test_one_very_old_read_does_not_invent_the_years_since(field: Field) -> None
         seconds(MONDAY - 300 * DAY) // 86_400,
         seconds(MONDAY) // 86_400,
     ]
+
+
+def test_while_influxdb_is_away_only_channels_that_need_older_days_wait(field: Field) -> None:
+    field.enrol(registry(meter("E-1"), meter("E-2", usage_point="UP")))
+    for n in range(11):
+        for number, name in enumerate(("E-1", "E-2")):
+            values: list[int | None] = [100] * 24
+            if (n, name) == (10, "E-2"):
+                values[5] = None
+            register = BEGIN + number + 2_400 * (n + 1)
+            field.send(MONDAY + n * DAY, values, meter=name, register=register)
+        if n == 9:
+            assert field.settle(after(10)).waiting == 0
+    b = t.day_block.c
+    with field.site.database.write() as tx:
+        old = b.day < seconds(MONDAY + 5 * DAY) // 86_400
+        kept = [dict(row) for row in tx.execute(select(t.day_block).where(old)).mappings()]
+        emptied = {"reads": b"", "quality": b"", "version": None, "flags": None, "register": None}
+        tx.execute(update(t.day_block).where(old).values(emptied))
+    embedded = field.site
+    nobody = embedded.settings.influx.model_copy(update={"url": f"http://127.0.0.1:{free_port()}"})
+    field.site = replace(embedded, store=interval_store(nobody, field.clock))
+    counts = field.settle(after(11))
+    assert (counts.channel_days, counts.estimated, counts.waiting) == (1, 0, 1)
+    assert set(field.stands(MONDAY + 10 * DAY, 24, meter="E-1").quality) == {Quality.VALIDATED}
+    assert field.stands(MONDAY + 10 * DAY + 5 * HOUR, 1, meter="E-2").values == [None]
+
+    with embedded.database.write() as tx:  # what it would tell
+        for row in kept:
+            upsert(tx, t.day_block, [row])
+    field.site = embedded
+    counts = field.settle(after(11))
+    assert (counts.channel_days, counts.estimated, counts.waiting) == (1, 1, 0)
+    assert field.stands(MONDAY + 10 * DAY + 5 * HOUR, 1, meter="E-2").values == [100]
