@@ -161,9 +161,9 @@ class Influxd:
         """What it answers to a JSON document; `urllib.error.HTTPError` where it refuses."""
         return json.loads(self._send(path, json.dumps(question).encode(), "application/json"))
 
-    def rows(self, flux: str) -> list[dict[str, str]]:
-        """What a Flux query finds: by column, as text."""
-        answer = self._send(f"/api/v2/query?org={self.ORG}", flux.encode(), "application/vnd.flux").decode()
+    def rows(self, flux: str, within_s: float = 60) -> list[dict[str, str]]:
+        """What a Flux query finds: by column, as text. `OSError` or `HTTPException` where it does not answer."""
+        answer = self._send(f"/api/v2/query?org={self.ORG}", flux.encode(), "application/vnd.flux", within_s).decode()
         # Every table of the answer that has other columns comes with a header of its own, after an empty line.
         tables = answer.replace("\r\n", "\n").split("\n\n")
         return [row for table in tables for row in csv.DictReader(table.splitlines())]
@@ -173,9 +173,9 @@ class Influxd:
         path = f"/api/v2/write?org={self.ORG}&bucket={bucket}&precision=s"
         self._send(path, "\n".join(lines).encode(), "text/plain")
 
-    def _send(self, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+    def _send(self, path: str, body: bytes | None = None, kind: str = "", within_s: float = 60) -> bytes:
         headers = {"Authorization": f"Token {self.TOKEN}", "Content-Type": kind}
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, body, headers), timeout=60) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, body, headers), timeout=within_s) as answer:
             return answer.read()
 
 
