@@ -16,6 +16,10 @@ from headend.errors import InvalidConfig, StoreAway
 from headend.reads.days import DAY_S
 from headend.store.influx.connection import Influx
 
+# The head-end deletes reads when their time is over, but keeps those of a bill that is not issued yet. So InfluxDB's
+# own retention, which knows no bills, comes a year later.
+_LATER_DAYS = 400
+
 # The one InfluxQL takes where a query names none.
 _DEFAULT_POLICY = "autogen"
 _ANY_POINT = "from(bucket: bucket) |> range(start: -1s) |> limit(n: 1)"
@@ -53,7 +57,7 @@ def set_up(influx: Influx, settings: Settings) -> list[Prepared]:
         return [
             prepared
             for name, keep_days in (
-                (settings.influx.reads_bucket, settings.store.keep_days),
+                (settings.influx.reads_bucket, settings.store.keep_days and settings.store.keep_days + _LATER_DAYS),
                 (settings.influx.telemetry_bucket, settings.store.keep_telemetry_days),
             )
             for prepared in _bucket_and_database(client, found[0].id, name, keep_days)
