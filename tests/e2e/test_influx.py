@@ -63,7 +63,7 @@ def test_collection_goes_on_while_influxdb_is_away(
         go()
         gone_at = time.monotonic()
         field.await_fleet()
-        field.corrections.cease()
+        field.await_last_correction()
         await_that(lambda: field.readiness()["journal_lag"] == 0, "intake")
         measured = told(field.truth)
         for meter, channel in {(meter, channel) for meter, channel, _ in measured}:
@@ -104,7 +104,7 @@ def test_what_was_told_while_influxdb_hung_does_not_come_over_what_is_newer(
         field.await_sending()
         server.pause()
         field.await_corrections(10)
-        field.corrections.cease()
+        field.await_last_correction()
         field.await_intake()
         server.resume()
         field.await_all_sent()
