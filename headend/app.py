@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
@@ -47,6 +48,10 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+# A batch of reads, or a month of them, makes a hundred thousand tuples and no cycle: to look for cycles among them as
+# often as Python does takes a third of the time.
+_LOOK_FOR_CYCLES_AFTER = 200_000
+
 Role = Literal["collect", "process", "api", "jobs"]
 
 #: What a head-end does; one process can do all of it, or several share it.
@@ -77,6 +82,7 @@ def open_site(
     StoreBroken
         journal and site database do not belong together.
     """
+    gc.set_threshold(_LOOK_FOR_CYCLES_AFTER, *gc.get_threshold()[1:])
     settings = load_settings(config, dict(overrides or {}))
     configure_logs(settings.log)
     tariffs = load_book(beside(config, "site.tariffs", settings.site.tariffs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 
 import structlog
@@ -14,9 +13,6 @@ from headend.site import Site
 log = structlog.get_logger(__name__)
 
 _RETRY_S = 5.0
-
-# A batch makes a hundred thousand lists and no cycle; to look for cycles among them so often takes a fifth of the time.
-_COLLECT_GARBAGE_AFTER = 200_000
 
 
 class Processor:
@@ -30,7 +26,6 @@ class Processor:
 
     def start(self) -> None:
         """Begin with the first journal entry that is not in the store."""
-        gc.set_threshold(_COLLECT_GARBAGE_AFTER, *gc.get_threshold()[1:])
         self._thread.start()
 
     def stop(self) -> None:

@@ -68,10 +68,18 @@ def lay_out(
     flags = np.zeros(shape, dtype=np.uint8)
     register = np.full(shape, NO_REGISTER, dtype=np.int64)
     row_of = {key: row for row, key in enumerate(keys)}
+    before: tuple[Int64s, Int64s, Int64s] | None = None
     for blocks in stacks:
-        channels = zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)
-        rows = np.fromiter((row_of.get(key, -1) for key in channels), dtype=np.int64, count=len(blocks))
-        wanted = (rows >= 0) & (blocks.day >= first_day) & (blocks.day < end_day)
+        # One day mostly has the channels of the one before, in the same order.
+        if before is None or not (
+            np.array_equal(blocks.meter, before[0]) and np.array_equal(blocks.channel, before[1])
+        ):
+            channels = zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)
+            rows = np.fromiter((row_of.get(key, -1) for key in channels), dtype=np.int64, count=len(blocks))
+            before = blocks.meter, blocks.channel, rows
+        rows = before[2]
+        asked = (rows >= 0) & (blocks.day >= first_day) & (blocks.day < end_day)
+        wanted = slice(None) if asked.all() else asked  # almost always: it spares a copy of everything
         at = rows[wanted], blocks.day[wanted] - first_day
         values[at] = blocks.values[wanted]
         quality[at] = blocks.quality[wanted]

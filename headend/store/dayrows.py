@@ -19,6 +19,10 @@ _SCAN_FROM = 64
 _COLUMNS = "day, meter, channel, reads, quality, version, flags, register"
 
 
+# Counted from the end, where all rows of day blocks are alike.
+_QUALITY = -4
+
+
 def rows_with(tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> list[Any]:
     """The rows of these keys that have this interval length, in any order."""
     return [row for row in rows_at(tx, day_block, keys) if row.interval_s == interval_s]
@@ -26,17 +30,20 @@ def rows_with(tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> list
 
 def is_here(row: Any) -> bool:
     """Whether the reads of a row are in it, and not in InfluxDB alone."""
-    return len(row.quality) > 0
+    return len(row[_QUALITY]) > 0
 
 
 def rows_over(tx: Connection, channels: Sequence[ChannelKey], days: range, interval_s: int) -> Iterator[Sequence[Any]]:
     """The rows of these channels over these days, in portions; rows of other channels may be among them.
 
-    They have the columns that blocks are made of, perhaps more.
+    They begin with the key, and end with what blocks are made of.
     """
     if len(channels) < _SCAN_FROM:
         yield rows_with(tx, [(day, meter, channel) for day in days for meter, channel in channels], interval_s)
         return
     for day in days:
         query = f"SELECT {_COLUMNS} FROM {day_block.name} WHERE day = {int(day)} AND interval_s = {int(interval_s)}"
-        yield tx.exec_driver_sql(query, execution_options=BINARY).all()
+        # The driver's own tuples: to make rows with names of them would cost a tenth more.
+        found = tx.exec_driver_sql(query, execution_options=BINARY)
+        yield found.cursor.fetchall()
+        found.close()

@@ -70,7 +70,7 @@ class InfluxIntervalStore:
         for rows in rows_over(tx, channels, days, interval_s):
             if some := [row for row in rows if is_here(row)]:
                 here.append(blocks_of(some, interval_s))
-            keys = ((row.day, row.meter, row.channel) for row in rows if not is_here(row))
+            keys = (row[:3] for row in rows if not is_here(row))
             moved |= {key for key in keys if key[1:] in asked}
         stacks = self._moved(tx, moved, interval_s) if moved else ()
         # What is here is what holds: InfluxDB may not have heard of it yet.
