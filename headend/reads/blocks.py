@@ -120,10 +120,14 @@ def blocks_in_order(keys: Sequence[tuple[int, int, int]], found: Iterable[Blocks
     return blocks
 
 
+def differing(a: Blocks, b: Blocks) -> Bools:
+    """Of which intervals two stacks of blocks (same keys, same order) do not say the same (k, n)."""
+    return np.asarray(np.logical_or.reduce([np.not_equal(getattr(a, name), getattr(b, name)) for name in _SAID]))
+
+
 def alike(a: Blocks, b: Blocks) -> Bools:
     """Which of two stacks' blocks (same keys, same order) say the same (k,)."""
-    same = [np.equal(getattr(a, name), getattr(b, name)).all(axis=1) for name in _SAID]
-    return np.asarray(np.logical_and.reduce(same))
+    return np.asarray(~differing(a, b).any(axis=1))
 
 
 def digest(*stacks: Blocks) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import delete, func, select
 
 from headend.errors import StoreBroken
-from headend.reads.blocks import Blocks, alike, blocks_in_order, digest
+from headend.reads.blocks import Blocks, alike, blocks_in_order, differing, digest
 from headend.reads.days import day_of
 from headend.store.blockcodec import rows_of
 from headend.store.bulk import upsert_rows
@@ -80,18 +80,20 @@ def send_day(database: Database, reads: InfluxReads, day: int) -> CopiedDay:
 
 def _send(database: Database, reads: InfluxReads, day: int, both: Both) -> int:
     """How many blocks differed; InfluxDB has them as they are here now."""
-    differing = both.here.take(~alike(both.here, both.there))
-    if len(differing):
+    changed = differing(both.here, both.there)
+    touched = np.asarray(changed.any(axis=1))
+    sent = both.here.take(touched)
+    if len(sent):
         with database.read() as tx:
-            names = meter_names(tx, set(differing.meter.tolist()))
-        reads.write(differing, np.ones(differing.values.shape, dtype=np.bool_), names)
-        channels = list(zip(differing.meter.tolist(), differing.channel.tolist(), strict=True))
-        found = reads.scan(channels, day, day + 1, differing.interval_s, names)
-        there = blocks_in_order(differing.keys, found, differing.interval_s)
-        if odd := int((~alike(differing, there)).sum()):
+            names = meter_names(tx, set(sent.meter.tolist()))
+        reads.write(sent, changed[touched], names)
+        channels = list(zip(sent.meter.tolist(), sent.channel.tolist(), strict=True))
+        found = reads.scan(channels, day, day + 1, sent.interval_s, names)
+        there = blocks_in_order(sent.keys, found, sent.interval_s)
+        if odd := int((~alike(sent, there)).sum()):
             expected = "them as they were sent; does the bucket keep reads for long enough?"
             raise StoreBroken(f"InfluxDB: {day_of(day)}: found {odd} blocks otherwise, expected {expected}")
-    return len(differing)
+    return len(sent)
 
 
 def bring_back_day(database: Database, reads: InfluxReads, day: int) -> CopiedDay:

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection, exists, func, or_, select, update
 
 from headend.errors import StoreAway
-from headend.reads.blocks import Blocks, alike, digest
+from headend.reads.blocks import Blocks, differing, digest
 from headend.reads.days import day_number, day_of, microseconds
 from headend.store.blockcodec import blocks_of
 from headend.store.bulk import rows_at
@@ -123,8 +123,8 @@ class Forwarder:
             if not _is_at_rest(tx, day):
                 return 0
         both = list(read_back(self._database, self._reads, day))
-        if differing := sum(map(self._note_differing, both)):
-            log.error("InfluxDB says otherwise of an old day, it is sent again", day=str(day_of(day)), blocks=differing)
+        if blocks := sum(map(self._note_differing, both)):
+            log.error("InfluxDB says otherwise of an old day, it is sent again", day=str(day_of(day)), blocks=blocks)
             return 0
         with self._database.write() as tx:
             if not _is_at_rest(tx, day):
@@ -143,11 +143,13 @@ class Forwarder:
             return [day for day in days_there_are(tx) if day not in moved]
 
     def _note_differing(self, both: Both) -> int:
-        differing = both.here.take(~alike(both.here, both.there))
-        if len(differing):
+        # The intervals that differ, and not all of the block: what no meter ever told is no point in InfluxDB.
+        changed = differing(both.here, both.there)
+        touched = np.asarray(changed.any(axis=1))
+        if touched.any():
             with self._database.write() as tx:
-                note_unsent(tx, differing, np.ones(differing.values.shape, dtype=np.bool_), self._clock())
-        return len(differing)
+                note_unsent(tx, both.here.take(touched), changed[touched], self._clock())
+        return int(touched.sum())
 
     def _run(self) -> None:
         wait_s = 0.0
