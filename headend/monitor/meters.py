@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from headend.errors import StoreAway
+from headend.errors import StoreAway, StoreBroken
 from headend.reads.blocks import Blocks
 from headend.reads.days import DAY_S
 from headend.reads.quality import IS_ESTIMATED, IS_MEASURED
@@ -23,6 +24,8 @@ from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.store import tables as t
 from headend.store.completeness import channel_totals
 from headend.store.intervals import BlockKey, IntervalStore
+
+log = structlog.get_logger(__name__)
 
 #: What was not heard for longer is silent [s].
 SILENT_S = DAY_S
@@ -97,8 +100,8 @@ class MeterHealths:
     Parameters
     ----------
     store_away
-        the interval store does not answer: the window begins with its first whole UTC day, and of a channel that was
-        heard last on a day that cannot be opened, that day's end stands for its last read's.
+        the interval store does not answer, or lacks reads that it had: the window begins with its first whole UTC day,
+        and of a channel that was heard last on a day that cannot be opened, that day's end stands for its last read's.
     """
 
     meters: tuple[MeterHealth, ...]
@@ -159,10 +162,13 @@ def _counted(
 
 
 def _edge(tx: Connection, store: IntervalStore, keys: Sequence[BlockKey], interval_s: int) -> Blocks | None:
-    """The day that the window's begin cuts; None where the store does not answer."""
+    """The day that the window's begin cuts; None where the store does not answer, or lacks some of it."""
     try:
         return store.load(tx, keys, interval_s)
     except StoreAway:
+        return None
+    except StoreBroken as broken:
+        log.warning("older days cannot be looked at", reason=str(broken))
         return None
 
 
@@ -170,11 +176,11 @@ def _last_ends(tx: Connection, store: IntervalStore, keys: Sequence[BlockKey], i
     """Ends of the last measured intervals of these days [s since 1970] (k,); whether some could not be opened."""
     try:
         return _last_end(store.load(tx, keys, interval_s)), False
-    except StoreAway:
+    except (StoreAway, StoreBroken):
         days = np.array([day for day, _, _ in keys], np.int64)
     ends = (days + 1) * DAY_S
     # Newer days are here; from the first that is not, the older ones are not either.
-    with suppress(StoreAway):
+    with suppress(StoreAway, StoreBroken):
         for day in sorted(set(days.tolist()), reverse=True):
             at = np.flatnonzero(days == day)
             ends[at] = _last_end(store.load(tx, [keys[place] for place in at.tolist()], interval_s))

@@ -17,7 +17,7 @@ import structlog
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from headend.errors import StoreAway
+from headend.errors import StoreAway, StoreBroken
 from headend.reads.blocks import NO_REGISTER, supersede
 from headend.reads.constants import modulus_at
 from headend.reads.days import DAY_S
@@ -82,6 +82,10 @@ def settle_due_days(site: Site) -> SettlementCounts:
                         group = settled(tx, site, group, end_day, counts)
                 except StoreAway as away:
                     log.debug("the interval store does not answer", channels=len(group), reason=str(away))
+                    counts.waiting += len(group)
+                    break
+                except StoreBroken as broken:
+                    log.warning("channels are not settled", channels=len(group), reason=str(broken))
                     counts.waiting += len(group)
                     break
     return counts

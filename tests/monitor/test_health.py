@@ -275,3 +275,16 @@ def test_quarantine_newest_first_by_fault(bench):
         assert [(one.offset, one.path) for one in quarantined(tx, limit=1, skip=1)] == [(2, "blocks.1")]
         assert faults(tx) == [FaultCount("b", 2), FaultCount("a", 1)]
         assert (quarantined_count(tx), quarantined_count(tx, fault="a")) == (3, 1)
+
+
+def test_a_day_that_cannot_be_opened_hides_no_other(bench):
+    bench.enrol({"meter": "E-1"})
+    bench.fill(1, datetime(2025, 9, 1, tzinfo=UTC), NOW)
+    edge = t.day_block.c.day == seconds(WINDOW_START) // DAY_S
+    with bench.database.write() as tx:
+        tx.execute(t.day_block.update().where(edge).values(reads=b"broken"))
+    seen = bench.look()
+    (meter,) = seen.meters
+    assert seen.store_away
+    assert meter.completeness == Completeness(WINDOW_HOURS - 2, WINDOW_HOURS - 2, 0)
+    assert meter.last_seen_s == seconds(NOW)

@@ -449,3 +449,18 @@ def test_while_influxdb_is_away_only_channels_that_need_older_days_wait(field: F
     counts = field.settle(after(11))
     assert (counts.channel_days, counts.estimated, counts.waiting) == (1, 1, 0)
     assert field.stands(MONDAY + 10 * DAY + 5 * HOUR, 1, meter="E-2").values == [100]
+
+
+def test_a_broken_block_holds_up_only_what_is_settled_with_it(field: Field) -> None:
+    half_hourly = {"channel": "1-0:1.8.0", "interval_s": 1800, "max_per_interval": 10_000, "register_digits": 9}
+    field.enrol(registry(meter("E-1"), meter("E-2", usage_point="UP", channels=[half_hourly])))
+    field.send(MONDAY, [100] * 24)
+    field.send(MONDAY, [50] * 48, meter="E-2", interval_s=1800)
+    hourly = t.day_block.c.interval_s == 3600
+    with field.site.database.write() as tx:
+        tx.execute(update(t.day_block).where(hourly).values(reads=b"broken"))
+    counts = field.settle(after(1))
+    assert (counts.channel_days, counts.waiting) == (1, 1)
+    with field.site.database.read() as tx:
+        settled = dict(tx.execute(select(t.day_block.c.interval_s, t.day_block.c.settled)).all())
+    assert settled == {3600: False, 1800: True}

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, delete
 
+from headend.errors import StoreBroken
 from headend.reads.blocks import Blocks, blocks_in_order
-from headend.reads.days import DAY_S
+from headend.reads.channels import Channel
+from headend.reads.days import DAY_S, day_of
 from headend.reads.profiles import LoadProfiles, lay_out
 from headend.store import completeness
 from headend.store.blockcodec import blocks_of, rows_of
@@ -43,14 +46,17 @@ class InfluxIntervalStore:
         self._reads, self._clock = reads, clock
 
     def load(self, tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> Blocks:
-        """The blocks of these keys, in this order; all missing where there is none."""
+        """The blocks of these keys, in this order; all missing where there is none.
+
+        Raises `StoreBroken` where InfluxDB lacks reads that it had: whoever loads blocks may save them again, and would
+        put less in the place of more.
+        """
         rows = rows_with(tx, keys, interval_s)
         here = [row for row in rows if is_here(row)]
-        moved = [(row.day, row.meter, row.channel) for row in rows if not is_here(row)]
+        moved = [row for row in rows if not is_here(row)]
         found = [blocks_of(here, interval_s)] if here else []
         if moved:
-            names = meter_names(tx, {meter for _, meter, _ in moved})
-            found.append(self._reads.load(moved, interval_s, names))
+            found.append(self._load_moved(tx, moved, interval_s))
         return blocks_in_order(keys, found, interval_s)
 
     def save(self, tx: Connection, blocks: Blocks, changed: Bools, *, settled: bool) -> None:
@@ -97,6 +103,16 @@ class InfluxIntervalStore:
         for table in (unsent, moved_day):
             tx.execute(delete(table).where(table.c.day < before_day))
         return tx.execute(delete(day_block).where(day_block.c.day < before_day)).rowcount
+
+    def _load_moved(self, tx: Connection, rows: Sequence[Any], interval_s: int) -> Blocks:
+        names = meter_names(tx, {row.meter for row in rows})
+        blocks = self._reads.load([(row.day, row.meter, row.channel) for row in rows], interval_s, names)
+        # More than there were is no fault: a late read may have gone there since this transaction began.
+        for row, found in zip(rows, blocks.present.sum(axis=1).tolist(), strict=True):
+            if found < row.present:
+                of = f"{names[row.meter]}, {Channel(row.channel).obis}, {day_of(row.day)}"
+                raise StoreBroken(f"InfluxDB: found {found} reads of {of}, expected the {row.present} that went there")
+        return blocks
 
     def _moved(self, tx: Connection, keys: set[BlockKey], interval_s: int) -> Iterator[Blocks]:
         """These blocks, and no other that lies among them: its intervals may be of another length."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from headend.errors import StoreAway
+from headend.errors import StoreAway, StoreBroken
 from headend.reads import Blocks
 from headend.reads.blocks import blocks_in_order, digest
 from headend.store.database import Database
@@ -279,6 +279,20 @@ def test_a_late_read_for_a_day_that_was_let_go_of(site: Forwarded) -> None:
         assert tx.execute(select(func.count()).select_from(unsent)).scalar_one() == 0
 
 
+def test_what_an_older_copy_of_influxdb_lacks_is_not_taken_for_missing(site: Forwarded) -> None:
+    day, other = block(1, 7, TODAY - 8, 100), block(2, 7, TODAY - 9, 200)
+    save(site, day, other)
+    site.forward_all()
+    site.forwarder.let_go()
+    site.reads.forget(TODAY - 8)
+    with site.database.read() as tx:
+        assert same(site.store.load(tx, day.keys, 3600), day)
+        with pytest.raises(
+            StoreBroken, match=r"found 0 reads of E-002, .*, 2024-10-11, expected the 24 that went there"
+        ):
+            site.store.load(tx, [*day.keys, *other.keys], 3600)
+
+
 def test_an_old_day_cannot_be_read_while_influxdb_is_away(database: Database, own: Influxd) -> None:
     with forwarded(database, own.settings(), clock=lambda: NOW) as site:
         old, young = block(1, 7, TODAY - 8, 100), block(1, 7, TODAY, 200)
@@ -294,3 +308,21 @@ def test_an_old_day_cannot_be_read_while_influxdb_is_away(database: Database, ow
                 site.store.load(tx, old.keys, 3600)
             with pytest.raises(StoreAway, match="does not answer"):
                 ask(start_s=(TODAY - 8) * 86_400, end_s=(TODAY + 1) * 86_400)
+
+
+def test_a_request_that_was_carried_out_after_it_was_given_up_is_undone(own: Influxd, database: Database) -> None:
+    with forwarded(database, own.settings() | {"timeout_s": 1}, clock=lambda: NOW) as site:
+        older, newer = block(1, 7, TODAY, 100), block(1, 7, TODAY, 500)
+        while site.forwarder.step():
+            pass
+        save(site, newer)
+        own.pause()
+        with pytest.raises(StoreAway):
+            site.forwarder.step()
+        own.resume()
+        while waiting(site):
+            site.forwarder.forward()
+        site.reads.write(older, everything(older), NAMES)  # as such a request would
+        while site.forwarder.step():
+            pass
+        assert same(in_influx(site, newer.keys[0]), newer)
