@@ -69,13 +69,15 @@ class Forwarder:
         self._every_s, self._recent_days, self._clock = every_s, recent_days, clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="forwarder", daemon=True)
-        self._compared, self._away = False, False
+        # Whether InfluxDB may have something else than it was sent: another one, an older copy, or a request that it
+        # carried out after we had given it up.
+        self._in_doubt, self._away = True, False
         self._let_go_at = 0.0
         # Days that got new reads since we began, though they may have gone already.
         self._reopened: set[int] = set()
 
     def start(self) -> None:
-        """Begin by comparing what is here with InfluxDB, for it may have been another one, or older, before."""
+        """Begin; once all is sent, what is here is compared with InfluxDB, at the start and after every outage."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -85,10 +87,14 @@ class Forwarder:
 
     def step(self) -> int:
         """Send what is next; how many blocks and telemetry values went out. Raises `StoreAway`."""
-        if not self._compared:
-            self.compare()
-            self._compared = True
-        sent = self.forward() + self._telemetry.forward(self._database)
+        try:
+            sent = self.forward() + self._telemetry.forward(self._database)
+        except StoreAway:
+            self._in_doubt = True
+            raise
+        if not sent and self._in_doubt:
+            sent = self.compare()
+            self._in_doubt = False
         if not sent and time.monotonic() >= self._let_go_at:
             self.let_go()
             self._let_go_at = time.monotonic() + _LET_GO_EVERY_S
