@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, func, select
 
 from headend.store.intervals import BlockKey, ChannelDay
-from headend.store.tables import day_block
+from headend.store.tables import day_block, moved_day
 
 
 def channel_days(tx: Connection, first_day: int, end_day: int) -> Iterable[ChannelDay]:
@@ -65,3 +65,10 @@ def days_there_are(tx: Connection) -> Iterator[int]:
     while day is not None:
         yield day
         day = tx.execute(oldest.where(day_block.c.day > day)).scalar()
+
+
+def days_that_came_back(tx: Connection) -> set[int]:
+    """Days that InfluxDB alone had, and of which late reads have come here since."""
+    b = day_block.c
+    moved = select(moved_day.c.day)
+    return set(tx.execute(select(b.day).where(b.day.in_(moved), func.length(b.quality) > 0).distinct()).scalars())

@@ -17,7 +17,7 @@ from headend.reads.blocks import Blocks, alike, blocks_in_order, differing, dige
 from headend.reads.days import day_of
 from headend.store.blockcodec import rows_of
 from headend.store.bulk import upsert_rows
-from headend.store.completeness import days_there_are
+from headend.store.completeness import days_that_came_back, days_there_are
 from headend.store.database import Database
 from headend.store.influx.comparison import Both, moved_wrongly, read_back
 from headend.store.influx.names import meter_names
@@ -48,12 +48,8 @@ class CopiedDay:
 
 def days_here(database: Database) -> list[int]:
     """Days of which the site database has reads, oldest first."""
-    b = day_block.c
     with database.read() as tx:
-        gone = set(tx.execute(select(moved_day.c.day)).scalars())
-        # A day that InfluxDB alone had may have got late reads.
-        back = select(b.day).where(b.day.in_(gone), func.length(b.quality) > 0).distinct()
-        gone -= set(tx.execute(back).scalars())
+        gone = set(tx.execute(select(moved_day.c.day)).scalars()) - days_that_came_back(tx)
         return [day for day in days_there_are(tx) if day not in gone]
 
 

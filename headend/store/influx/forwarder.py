@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from headend.reads.blocks import Blocks, differing, digest
 from headend.reads.days import day_number, day_of, microseconds
 from headend.store.blockcodec import blocks_of
 from headend.store.bulk import rows_at
-from headend.store.completeness import days_there_are
+from headend.store.completeness import days_that_came_back, days_there_are
 from headend.store.database import Database, upsert
 from headend.store.dayrows import is_here
 from headend.store.influx.comparison import Both, read_back
@@ -73,7 +74,7 @@ class Forwarder:
         # carried out after we had given it up.
         self._in_doubt, self._away = True, False
         self._let_go_at = 0.0
-        # Days that got new reads since we began, though they may have gone already.
+        # Days that had gone or may have, and got reads again.
         self._reopened: set[int] = set()
 
     def start(self) -> None:
@@ -116,6 +117,8 @@ class Forwarder:
 
     def compare(self) -> int:
         """Note as unsent whatever stands here otherwise than in InfluxDB; how many blocks. Raises `StoreAway`."""
+        with self._database.read() as tx:
+            self._reopened |= days_that_came_back(tx)
         days = (read_back(self._database, self._reads, day) for day in self._days())
         return sum(self._note_differing(both) for day in days for both in day)
 
@@ -142,11 +145,12 @@ class Forwarder:
         self._reopened.discard(day)
         return emptied
 
-    def _days(self) -> list[int]:
-        """Days with blocks that are here, oldest first; of those that had gone, only the ones that came back."""
+    def _days(self) -> Iterator[int]:
+        """Days with blocks that are here, oldest first, until we are to stop; of those that had gone, what is back."""
         with self._database.read() as tx:
             moved = set(tx.execute(select(moved_day.c.day)).scalars()) - self._reopened
-            return [day for day in days_there_are(tx) if day not in moved]
+            days = [day for day in days_there_are(tx) if day not in moved]
+        return takewhile(lambda _: not self._stopping.is_set(), days)
 
     def _note_differing(self, both: Both) -> int:
         # The intervals that differ, and not all of the block: what no meter ever told is no point in InfluxDB.

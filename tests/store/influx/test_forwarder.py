@@ -279,6 +279,33 @@ def test_a_late_read_for_a_day_that_was_let_go_of(site: Forwarded) -> None:
         assert tx.execute(select(func.count()).select_from(unsent)).scalar_one() == 0
 
 
+def test_late_reads_of_an_old_day_are_compared_and_let_go_of_after_a_restart(
+    site: Forwarded, influx_settings: dict[str, object]
+) -> None:
+    day, late = block(1, 7, TODAY - 8, 100), block(1, 7, TODAY - 8, 500)
+    save(site, day)
+    site.forward_all()
+    site.forwarder.let_go()
+    save(site, late)
+    site.forward_all()
+    with forwarded(site.database, influx_settings, clock=lambda: NOW) as again:
+        again.reads.write(day, everything(day), NAMES)  # as a copy made before the late reads has it
+        assert again.forwarder.compare() == 1
+        again.forward_all()
+        assert again.forwarder.let_go() == 1
+    assert here(site) == set()
+    assert same(in_influx(site, *late.keys), late)
+
+
+def test_a_forwarder_that_is_to_stop_looks_at_no_more_days(site: Forwarded) -> None:
+    save(site, block(1, 7, TODAY, 100))
+    site.forwarder.start()
+    site.forwarder.stop()
+    site.forward_all()
+    site.reads.forget(TODAY + 1)
+    assert site.forwarder.compare() == 0
+
+
 def test_what_an_older_copy_of_influxdb_lacks_is_not_taken_for_missing(site: Forwarded) -> None:
     day, other = block(1, 7, TODAY - 8, 100), block(2, 7, TODAY - 9, 200)
     save(site, day, other)
