@@ -7,6 +7,7 @@ both.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import weakref
 from collections.abc import Iterator, Mapping
@@ -148,8 +149,9 @@ def _refuse_narrow_text(tx: Connection) -> None:
 def _open(url: str, schema: Schema) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise _unknown(url) from None
+    except (ArgumentError, ValueError):
+        # Where the password is in it, nobody knows: somewhere before the host.
+        raise _unknown(re.sub(":.*@", ":***@", url)) from None
     if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
         return _open_postgresql(parsed.set(drivername="postgresql+psycopg"), schema)
     if parsed.get_backend_name() == "sqlite":

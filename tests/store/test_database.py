@@ -74,6 +74,8 @@ def test_a_reader_writes_nothing(postgres_url: str) -> None:
         ("oracle://db/x", "'oracle://db/x'"),
         ("postgresql+psycopg2://me:secret@db/x", "'postgresql+psycopg2://me:***@db/x'"),
         ("site.db", "'site.db'"),
+        ("postgresql:/me:secret@db/x", "'postgresql:***@db/x'"),
+        ("postgresql://me:se@cret@db:port/x", "'postgresql:***@db:port/x'"),
     ],
 )
 def test_a_url_of_another_kind_is_refused(url: str, found: str) -> None:
