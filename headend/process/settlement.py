@@ -72,22 +72,24 @@ def settle_due_days(site: Site) -> SettlementCounts:
     end_day = int(due_s // DAY_S)
     with site.database.read() as tx:
         due = _due(tx, site, end_day)
+    store_answers = True
     for alike in _alike(due):
         for first in range(0, len(alike), _CHANNELS_AT_ONCE):
             group: Sequence[_Due] = alike[first : first + _CHANNELS_AT_ONCE]
-            # What needs the weeks before has a transaction of its own: the store may not have them for now.
-            for settled in (_settle_clean, _settle_rest):
+            # What needs the weeks before has a transaction of its own: the store may not have them for now. It is asked
+            # for them no more then: it may take long not to answer, and nobody else writes meanwhile.
+            for settled in (_settle_clean, _settle_rest) if store_answers else (_settle_clean,):
                 try:
                     with site.database.write() as tx:
                         group = settled(tx, site, group, end_day, counts)
                 except StoreAway as away:
                     log.debug("the interval store does not answer", channels=len(group), reason=str(away))
-                    counts.waiting += len(group)
+                    store_answers = False
                     break
                 except StoreBroken as broken:
                     log.warning("channels are not settled", channels=len(group), reason=str(broken))
-                    counts.waiting += len(group)
                     break
+            counts.waiting += len(group)
     return counts
 
 

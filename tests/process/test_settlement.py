@@ -5,6 +5,8 @@ Unless a test says otherwise a meter uses 100 Wh every hour, and a register come
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -464,3 +466,33 @@ def test_a_broken_block_holds_up_only_what_is_settled_with_it(field: Field) -> N
     with field.site.database.read() as tx:
         settled = dict(tx.execute(select(t.day_block.c.interval_s, t.day_block.c.settled)).all())
     assert settled == {3600: False, 1800: True}
+
+
+def test_a_store_that_does_not_answer_is_not_asked_again_for_every_group(field: Field) -> None:
+    half_hourly = {"channel": "1-0:1.8.0", "interval_s": 1800, "max_per_interval": 10_000, "register_digits": 9}
+    field.enrol(registry(meter("E-1"), meter("E-2", usage_point="UP", channels=[half_hourly])))
+
+    def send(day: int, values: list[int | None]) -> None:
+        field.send(MONDAY + day * DAY, values)
+        field.send(MONDAY + day * DAY, [v for v in values for _ in range(2)], meter="E-2", interval_s=1800)
+
+    send(0, [100] * 24)
+    send(1, [100] * 24)
+    field.settle(after(2))
+    send(2, [100] * 12 + [None] * 12)
+    emptied = {"reads": b"", "quality": b"", "version": None, "flags": None, "register": None}
+    with field.site.database.write() as tx:
+        tx.execute(update(t.day_block).where(t.day_block.c.day == seconds(MONDAY) // 86_400).values(emptied))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        nobody = field.site.settings.influx.model_copy(update={"url": url, "timeout_s": 0.2, "connections": 1})
+        field.site = replace(field.site, store=interval_store(nobody, field.clock))
+        assert field.settle(after(3)).waiting == 2
+        asked = 0
+        silent.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                asked += 1
+    # Both halves of one question, values and what is said beside them, one after the other.
+    assert 1 <= asked <= 2
