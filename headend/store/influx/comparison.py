@@ -69,6 +69,11 @@ def read_back(database: Database, reads: InfluxReads, day: int) -> Iterator[Both
         )
 
 
+def lost(day: Sequence[Both]) -> int:
+    """How many of a day's blocks that InfluxDB alone has are not as complete as when they were let go of."""
+    return sum(int((~both.is_here & ~_as_complete(both)).sum()) for both in day)
+
+
 def moved_wrongly(day: Sequence[Both], sha256: str) -> str:
     """What is wrong with those blocks of a day that are in InfluxDB alone; "" where nothing is.
 
@@ -80,8 +85,7 @@ def moved_wrongly(day: Sequence[Both], sha256: str) -> str:
     sha256
         of the whole day, as it was let go of.
     """
-    odd = sum(int((~both.is_here & ~_as_complete(both)).sum()) for both in day)
-    if odd:
+    if odd := lost(day):
         return f"{odd} blocks in InfluxDB are not as complete as when they were let go of"
     if not any(both.is_here.any() for both in day):
         found = digest(*(both.whole for both in day))

@@ -26,7 +26,7 @@ from headend.store.bulk import rows_at
 from headend.store.completeness import days_that_came_back, days_there_are
 from headend.store.database import Database, upsert
 from headend.store.dayrows import is_here
-from headend.store.influx.comparison import Both, read_back
+from headend.store.influx.comparison import Both, lost, read_back
 from headend.store.influx.names import meter_names
 from headend.store.influx.reads import InfluxReads
 from headend.store.influx.telemetry import InfluxTelemetry
@@ -134,6 +134,10 @@ class Forwarder:
         both = list(read_back(self._database, self._reads, day))
         if blocks := sum(map(self._note_differing, both)):
             log.error("InfluxDB says otherwise of an old day, it is sent again", day=str(day_of(day)), blocks=blocks)
+            return 0
+        if blocks := lost(both):
+            log.error("InfluxDB has lost reads of an old day, late ones stay here", day=str(day_of(day)), blocks=blocks)
+            self._reopened.discard(day)
             return 0
         with self._database.write() as tx:
             if not _is_at_rest(tx, day):

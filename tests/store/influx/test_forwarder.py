@@ -297,6 +297,22 @@ def test_late_reads_of_an_old_day_are_compared_and_let_go_of_after_a_restart(
     assert same(in_influx(site, *late.keys), late)
 
 
+def test_late_reads_do_not_hide_what_influxdb_lost_of_their_day(site: Forwarded) -> None:
+    day, other = block(1, 7, TODAY - 8, 100), block(2, 7, TODAY - 8, 200)
+    save(site, day, other)
+    site.forward_all()
+    site.forwarder.let_go()
+    site.reads.forget(TODAY)
+    save(site, block(1, 7, TODAY - 8, 500))
+    site.forward_all()
+    assert site.forwarder.let_go() == 0
+    assert here(site) == {(TODAY - 8, 1)}
+    with site.database.read() as tx:
+        assert tx.execute(select(moved_day.c.sha256)).scalar_one() == digest(
+            blocks_in_order([day.keys[0], other.keys[0]], [day, other], 3600)
+        )
+
+
 def test_a_forwarder_that_is_to_stop_looks_at_no_more_days(site: Forwarded) -> None:
     save(site, block(1, 7, TODAY, 100))
     site.forwarder.start()
