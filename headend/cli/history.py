@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from headend.cli.progress import progress
 from headend.cli.serve import Config
@@ -86,30 +86,33 @@ def _for_machines(seen: IntervalVersions, told: Sequence[Told], became: Sequence
 
 def _show(seen: IntervalVersions, told: Sequence[Told], became: Sequence[Became]) -> None:
     from headend.reads.days import moment, moment_us
+    from headend.web.words import unit_of
 
     console = Console(markup=False, emoji=False, highlight=False)
     its = seen.channel
     console.print(
         f"{its.meter_name} {its.channel.obis} ({its.channel.meaning}),"
-        f" {_utc(moment(seen.start_s))} to {_utc(moment(seen.end_s))}"
+        f" {_utc(moment(seen.start_s))} to {_utc(moment(seen.end_s))}, in {unit_of(its.channel).base}"
     )
     if not seen.versions:
         console.print("no value was ever stored")
     else:
-        versions = Table("version", "value", "quality", "since", "by", "replaced")
+        versions = Table("version", "value", "quality", "since (UTC)", "by", "replaced (UTC)")
         for version in seen.versions:
-            how = f" ({version.rule}: {version.detail or 'replaced since'})" if version.rule else ""
-            since = _utc(version.since) if version.since else ""
-            until = _utc(version.until) if version.until else ""
+            rule = f", {version.rule}" if version.rule else ""  # its finding below says how
+            since = _in_table(version.since) if version.since else ""
+            until = _in_table(version.until) if version.until else ""
             value = "" if version.value is None else str(version.value)
-            versions.add_row(str(version.number), value, version.quality.label, since, (version.by or "") + how, until)
+            versions.add_row(str(version.number), value, version.quality.label, since, (version.by or "") + rule, until)
         console.print(versions)
-    messages = Table("journal", "arrived", "gateway", "topic", "piece", "value", "became")
+    messages = Table(
+        "journal", "arrived (UTC)", "gateway", Column("topic", overflow="fold"), "piece", "value", "became"
+    )
     for one, what in zip(told, became, strict=True):
         value = "none" if one.value is None else str(one.value)
         if one.register_at_s is not None:
             value = f"register {value} at {_utc(moment(one.register_at_s))}"
-        arrived, outcome = _utc(moment_us(one.received_us)), _in_words(what)
+        arrived, outcome = _in_table(moment_us(one.received_us)), _in_words(what)
         messages.add_row(str(one.offset), arrived, one.gateway, one.topic, one.path, value, outcome)
     if messages.row_count:
         console.print(messages)
@@ -132,3 +135,8 @@ def _in_words(what: Became) -> str:
 
 def _utc(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _in_table(at: datetime) -> str:
+    """With a space, where a narrow table can break it."""
+    return f"{at:%Y-%m-%d %H:%M:%S}"

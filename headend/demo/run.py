@@ -158,7 +158,9 @@ class Demo:
             f" {counts.estimated:,} intervals were missing or wrong, and are estimated and marked."
         )
         if self.influx is not None:
-            self.console.print(f"{moved:,} of them are in InfluxDB alone; last month is billed out of it.")
+            self.console.print(
+                f"{moved:,} of the meter-channel-days are in InfluxDB alone; last month is billed out of it."
+            )
         return told, cycle
 
     async def _move(self, site: Site, progress: Progress) -> int:

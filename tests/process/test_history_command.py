@@ -207,9 +207,10 @@ def test_command_tells_the_story_to_people_and_to_machines(story: Field) -> None
     shown = headend(story.folder, *asked)
     assert (shown.returncode, shown.stderr) == (0, "")
     lines = [" ".join(line.replace("│", " ").split()) for line in shown.stdout.splitlines()]
-    assert lines[0] == "E-1 1-0:1.8.0 (Import), 2026-02-02T05:00:00Z to 2026-02-02T06:00:00Z"
-    assert "2 240 validated 2026-02-04T00:00:00Z journal 3–3 2026-02-05T00:00:00Z" in lines
-    assert f"4 2026-02-05T00:00:00Z GW {TOPIC} blocks.0 260 version 3" in lines
+    assert lines[0] == "E-1 1-0:1.8.0 (Import), 2026-02-02T05:00:00Z to 2026-02-02T06:00:00Z, in Wh"
+    assert "2 240 validated 2026-02-04 00:00:00 journal 3–3 2026-02-05 00:00:00" in lines
+    assert "1 200 estimated: linear 2026-02-03 07:00:00 rules 2026-1, E2 2026-02-04 00:00:00" in lines
+    assert f"4 2026-02-05 00:00:00 GW {TOPIC} blocks.0 260 version 3" in lines
     told = json.loads(headend(story.folder, *asked, "--json").stdout)
     assert (told["meter"], told["unit"], told["start"]) == ("E-1", "Wh", "2026-02-02T05:00:00Z")
     assert [(one["version"], one["value"], one["by"], one["rule"]) for one in told["versions"]] == [
