@@ -49,6 +49,7 @@ LONG = Trouble(
 SEEDS = [int(seed) for seed in os.environ.get("HEADEND_CHAOS_SEEDS", "1 2").split()]
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_nothing_counts_twice_in_a_bad_hour(tmp_path: Path):
     happens(tmp_path, SHORT, 1)
 

@@ -290,8 +290,9 @@ def test_bounds_of_the_newest_read_cut_through_days(opened: Opened, others: int)
         return found.get((1, 7))
 
     evening = Latest(20_000 * DAY_S + 23 * 3600, 3600, 23)
-    assert newest(0, noon + 1) == Latest(noon, 3600, 112)
-    assert newest(0, noon) == evening
+    weeks_before = 19_980 * DAY_S
+    assert newest(weeks_before, noon + 1) == Latest(noon, 3600, 112)
+    assert newest(weeks_before, noon) == evening
     assert newest(evening.start_s, noon) == evening
     assert newest(evening.start_s + 1, noon) is None
     assert newest(noon, noon) is None
