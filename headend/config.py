@@ -81,7 +81,8 @@ class StoreSettings(_Section):
 class InfluxSettings(_Section):
     """The InfluxDB 2 server."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+/?$")]
+    # Without user and password: it stands in messages and logs.
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+/?$")]
     org: Annotated[str, Field(min_length=1)]
     token: str
     reads_bucket: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

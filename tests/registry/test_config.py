@@ -56,6 +56,12 @@ def test_where_the_databases_are(tmp_path: Path) -> None:
     assert (mine.journal_url, mine.site_url) == ("sqlite:////var/x/journal.db", "postgresql://db/site")
 
 
+@pytest.mark.parametrize("url", ["influxdb:8086", "http://influxdb:8086/path", "http://me:mine@influxdb:8086"])
+def test_influxdb_is_a_server_and_nothing_secret(tmp_path: Path, url: str) -> None:
+    with pytest.raises(InvalidConfig, match=r"mine\.toml: influx\.url: found"):
+        load_settings(written(tmp_path, f'[influx]\nurl = "{url}"\n'))
+
+
 def test_names_are_looked_for_beside_the_file_first(tmp_path: Path) -> None:
     path = written(tmp_path, "")
     assert beside(path, "site.rules", "vee.toml") == shipped("vee.toml")
