@@ -18,8 +18,9 @@ import numpy as np
 import structlog
 from sqlalchemy import Connection, exists, func, or_, select, update
 
-from headend.errors import StoreAway
+from headend.errors import StoreAway, StoreBroken
 from headend.reads.blocks import Blocks, differing, digest
+from headend.reads.channels import Channel
 from headend.reads.days import day_number, day_of, microseconds
 from headend.store.blockcodec import blocks_of
 from headend.store.bulk import rows_at
@@ -30,7 +31,7 @@ from headend.store.influx.comparison import Both, lost, read_back
 from headend.store.influx.names import meter_names
 from headend.store.influx.reads import InfluxReads
 from headend.store.influx.telemetry import InfluxTelemetry
-from headend.store.intervals import Bools
+from headend.store.intervals import BlockKey, Bools
 from headend.store.tables import day_block, moved_day, unsent
 from headend.store.unsent import Unsent, next_unsent, note_sent, note_unsent
 
@@ -74,6 +75,9 @@ class Forwarder:
         # carried out after we had given it up.
         self._in_doubt, self._away = True, False
         self._let_go_at = 0.0
+        self._at_once = _BLOCKS_AT_ONCE
+        # What cannot be sent, whatever is tried.
+        self._refused: set[BlockKey] = set()
         # Days that had gone or may have, and got reads again.
         self._reopened: set[int] = set()
 
@@ -102,18 +106,45 @@ class Forwarder:
         return sent
 
     def forward(self) -> int:
-        """Send the next unsent blocks; how many there were. Raises `StoreAway`."""
+        """Send the next unsent blocks; how many were tried. Raises `StoreAway`.
+
+        Blocks that cannot be sent are tried again by halves, until the one at fault is alone: it stays unsent until the
+        next start, and the rest goes on.
+        """
         with self._database.read() as tx:
-            waiting = next_unsent(tx, _BLOCKS_AT_ONCE)
+            unsent_now = next_unsent(tx, self._at_once + len(self._refused))
+            waiting = [one for one in unsent_now if one.key not in self._refused][: self._at_once]
             rows = rows_at(tx, day_block, [one.key for one in waiting])
-            names = meter_names(tx, {meter for _, meter, _ in (one.key for one in waiting)})
-        for blocks, changed in _to_send(rows, waiting):
-            self._reads.write(blocks, changed, names)
+        try:
+            self._send(rows, waiting)
+        except StoreBroken as error:
+            self._give_way(waiting, error)
+            return len(waiting)
+        self._at_once = min(2 * self._at_once, _BLOCKS_AT_ONCE)
         if waiting:
             with self._database.write() as tx:
                 note_sent(tx, waiting)
             self._reopened |= {one.key[0] for one in waiting}
         return len(waiting)
+
+    def _send(self, rows: Sequence[Any], waiting: Sequence[Unsent]) -> None:
+        with self._database.read() as tx:
+            names = meter_names(tx, {row.meter for row in rows})
+        for blocks, changed in _to_send(rows, waiting):
+            self._reads.write(blocks, changed, names)
+
+    def _give_way(self, waiting: Sequence[Unsent], error: StoreBroken) -> None:
+        self._at_once = max(1, len(waiting) // 2)
+        if len(waiting) == 1:
+            day, meter, channel = waiting[0].key
+            self._refused.add(waiting[0].key)
+            log.error(
+                "a day block cannot be sent to InfluxDB, it stays unsent until the next start",
+                day=str(day_of(day)),
+                meter=meter,
+                channel=Channel(channel).obis,
+                reason=str(error),
+            )
 
     def compare(self) -> int:
         """Note as unsent whatever stands here otherwise than in InfluxDB; how many blocks. Raises `StoreAway`."""

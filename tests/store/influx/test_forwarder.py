@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from headend.errors import StoreAway, StoreBroken
 from headend.reads import Blocks
@@ -369,3 +369,22 @@ def test_a_request_that_was_carried_out_after_it_was_given_up_is_undone(own: Inf
         while site.forwarder.step():
             pass
         assert same(in_influx(site, newer.keys[0]), newer)
+
+
+def test_a_block_that_cannot_be_sent_holds_up_no_other(
+    site: Forwarded, database: Database, influx_settings: dict[str, object]
+) -> None:
+    days = [block(m, 7, TODAY, 100 * m) for m in range(1, 12)]
+    save(site, *days)
+    with site.database.write() as tx:
+        tx.execute(update(day_block).where(day_block.c.meter == 4).values(reads=b"\0" * 95))
+    while site.forwarder.forward():
+        pass
+    assert waiting(site) == 1
+    for day in days[:3] + days[4:]:
+        assert same(in_influx(site, day.keys[0]), day)
+    save(site, days[3])  # mended
+    with forwarded(database, influx_settings, clock=lambda: NOW) as started_anew:
+        started_anew.forward_all()
+    assert waiting(site) == 0
+    assert same(in_influx(site, days[3].keys[0]), days[3])
