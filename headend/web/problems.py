@@ -10,8 +10,17 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
 
-from headend.errors import BillingConflict, CannotRate, HeadendError, InvalidInput, NotFound, StoreAway
+from headend.errors import (
+    BillingConflict,
+    CannotRate,
+    HeadendError,
+    InvalidInput,
+    NotFound,
+    StoreAway,
+    StoreBroken,
+)
 from headend.reads.days import day_number, day_of
 from headend.web.access import SITE, is_api
 from headend.web.render import render
@@ -25,8 +34,13 @@ _STATUS_OF: tuple[tuple[type[HeadendError], int], ...] = (
     (CannotRate, 409),
 )
 _OUR_FAULT = "Something went wrong on our side. It has been written to the log."
-#: A store that was away is asked for again after so long [s].
-_RETRY_AFTER_S = 30
+_NOT_WHAT_WENT_THERE = (
+    "The interval store has lost or changed reads that are asked for here, so they cannot be looked at."
+    " It has been written to the log."
+)
+_NO_DATABASE = "The database does not answer, so nothing can be looked at for now. What gateways send is not lost."
+#: What was away is asked for again after so long [s].
+_RETRY = {"Retry-After": "30"}
 # An answer's own headers that still belong to it in another form.
 _KEPT_HEADERS = ("WWW-Authenticate", "Retry-After", "Allow")
 
@@ -68,17 +82,29 @@ async def present_errors(
         theirs = error.content_type == "application/json" or (error.text or "").startswith(f"{error.status}: ")
         said = "" if theirs else error.text
         return await _answer(request, error.status, said or _IN_WORDS.get(error.status, error.reason), kept)
-    except StoreAway as away:
-        _log.warning("the interval store does not answer", path=request.path, because=str(away))
-        return await _answer(request, 503, _what_can_be_seen(request), {"Retry-After": str(_RETRY_AFTER_S)})
-    except HeadendError as error:
-        status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
-        if status == 500:
-            _log.exception("request failed", method=request.method, path=request.path)
-        return await _answer(request, status, str(error) if status < 500 else _OUR_FAULT, {})
-    except Exception:
-        _log.exception("request failed", method=request.method, path=request.path)
-        return await _answer(request, 500, _OUR_FAULT, {})
+    except Exception as error:
+        return await _answer(request, *_told(request, error))
+
+
+def _told(request: web.Request, error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Status, detail and headers of an error that is being handled."""
+    match error:
+        case StoreAway():
+            _log.warning("the interval store does not answer", path=request.path, because=str(error))
+            return 503, _what_can_be_seen(request), _RETRY
+        case StoreBroken():
+            _log.error("the interval store has not what went there", path=request.path, because=str(error))
+            return 500, _NOT_WHAT_WENT_THERE, {}
+        case OperationalError() if error.statement is None or error.connection_invalidated:
+            # There was no connection, or there is none any more. What a server says of a statement is another matter.
+            _log.warning("the database does not answer", path=request.path, because=" ".join(str(error.orig).split()))
+            return 503, _NO_DATABASE, _RETRY
+        case HeadendError():
+            for kind, status in _STATUS_OF:
+                if isinstance(error, kind):
+                    return status, str(error), {}
+    _log.exception("request failed", method=request.method, path=request.path)
+    return 500, _OUR_FAULT, {}
 
 
 async def _answer(request: web.Request, status: int, detail: str, headers: dict[str, str]) -> web.StreamResponse:

@@ -1,4 +1,7 @@
-"""InfluxDB does not answer: recent days are seen as ever, older ones are said to come back, nothing ends in a 500."""
+"""InfluxDB does not answer: recent days are seen as ever, older ones are said to come back, nothing ends in a 500.
+
+An InfluxDB that lost what went there, and a PostgreSQL that does not answer, are told in words too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from aiohttp import ClientSession, encode_basic_auth
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import select
 
@@ -16,9 +20,10 @@ from headend.office import office_of
 from headend.reads.days import DAY_S, seconds
 from headend.site import Site
 from headend.store import tables as t
+from headend.store.database import Database
 from headend.store.influx.parts import interval_store
 from headend.web import make_app
-from tests.servers import free_port
+from tests.servers import Postgres, free_port
 from tests.web.conftest import visitor
 from tests.web.sites import NOW
 
@@ -123,6 +128,42 @@ async def test_customer_sees_the_page_without_the_cost_that_needs_older_days(ann
     page = await anna.get("/customer")
     assert page.status == 200
     assert "the store of older reads does not answer" in await page.text()
+
+
+async def test_an_influxdb_that_lost_old_days_is_told_without_its_insides(away, writer, influx_settings):
+    settings = load_settings(
+        overrides={"data": {"directory": str(away.settings.data.directory)}, "influx": influx_settings}
+    ).influx
+    emptied = replace(away, store=interval_store(settings, away.clock))
+    async with TestServer(make_app(emptied, writer)) as server:
+        olga = await visitor(server, "olga")
+        answer = await olga.get(f"{E1}&from=2025-10-20T00:00:00Z&to=2025-10-21T00:00:00Z")
+        assert (answer.status, answer.content_type) == (500, "application/problem+json")
+        assert (await answer.json())["detail"].startswith("The interval store has lost or changed reads")
+        page = await olga.get("/operator/meters/E-1?from=2025-10-20&to=2025-10-21")
+        assert (page.status, page.content_type) == (500, "text/html")
+        assert "The interval store has lost or changed reads" in await page.text()
+        assert (await olga.get("/operator/meters/E-1")).status == 200
+        await olga.session.close()
+
+
+async def test_without_postgresql_everybody_is_told_to_come_back(bare_site, writer, capsys):
+    server = Postgres()
+    database = Database(server.url(server.fresh_database()), "site")
+    apart = replace(bare_site, database=database)
+    async with TestServer(make_app(apart, writer)) as served, ClientSession() as somebody:
+        try:
+            assert (await somebody.get(served.make_url("/metrics"))).status == 200
+        finally:
+            server.stop()
+        for path in ("/metrics", "/api/v1/meters"):
+            answer = await somebody.get(
+                served.make_url(path), headers={"Authorization": encode_basic_auth("olga", "secret")}
+            )
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+            assert "The database does not answer" in await answer.text()
+    assert "Traceback" not in "".join(capsys.readouterr())
+    database.close()
 
 
 def test_cycle_that_needs_old_days_leaves_nothing_half_rated(away):
