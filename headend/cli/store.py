@@ -80,7 +80,8 @@ def copy(
             _send(database, reads)
         else:
             _bring_back(database, reads)
-    typer.echo(f'now set store.kind = "{"influx" if to == "influx" else "sql"}" (it is "{settings.store.kind}")')
+    kind = "influx" if to == "influx" else "sql"
+    typer.echo(f'store.kind is "{kind}" already' if settings.store.kind == kind else f'now set store.kind = "{kind}"')
 
 
 @app.command()
@@ -141,7 +142,7 @@ def _send(database: Database, reads: InfluxReads) -> None:
         days = bar.track(days_here(database), description="sending")
         _tell_days((send_day(database, reads, day) for day in days), "sent")
     if gone := days_gone(database):
-        typer.echo(f"{len(gone)} older days are in InfluxDB alone already")
+        typer.echo(f"{len(gone)} older days went there before and are not compared: headend store verify does that")
 
 
 def _bring_back(database: Database, reads: InfluxReads) -> None:
@@ -175,6 +176,9 @@ def _tell_days(days: Iterator[CopiedDay], done: str) -> None:
         sha256.update(f"{day_of(day.day)} {day.sha256}\n".encode())
         what = f"{day.copied} {done}" if day.copied else "the same already"
         typer.echo(f"{day_of(day.day)}: {day.blocks} day blocks, {day.reads} reads, {what}, SHA-256 {day.sha256}")
+    if not count:
+        typer.echo(f"no day was {done}")
+        return
     typer.echo(
         f"{count} days, {blocks} day blocks, {reads} reads; {copied} blocks {done}; read back and the same,"
         f" SHA-256 {sha256.hexdigest()}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import select
 
-from headend.reads.blocks import Blocks, alike
+from headend.reads.blocks import NO_REGISTER, Blocks, alike
 from headend.reads.channels import Channel
 from headend.reads.days import day_of
 from headend.store.database import Database
@@ -100,6 +100,13 @@ def _name(database: Database, here: Blocks, there: Blocks, found: Differences) -
         name = next(name for name, mask in differs.items() if mask[row, column])
         meter, channel = names[int(here.meter[row])], Channel(int(here.channel[row])).obis
         at = meter, channel, int(here.start_s[row, column])
-        said = int(getattr(here, name)[row, column]), int(getattr(there, name)[row, column])
+        said = _said(here, name, row, column), _said(there, name, row, column)
         found.add(Difference(*at, _WHAT[name], *said, "InfluxDB"))
     found.count += len(cells) - len(named)
+
+
+def _said(blocks: Blocks, name: str, row: int, column: int) -> int | None:
+    """None for a value that is missing, and a register that did not come: no number stands for nothing."""
+    told = int(getattr(blocks, name)[row, column])
+    is_nothing = told == NO_REGISTER if name == "register" else name == "values" and not blocks.present[row, column]
+    return None if is_nothing else told
