@@ -23,6 +23,9 @@ version=$(awk '$1 == "github.com/influxdata/influxdb/v2" { print substr($2, 2) }
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/headend
 influxd=$cache/influxd-$version
 
+# Where the makers' own installers put their tools, which not every shell has on its PATH.
+PATH=$PATH:/usr/local/go/bin:$HOME/.cargo/bin
+
 build() {
     for tool in go cargo cc; do
         command -v "$tool" >/dev/null || { echo "influxd is not built: $tool is not installed" >&2; return 1; }
