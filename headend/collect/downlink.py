@@ -52,12 +52,16 @@ class Downlink:
         self._thread.join()
 
     def _run(self) -> None:
+        failing = False
         while not self._stopping.wait(self._settings.look_every_ms / 1_000):
             try:
                 self.look()
+                failing = False
             except Exception as error:
-                # The database away, locked or full: what is due stays due.
-                log.warning("commands not sent, trying again", error=str(error))
+                # The database away, locked or full: what is due stays due. Said once, for it is tried twice a second.
+                if not failing:
+                    log.warning("commands not sent, trying again", error=str(error))
+                failing = True
 
     def look(self) -> None:
         """Give up what is out of time, then send what is due as far as the broker takes it."""
