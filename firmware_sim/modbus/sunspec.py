@@ -18,7 +18,7 @@ HEADS = {"common": BASE + 2, "meter": BASE + 2 + 2 + COMMON_LENGTH}
 """Where the models begin, with their number and length."""
 
 NO_NUMBER = b"\x80\x00"
-"""An int16 or a scale factor that is not implemented; an accumulator that is not stays 0."""
+"""An int16 or a scale factor that the meter does not have; an accumulator that it does not have stays 0."""
 
 INSTANTANEOUS = 36
 """Registers before the accumulators: currents, voltages, powers and their scale factors."""

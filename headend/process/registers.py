@@ -27,7 +27,7 @@ from headend.vee.findings import Finding
 #: over the interval's end before a read, and to the read before that.
 _NEIGHBOURS = 12
 
-#: A read stands for an interval's end from at most this fraction of the interval away, whatever the settings say.
+# A read stands for an interval's end from at most this fraction of the interval away, whatever the settings say.
 _TOLERATED = 4
 
 _WHAT_HAPPENED: dict[Cut, str] = {
@@ -38,6 +38,12 @@ _WHAT_HAPPENED: dict[Cut, str] = {
 
 #: (register, serial number) by moment.
 _Known = dict[int, tuple[int, str | None]]
+
+
+def near_s(interval_s: int, tolerance_s: int) -> int:
+    """How far from the end of an interval a register read still stands for it [s]."""
+    # A read that is as near to two ends would stand for both, and make an interval of nothing.
+    return min(tolerance_s, interval_s // _TOLERATED)
 
 
 def make_intervals(
@@ -72,8 +78,7 @@ def _of_channel(
     if all(known.get(at_s) == read for at_s, read in came.items()):
         return
     every = dict(sorted((known | came).items()))
-    # A read that is as near to two ends would stand for both, and make an interval of nothing.
-    made = intervals_of(_as_arrays(every), _dial(channel), min(tolerance_s, channel.interval_s // _TOLERATED))
+    made = intervals_of(_as_arrays(every), _dial(channel), near_s(channel.interval_s, tolerance_s))
     _keep(tx, channel, every, known, made)
     interval_s = channel.interval_s
     # Ends up to the read before ours stand as they did; so do those after the next one's interval.

@@ -16,6 +16,7 @@ from headend.billing.cycle import CycleState
 from headend.reads.days import DAY_S, day_number, previous_month
 from headend.site import Site
 from headend.store import tables as t
+from headend.store.completeness import days_there_are
 from headend.store.ledger import SqlLedger
 
 _METERS_AT_ONCE = 100
@@ -63,10 +64,9 @@ def _forget_reads(site: Site, before_day: int, gone: Counter[str]) -> None:
 
 def _forget_blocks(site: Site, before_day: int, gone: Counter[str]) -> None:
     """The interval store's days, one after the other."""
-    oldest = select(func.min(t.day_block.c.day))
     while True:
         with site.database.read() as tx:
-            day = tx.execute(oldest).scalar()
+            day = next(days_there_are(tx), None)
         if day is None or day >= before_day:
             return
         began = time.monotonic()

@@ -17,6 +17,7 @@ from headend.collect.claims import Claims
 from headend.collect.topics import FILE, SPARKPLUG
 from headend.collect.wire import WireBlock
 from headend.errors import InvalidMessage
+from headend.process.registers import near_s
 from headend.process.versions import Version
 from headend.reads.blocks import NO_REGISTER
 from headend.reads.constants import constant_at, to_base_units
@@ -28,8 +29,6 @@ from headend.store.journal import Entry
 from headend.store.tables import quarantine
 
 _ENTRIES_AT_ONCE = 1_000
-#: A read stands for an interval's end from at most this fraction of the interval away.
-_TOLERATED: Final = 4
 _NO_END: Final = 2**63
 _JOURNAL = re.compile(r"journal (\d+)–(\d+)")
 
@@ -120,10 +119,10 @@ def _words(entry: Entry, claims: Claims, channel: EnrolledChannel, start_s: int,
             if first_s <= start_s < first_s + block.interval_s * len(block.values):
                 value = _value(block, channel, int(first_s), start_s, filed=entry.topic.startswith(FILE))
                 yield Told(*source, f"blocks.{place}", value)
-    near_s = min(tolerance_s, channel.interval_s // _TOLERATED)
+    near = near_s(channel.interval_s, tolerance_s)
     for place, read in claims.registers:
         at_s = int(read.at.timestamp())
-        if (read.meter, read.channel) == (name, obis) and start_s - near_s <= at_s <= end_s + near_s:
+        if (read.meter, read.channel) == (name, obis) and start_s - near <= at_s <= end_s + near:
             yield Told(*source, f"registers.{place}", constant_at(channel.constants, at_s).scaled(read.value), at_s)
 
 

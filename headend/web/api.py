@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 from aiohttp import web
@@ -37,6 +37,11 @@ _DEFAULT_HOURS = 24
 endpoint = cast(
     "Callable[[Callable[..., Any]], Handler]", inject_params(on_validation_error=invalid_request).and_request
 )
+
+
+#: Bounds of a stretch of time in a query, [from, to).
+From: TypeAlias = Annotated[AwareDatetime | None, Field(alias="from", description="ISO 8601 with Z or offset")]
+UntilNow: TypeAlias = Annotated[AwareDatetime | None, Field(description="ISO 8601 with Z or offset; default: now")]
 
 
 def as_json(
@@ -146,8 +151,8 @@ async def intervals(
     id: str,
     /,
     channel: Annotated[str | None, Field(description="OBIS code; may be left out where there is only one")] = None,
-    from_: Annotated[AwareDatetime | None, Field(alias="from", description="ISO 8601 with Z or offset")] = None,
-    to: Annotated[AwareDatetime | None, Field(description="ISO 8601 with Z or offset; default: now")] = None,
+    from_: From = None,
+    to: UntilNow = None,
 ) -> r200[IntervalsOut]:
     """Values, quality and version of one channel over [from, to), 24 hours by default.
 

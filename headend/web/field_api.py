@@ -23,7 +23,7 @@ from headend.store import tables as t
 from headend.store.commands import Command, State, commands_of
 from headend.store.telemetry import Series, telemetry_of
 from headend.web.access import OPERATOR, SITE, Page, known_user
-from headend.web.api import as_json, endpoint
+from headend.web.api import From, UntilNow, as_json, endpoint
 from headend.web.fleetview import CAMERA
 
 _MAX_VALUES = 100_000
@@ -176,8 +176,8 @@ async def gateway_telemetry(
     request: web.Request,
     id: str,
     /,
-    from_: Annotated[AwareDatetime | None, Field(alias="from", description="ISO 8601 with Z or offset")] = None,
-    to: Annotated[AwareDatetime | None, Field(description="ISO 8601 with Z or offset; default: now")] = None,
+    from_: From = None,
+    to: UntilNow = None,
 ) -> r200[TelemetryOut]:
     """What a gateway told of itself over [from, to), 24 hours by default: signal, battery, and how its clock was."""
 
@@ -193,8 +193,8 @@ async def meter_telemetry(
     request: web.Request,
     id: str,
     /,
-    from_: Annotated[AwareDatetime | None, Field(alias="from", description="ISO 8601 with Z or offset")] = None,
-    to: Annotated[AwareDatetime | None, Field(description="ISO 8601 with Z or offset; default: now")] = None,
+    from_: From = None,
+    to: UntilNow = None,
 ) -> r200[TelemetryOut]:
     """What was told of a meter beside its reads over [from, to), 24 hours by default: its voltage."""
 
@@ -243,7 +243,7 @@ async def event_list(
     kind: Annotated[str, Field(max_length=400, description="one kind, or several with commas between")] = "",
     gateway: Annotated[str | None, Field(description="its name")] = None,
     meter: Annotated[str | None, Field(description="its name")] = None,
-    from_: Annotated[AwareDatetime | None, Field(alias="from", description="ISO 8601 with Z or offset")] = None,
+    from_: From = None,
     to: Annotated[AwareDatetime | None, Field(description="ISO 8601 with Z or offset")] = None,
     limit: Annotated[int, Field(ge=1, le=1000)] = 100,
     offset: Annotated[int, Field(ge=0, lt=2**63)] = 0,

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from headend.app import open_site
+from headend.process import Intake
 from headend.reads.quality import Quality
 from headend.registry.registry import enrolled_channels
 from headend.site import Site
+from headend.store.checkpoints import totals
 
 SIMULATOR = [sys.executable, "-m", "firmware_sim"]
 SEED = "11"
@@ -72,3 +75,23 @@ def differences(site: Site, truth: Path) -> list[tuple[str, str, str, int, int |
         if stored != int(row["value"]):
             wrong.append((row["meter"], row["channel"], row["start"], int(row["value"]), stored))
     return wrong
+
+
+def processed(site_config: Path) -> Intake:
+    """All that is in the journal, taken in."""
+    intake = Intake(open_site(site_config))
+    while intake.step():
+        pass
+    return intake
+
+
+def stored_once(site: Site, truth: Path, site_config: Path) -> None:
+    """All that was measured is in the store once what the journal has is taken in, and the journal is whole."""
+    processed(site_config)
+    assert differences(site, truth) == []
+    assert site.journal.verify() == site.journal.newest_offset()
+    with site.database.read() as tx:
+        counts = totals(tx)
+    with truth.open() as rows:
+        assert counts.stored == sum(1 for _ in rows) - 1
+    assert counts.replaced == 0

@@ -20,23 +20,14 @@ from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 
 from headend.app import open_site
-from headend.process import Intake
 from headend.store.checkpoints import totals
 from headend.store.database import Database
 from headend.store.journal import Journal
-from tests.e2e.fleets import differences, play, shipment, write_site_file
+from tests.e2e.fleets import differences, play, processed, shipment, write_site_file
 from tests.e2e.sites import HOUR, IMPORT, becomes_true, hours_ago, meter, values
 from tests.servers import Headend, Mosquitto, free_port
 
 START, END = "2026-08-31T22:00:00Z", "2026-09-08T22:00:00Z"
-
-
-def processed(site_config: Path) -> Intake:
-    """All that is in the journal, taken in."""
-    intake = Intake(open_site(site_config))
-    while intake.step():
-        pass
-    return intake
 
 
 def test_many_gateways_come_back_to_a_broker_that_lost_its_queue(tmp_path: Path, mosquitto: Mosquitto):

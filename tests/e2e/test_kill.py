@@ -9,9 +9,8 @@ import pytest
 
 from headend.app import open_site
 from headend.process import Intake
-from headend.store.checkpoints import totals
 from headend.store.journal import Journal
-from tests.e2e.fleets import differences, play, shipment, write_site_file
+from tests.e2e.fleets import differences, play, shipment, stored_once, write_site_file
 from tests.servers import Headend, Mosquitto, await_port, free_port
 
 GATEWAYS, METERS = 4, 24
@@ -59,16 +58,7 @@ def replay_with_kills(tmp_path: Path, port: int, mqtt: dict[str, object], role: 
         fleet.wait()
         headend.kill()
 
-    intake = Intake(open_site(headend.config))
-    while intake.step():
-        pass
-    assert differences(site, truth) == []
-    assert site.journal.verify() == site.journal.newest_offset()
-    with site.database.read() as tx:
-        counts = totals(tx)
-    with truth.open() as rows:
-        assert counts.stored == sum(1 for _ in rows) - 1
-    assert counts.replaced == 0
+    stored_once(site, truth, headend.config)
 
 
 def test_collector_killed_behind_mosquitto(tmp_path: Path, mosquitto: Mosquitto):

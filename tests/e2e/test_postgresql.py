@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from headend.app import open_site
-from headend.process import Intake
-from headend.store.checkpoints import totals
 from headend.store.journal import Journal
-from tests.e2e.fleets import differences, play, shipment, write_site_file
+from tests.e2e.fleets import play, shipment, stored_once, write_site_file
 from tests.e2e.sites import becomes_true
 from tests.servers import Headend, Mosquitto, Postgres, await_port, free_port
 
@@ -58,16 +56,7 @@ def test_the_head_end_and_its_server_are_killed(tmp_path: Path, mosquitto: Mosqu
         assert fleet.wait(timeout=120) == 0, "the fleet was not acknowledged to the end"
         assert headend.stop() == 0
 
-        intake = Intake(open_site(headend.config))
-        while intake.step():
-            pass
-        assert differences(site, truth) == []
-        assert site.journal.verify() == site.journal.newest_offset()
-        with site.database.read() as tx:
-            counts = totals(tx)
-        with truth.open() as rows:
-            assert counts.stored == sum(1 for _ in rows) - 1
-        assert counts.replaced == 0
+        stored_once(site, truth, headend.config)
     finally:
         fleet.kill()
         fleet.wait()
