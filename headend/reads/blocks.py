@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.reads.days import DAY_S
-from headend.reads.quality import IS_ACTUAL, IS_MEASURED, Quality
+from headend.reads.quality import IS_ACTUAL, IS_DECIDED, IS_MEASURED, Quality
 
 #: "No register came with this interval." Registers themselves are never negative.
 NO_REGISTER = -1
@@ -249,7 +249,7 @@ def merge(stored: Blocks, incoming: Blocks, redelivered: Bools) -> Merged:
     arrives = incoming.present & ~redelivered
     new = arrives & ~stored.present
     # What arrival checks refuse is no reason to give up what stands as read, or as somebody decided.
-    held = IS_ACTUAL[stored.quality] | (stored.quality == Quality.EDITED)
+    held = IS_ACTUAL[stored.quality] | IS_DECIDED[stored.quality]
     standing = arrives & stored.present & ~(held & ~IS_ACTUAL[incoming.quality])
     measured_at_last = IS_MEASURED[incoming.quality] & ~IS_MEASURED[stored.quality]
     replaced = standing & ((incoming.values != stored.values) | measured_at_last)

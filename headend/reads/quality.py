@@ -25,6 +25,8 @@ class Quality(IntEnum):
     ESTIMATED_LIKE_DAY = 7
     ESTIMATED_FROM_REGISTER = 8
     ESTIMATED_AVERAGE = 9
+    ESTIMATED_CLASS_PROFILE = 10
+    ESTIMATED_BY_HAND = 11
 
     @property
     def label(self) -> str:
@@ -43,6 +45,7 @@ class Flag(IntFlag):
     TAMPER = 16
     NEW_REGISTER = 32  # ours: at its end the register does not go on from before (exchange, reset)
     LOST = 64  # ours: the device said that it has no value for it
+    CLOCK_OFF = 128  # ours: the clock of who told it was off by more than the rules allow
 
 
 _LABELS = {
@@ -56,6 +59,8 @@ _LABELS = {
     Quality.ESTIMATED_LIKE_DAY: "estimated: like days",
     Quality.ESTIMATED_FROM_REGISTER: "estimated: from register",
     Quality.ESTIMATED_AVERAGE: "estimated: average use",
+    Quality.ESTIMATED_CLASS_PROFILE: "estimated: class profile",
+    Quality.ESTIMATED_BY_HAND: "estimated: method chosen by a person",
 }
 
 
@@ -72,15 +77,11 @@ IS_ESTIMATED = _table(
     Quality.ESTIMATED_LIKE_DAY,
     Quality.ESTIMATED_FROM_REGISTER,
     Quality.ESTIMATED_AVERAGE,
+    Quality.ESTIMATED_CLASS_PROFILE,
+    Quality.ESTIMATED_BY_HAND,
 )
-IS_BILLABLE = _table(
-    Quality.VALIDATED,
-    Quality.VERIFIED,
-    Quality.EDITED,
-    Quality.ESTIMATED_LINEAR,
-    Quality.ESTIMATED_LIKE_DAY,
-    Quality.ESTIMATED_FROM_REGISTER,
-    Quality.ESTIMATED_AVERAGE,
-)
+#: A person decided: validation leaves it alone, a later actual read does not.
+IS_DECIDED = _table(Quality.EDITED, Quality.ESTIMATED_BY_HAND)
+IS_BILLABLE = IS_ESTIMATED | _table(Quality.VALIDATED, Quality.VERIFIED, Quality.EDITED)
 #: Came from the meter itself, whatever validation said of it afterwards.
 IS_MEASURED = _table(Quality.RAW, Quality.VALIDATED, Quality.VERIFIED, Quality.QUESTIONABLE)

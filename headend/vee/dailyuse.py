@@ -1,0 +1,73 @@
+"""Daily use: what the last weeks of a channel were like, staged so that nothing of them need be read again.
+
+Rules that compare with the past (high and low, prolonged estimation, anomalies) ask for a day's total, not for its
+hours. Those few numbers a day are kept beside the reads, a row a channel, and put in place when the day is settled. A
+day that is settled again is put in its place again: nothing is added up that could be added twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.reads.blocks import Blocks
+from headend.reads.quality import IS_ACTUAL, IS_DECIDED
+
+Int64s = NDArray[np.int64]
+
+#: Days that are kept: two months and the month's comparison before them.
+DAYS = 70
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DailyUse:
+    """What `k` channels used on each of the `d` UTC days before `end_day`, oldest first.
+
+    Parameters
+    ----------
+    end_day
+        the day after the last column [days since 1970].
+    total, peak, low
+        base units: of the whole day, of its highest and of its lowest interval (k, d); -1 where the day is not known.
+    unread
+        how many intervals of the day are no actual reads (k, d).
+    flags
+        device `Flag`s of the day, or'ed together (k, d).
+    """
+
+    end_day: int
+    total: Int64s
+    peak: Int64s
+    low: Int64s
+    unread: Int64s
+    flags: Int64s
+
+    def __len__(self) -> int:
+        return len(self.total)
+
+    @property
+    def days(self) -> Int64s:
+        """The day of each column [days since 1970] (d,)."""
+        d = self.total.shape[1]
+        return np.arange(self.end_day - d, self.end_day, dtype=np.int64)
+
+
+def nothing_known(k: int, end_day: int, d: int = DAYS) -> DailyUse:
+    """Channels of which no day is known."""
+    unknown, none = np.full((k, d), UNKNOWN, np.int64), np.zeros((k, d), np.int64)
+    return DailyUse(end_day, unknown, unknown.copy(), unknown.copy(), none, none.copy())
+
+
+def use_of_days(blocks: Blocks) -> tuple[Int64s, Int64s, Int64s, Int64s, Int64s]:
+    """Total, peak, low, unread and flags of each block (k,)."""
+    read = IS_ACTUAL[blocks.quality] | IS_DECIDED[blocks.quality]
+    return (
+        blocks.values.sum(axis=1),
+        blocks.values.max(axis=1),
+        blocks.values.min(axis=1),
+        (~read).sum(axis=1),
+        np.bitwise_or.reduce(blocks.flags, axis=1).astype(np.int64),
+    )
