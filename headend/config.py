@@ -152,7 +152,6 @@ class ProcessSettings(_Section):
 
     batch_messages: Count
     poll_ms: Annotated[int, Field(gt=0, le=60_000)]
-    future_s: Seconds
     past_days: Annotated[int, Field(gt=0, le=36_500)]
     behind_after_s: Seconds
     register_tolerance_s: Seconds

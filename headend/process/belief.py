@@ -12,6 +12,8 @@ from headend.errors import InvalidMessage
 from headend.reads.days import DAY_S
 from headend.registry.registry import EnrolledChannel
 from headend.site import Site
+from headend.vee import RuleSet
+from headend.vee.ruleset import ClockRule
 
 #: Faults that a newer registry may not find any more.
 CURABLE = frozenset(
@@ -32,8 +34,8 @@ class Belief:
         gateways from which nothing is taken any more.
     max_bytes
         larger messages are refused.
-    future_s
-        how far after its arrival a read may end [s].
+    rules
+        how far after its arrival a read may end, and how far off a clock may be.
     past_s
         how long before its arrival it may begin [s].
     """
@@ -41,8 +43,12 @@ class Belief:
     enrolled: Enrolled
     revoked: Collection[str]
     max_bytes: int
-    future_s: int
+    rules: RuleSet
     past_s: int
+
+    def clock_of(self, channel: EnrolledChannel | None) -> ClockRule:
+        """The rule for the times that are told of a channel, or of none."""
+        return self.rules.of("" if channel is None else channel.customer_class).clock
 
 
 def belief_of(site: Site, channels: Sequence[EnrolledChannel], revoked: Collection[str]) -> Belief:
@@ -55,7 +61,7 @@ def belief_of(site: Site, channels: Sequence[EnrolledChannel], revoked: Collecti
         dict(enrolled),
         revoked,
         max_bytes=settings.collect.max_message_bytes,
-        future_s=settings.process.future_s,
+        rules=site.rules,
         past_s=settings.process.past_days * DAY_S,
     )
 

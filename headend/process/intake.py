@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import structlog
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -36,6 +35,7 @@ from headend.store.database import storable, upsert
 from headend.store.journal import Entry
 from headend.store.telemetry import keep_clock_offsets, keep_telemetry
 from headend.vee import check_arrival
+from headend.vee.arrival import arrival_limits, limits_of
 
 log = structlog.get_logger(__name__)
 
@@ -55,14 +55,14 @@ class _Registry:
 
     Parameters
     ----------
-    maximum
-        highest possible value of an interval, by (meter, channel).
+    limits
+        what single values are held against, by (meter, channel); see `arrival_limits`.
     read_at
         steady time [s].
     """
 
     belief: Belief
-    maximum: dict[tuple[int, int], int]
+    limits: dict[tuple[int, int], tuple[int, int, int, int, int]]
     read_at: float
 
 
@@ -178,16 +178,16 @@ class Intake:
         self._registry = _Registry(
             belief_of(self._site, channels, revoked_gateways(tx)),
             {
-                (c.meter, c.channel.code): int(c.max_per_interval * rules.of(c.customer_class).physical_factor)
+                (c.meter, c.channel.code): arrival_limits(c.max_per_interval, rules.of(c.customer_class))
                 for c in channels
             },
             self._steady(),
         )
 
     def _store(self, tx: Connection, incoming: Blocks, cause: str, counts: IntakeCounts) -> None:
-        site, maximum = self._site, self._registry.maximum
+        site, limits = self._site, self._registry.limits
         channels = zip(incoming.meter.tolist(), incoming.channel.tolist(), strict=True)
-        checked, findings = check_arrival(incoming, np.array([maximum[channel] for channel in channels]))
+        checked, findings = check_arrival(incoming, limits_of([limits[channel] for channel in channels]))
         stored = site.store.load(tx, checked.keys, checked.interval_s)
         redelivered = history.holds(tx, checked, contested(stored, checked))
         merged = merge(stored, checked, redelivered)

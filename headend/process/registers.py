@@ -102,7 +102,8 @@ def _of_channel(
             channel, start_s, values, at_end, None if cut is None else [Flag.NEW_REGISTER]
         )
         if cut is not None:
-            yield Finding(channel.meter, channel.channel.code, start_s, "V7", "warning", _WHAT_HAPPENED[cut])
+            end_s = start_s + channel.interval_s
+            yield Finding(channel.meter, channel.channel.code, start_s, end_s, "V7", "warning", _WHAT_HAPPENED[cut])
 
 
 def _dial(channel: EnrolledChannel) -> Dial:

@@ -26,7 +26,7 @@ from headend.reads.quality import IS_ESTIMATED, Quality
 from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.site import Site
 from headend.store import history
-from headend.vee import Settled, settle
+from headend.vee import Due, Settled, settle
 from headend.vee.daytypes import day_types
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ def _due(tx: Connection, site: Site, end_day: int) -> list[_Due]:
     open_days: dict[tuple[int, int], set[int]] = defaultdict(set)
     for day, meter, channel in site.store.open_days(tx, end_day):
         open_days[meter, channel].add(day)
-    look_back = max(limits.look_back_days for limits in site.rules.limits.values())
+    look_back = site.rules.look_back_days
     for found in site.store.channel_days(tx, end_day - look_back, end_day):
         key = found.meter, found.channel
         there[key].add(found.day)
@@ -157,7 +157,7 @@ def _settle_rest(
 ) -> list[_Due]:
     """Settle channels by the weeks around their due days; none is left."""
     if group:
-        look_back = site.rules.of(group[0].channel.customer_class).look_back_days
+        look_back = site.rules.of(group[0].channel.customer_class).estimation.look_back_days
         end_day = min(horizon, max(d.days[-1] for d in group) + 1 + look_back)
         thorough = _validate(tx, site, group, min(d.days[0] for d in group) - look_back, end_day)
         _keep(tx, site, group, thorough, end_day, np.ones(len(group), dtype=np.bool_), counts)
@@ -177,7 +177,7 @@ def _validate(
     tx: Connection, site: Site, group: Sequence[_Due], first_day: int, end_day: int
 ) -> tuple[LoadProfiles, Settled]:
     shared = group[0].channel
-    limits = site.rules.of(shared.customer_class)
+    rules = site.rules.of(shared.customer_class)
     per_day = DAY_S // shared.interval_s
     profiles = site.store.profiles(tx, [d.key for d in group], first_day * DAY_S, end_day * DAY_S, shared.interval_s)
     calendar = day_types(
@@ -188,8 +188,9 @@ def _validate(
     )
     open_to = np.array([min((d.days[-1] + 1 - first_day) * per_day, _end_column(d.channel, profiles)) for d in group])
     modulus = _modulus([d.channel for d in group], profiles)
-    maximum = np.array([int(d.channel.max_per_interval * limits.physical_factor) for d in group])
-    return profiles, settle(profiles, open_from, open_to, modulus, maximum, limits, calendar)
+    maximum = np.array([int(d.channel.max_per_interval * rules.maximum.factor) for d in group])
+    due = Due(open_from, open_to, modulus, maximum, np.zeros(len(group), dtype=np.bool_))
+    return profiles, settle(profiles, due, rules, calendar)
 
 
 def _modulus(channels: Sequence[EnrolledChannel], profiles: LoadProfiles) -> NDArray[np.int64]:

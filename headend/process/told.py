@@ -78,7 +78,7 @@ def told_of(
         is told now and then how many entries have been looked at, and of how many.
     """
     # A clock that is fast may tell of an interval before it is over; what is believed of that, intake says.
-    can_tell_us = (start_s + channel.interval_s - site.settings.process.future_s) * 1_000_000
+    can_tell_us = (start_s + channel.interval_s - site.rules.of(channel.customer_class).clock.future_s) * 1_000_000
     first, newest = site.journal.first_since(can_tell_us), site.journal.newest_offset()
     # Sparkplug names what later messages are about; so its names are followed from the beginning.
     begin = 0 if site.topics.sparkplug_host else first - 1

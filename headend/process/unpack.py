@@ -20,6 +20,7 @@ from headend.process.belief import Belief, check_telemetry, check_teller, check_
 from headend.process.runs import Runs
 from headend.reads.blocks import NO_REGISTER, Blocks
 from headend.reads.constants import Constant, to_base_units
+from headend.reads.quality import Flag
 from headend.registry.registry import EnrolledChannel
 from headend.store.journal import Entry
 from headend.store.telemetry import Told
@@ -211,7 +212,7 @@ def _take_pieces(
     source = None if entry.topic.startswith(FROM_OURSELVES) else entry.gateway
     # A file may tell of years long past; what the field tells is of what a meter remembers.
     oldest_s = received_s - belief.past_s if source is not None else 0
-    believed_s = oldest_s, received_s + belief.future_s
+    ahead_s = 0 if claims.sent_at is None else int(claims.sent_at.timestamp()) - received_s
     # Intervals of a file are what a meter's owner is billed by; registers are what the meter shows, whoever tells them:
     # a poller's and a file's are of one dial, so the constants apply to both.
     filed = entry.topic.startswith(FILE)
@@ -231,15 +232,20 @@ def _take_pieces(
         try:
             if isinstance(piece, WireBlock):
                 channel = claimed_channel(piece, source, belief.enrolled)
-                first_s = checked_start(piece, channel, believed_s)
-                _take_block(piece, channel, first_s, () if filed else channel.constants, result.runs)
+                clock = belief.clock_of(channel)
+                first_s = checked_start(piece, channel, (oldest_s, received_s + clock.future_s))
+                # A clock that is behind looks like a message that was long on its way; one that is ahead does not.
+                noted = Flag.CLOCK_OFF if ahead_s > clock.fail_s else Flag.GOOD
+                _take_block(piece, channel, first_s, () if filed else channel.constants, noted, result.runs)
             elif isinstance(piece, WireRegister):
                 channel = claimed_channel(piece, source, belief.enrolled)
                 at_s = int(piece.at.timestamp())
-                check_time("at", piece.at, at_s, at_s, channel, believed_s)
+                latest_s = received_s + belief.clock_of(channel).future_s
+                check_time("at", piece.at, at_s, at_s, channel, (oldest_s, latest_s))
                 result.registers.append(RegisterRead(channel, at_s, piece.value, piece.serial))
             elif isinstance(piece, WireTelemetry):
-                check_telemetry(piece, source, believed_s, belief.enrolled)
+                latest_s = received_s + belief.clock_of(None).future_s
+                check_telemetry(piece, source, (oldest_s, latest_s), belief.enrolled)
                 _take_telemetry(piece, entry.gateway, result.telemetry)
             else:
                 check_teller(piece, source, belief.enrolled)
@@ -258,8 +264,14 @@ def _take_telemetry(piece: WireTelemetry, gateway: str, telemetry: dict[Told, fl
 
 
 def _take_block(
-    block: WireBlock, channel: EnrolledChannel, first_s: int, constants: Sequence[Constant], runs: dict[int, Runs]
+    block: WireBlock,
+    channel: EnrolledChannel,
+    first_s: int,
+    constants: Sequence[Constant],
+    noted: Flag,
+    runs: dict[int, Runs],
 ) -> None:
+    """Take a block; `noted` is what we saw of whoever told it."""
     register = NO_REGISTER if block.register_ is None else block.register_
     values, register = to_base_units(
         constants, channel.register_digits, first_s, block.interval_s, block.values, register
@@ -268,4 +280,7 @@ def _take_block(
     loose = runs.get(block.interval_s)
     if loose is None:
         loose = runs[block.interval_s] = Runs()
-    loose.add(channel, first_s, values, register, block.quality, codes, told=True)
+    flags = block.quality
+    if noted:
+        flags = [flag | noted for flag in flags or [Flag.GOOD] * len(values)]
+    loose.add(channel, first_s, values, register, flags, codes, told=True)

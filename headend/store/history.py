@@ -73,5 +73,5 @@ def keep_findings(tx: Connection, findings: Iterable[Finding], rule_set: str, no
     rows: dict[tuple[int, int, int, str], Row] = {}
     for f in findings:
         key = f.meter, f.channel, f.start_s, f.rule
-        rows[key] = (*key, f.severity, f.detail, rule_set, now_us)
+        rows[key] = (*key, f.severity, f.detail, rule_set, now_us, f.end_s)
     upsert_rows(tx, finding, list(rows.values()))

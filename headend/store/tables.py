@@ -281,6 +281,82 @@ finding = Table(
     Column("detail", Text, nullable=False),
     Column("rule_set", Text, nullable=False),
     Column("found_us", BigInteger, nullable=False),
+    Column("end_s", BigInteger),  # null: one interval
+    sqlite_with_rowid=False,
+)
+
+# What a person is asked about: a stretch of one channel's intervals, and one rule or anomaly. A queue.
+exception = Table(
+    "exception",
+    site,
+    Column("id", _BIG_KEY, primary_key=True),
+    Column("meter", Integer, nullable=False),
+    Column("channel", BigInteger, nullable=False),
+    Column("rule", String(16), nullable=False),  # V1 to V13, an anomaly, or "hand": somebody asked to look
+    Column("start_s", BigInteger, nullable=False),
+    Column("end_s", BigInteger, nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("score", Float, nullable=False),  # 0 to 1: what to look at first
+    Column("detail", Text, nullable=False),
+    Column("rule_set", Text, nullable=False),
+    Column("holds_bill", Boolean, nullable=False),
+    Column("state", String(8), nullable=False),  # open, waiting (for a second person), closed
+    Column("outcome", String(16)),  # accepted, edited, estimated, rejected, cleared (by what came later); null: open
+    Column("opened_us", BigInteger, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("reason", Text),
+    Column("note", Text),
+)
+Index("ix_exception_channel", exception.c.meter, exception.c.channel, exception.c.start_s)
+Index(
+    "ix_exception_open",
+    exception.c.score,
+    sqlite_where=exception.c.state != "closed",
+    postgresql_where=exception.c.state != "closed",
+)
+
+# What a person did, or wants to do, about an exception. Nothing is ever changed in what was done.
+edit = Table(
+    "edit",
+    site,
+    Column("id", _BIG_KEY, primary_key=True),
+    Column("exception_id", ForeignKey("exception.id"), nullable=False, index=True),
+    Column("action", String(16), nullable=False),  # accept, edit, estimate, reject
+    Column("method", String(16)),  # of an estimate
+    Column("start_s", BigInteger, nullable=False),
+    Column("end_s", BigInteger, nullable=False),
+    Column("given", Text),  # JSON list of values, for an edit
+    Column("reason", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("change", BigInteger, nullable=False),  # energy after − energy before [base units]
+    Column("state", String(8), nullable=False),  # waiting (for a second person), done, refused
+    Column("made_us", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("second_us", BigInteger),
+    Column("second_by", Text),
+)
+
+# What an estimated day rests on: should a read of these days change, the day is estimated again.
+estimate_basis = Table(
+    "estimate_basis",
+    site,
+    Column("meter", Integer, primary_key=True, autoincrement=False),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("first_day", Integer, nullable=False),
+    Column("end_day", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The last weeks of each channel, a few numbers a day: what rules that look back are told.
+daily_use = Table(
+    "daily_use",
+    site,
+    Column("meter", Integer, primary_key=True, autoincrement=False),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_day", Integer, nullable=False),
+    Column("days", LargeBinary, nullable=False),  # int64: total, peak, low, unread, flags of each day before end_day
     sqlite_with_rowid=False,
 )
 
@@ -394,6 +470,22 @@ statement = Table(
     Column("previous_sha256", String(64)),
     Column("issued_us", BigInteger),
     UniqueConstraint("cycle_id", "account_id", "revision"),
+)
+
+# Issued statements whose reads have changed since. The statement stays; a clerk decides whether to bill again.
+rebill_flag = Table(
+    "rebill_flag",
+    site,
+    Column("statement_id", ForeignKey("statement.id"), primary_key=True),
+    Column("meter", Integer, primary_key=True, autoincrement=False),
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_s", BigInteger, nullable=False),  # the stretch in which values changed
+    Column("end_s", BigInteger, nullable=False),
+    Column("change", BigInteger, nullable=False),  # energy now − energy when it was issued [base units]
+    Column("cause", Text, nullable=False),  # what changed them last: journal entries, a rule set, a user
+    Column("flagged_us", BigInteger, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 bill_exception = Table(

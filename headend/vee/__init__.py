@@ -1,13 +1,14 @@
 """Validation, estimation and editing of interval reads. No I/O.
 
-Rules are functions of blocks and limits that answer with findings. They run in two moments: cheap checks of single
-values when reads arrive (`arrival`), and checks that need a whole day, its registers and its neighbours when the day is
-due (`settle`), which also estimates what is missing.
+Rules are functions of blocks and thresholds that answer with findings. They run in three moments: cheap checks of
+single values when reads arrive (`arrival`); checks that need a whole day, its registers and its neighbours when the day
+is due (`settle`), which also estimates what is missing; and checks of a bill's whole use when it is to be rated
+(`highlow`). Rules that compare with the past ask the daily use staged for each channel (`dailyuse`), not its reads.
 """
 
 from headend.vee.arrival import check_arrival
-from headend.vee.findings import Findings
-from headend.vee.ruleset import Limits, RuleSet, load_rule_set
-from headend.vee.settle import Settled, settle
+from headend.vee.findings import Finding, Findings
+from headend.vee.ruleset import Rules, RuleSet, load_rule_set
+from headend.vee.settle import Due, Settled, settle
 
-__all__ = ["Findings", "Limits", "RuleSet", "Settled", "check_arrival", "load_rule_set", "settle"]
+__all__ = ["Due", "Finding", "Findings", "RuleSet", "Rules", "Settled", "check_arrival", "load_rule_set", "settle"]

@@ -1,4 +1,4 @@
-"""What validation found: one row for each interval and rule, in columns."""
+"""What validation found: one row for each stretch of intervals and rule, in columns."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ Severity = Literal["info", "warning", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule's word on one interval.
+    """One rule's word on one interval, or on several in a row.
 
     Parameters
     ----------
-    start_s
-        begin of the interval, UTC [s since 1970].
+    start_s, end_s
+        begin of the first interval and end of the last, UTC [s since 1970].
     rule
         its id: V1 to V13 for validation, E1 to E4 for estimation.
     detail
         one sentence with the numbers that were compared.
+    review
+        a person is asked: it becomes an exception.
     """
 
     meter: int
     channel: int
     start_s: int
+    end_s: int
     rule: str
     severity: Severity
     detail: str
+    review: bool = False
 
 
 @dataclass(slots=True)
@@ -36,10 +40,6 @@ class Findings:
     """Findings, in the order they were made."""
 
     rows: list[Finding] = field(default_factory=list)
-
-    def add(self, meter: int, channel: int, start_s: int, rule: str, severity: Severity, detail: str) -> None:
-        """One more."""
-        self.rows.append(Finding(meter, channel, start_s, rule, severity, detail))
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.rows)

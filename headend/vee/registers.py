@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.reads.blocks import NO_REGISTER
-from headend.vee.ruleset import Limits
+from headend.vee.ruleset import SumRule
 
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -78,7 +78,7 @@ def windows(values: Int64s, register: Int64s, modulus: Int64s, maximum: Int64s, 
     return Windows(row, first, last, np.where((advance < 0) | (advance > possible), -1, advance), total)
 
 
-def sums_agree(total: Int64s, advance: Int64s, limits: Limits) -> Bools:
+def sums_agree(total: Int64s, advance: Int64s, rule: SumRule) -> Bools:
     """V8, the sum check: |Σ intervals − advance| within the larger of both tolerances (w,)."""
-    tolerance = np.maximum(limits.sum_resolution, advance * (limits.sum_percent / 100))
+    tolerance = np.maximum(rule.resolution, advance * (rule.percent / 100))
     return np.less_equal(np.abs(total - advance), tolerance)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headend.collect.topics import Topics
+from headend.config import shipped
 from headend.process.belief import Belief
 from headend.process.unpack import Unpacked, unpack
 from headend.reads import NO_REGISTER, Channel, Quality
@@ -21,6 +22,7 @@ from headend.reads.days import seconds
 from headend.reads.quality import Flag
 from headend.registry.registry import EnrolledChannel
 from headend.store.journal import Entry
+from headend.vee import load_rule_set
 
 IMPORT, WATER = Channel.parse("1-0:1.8.0"), Channel.parse("8-0:1.0.0")
 NOON = seconds(datetime(2026, 1, 5, 12, tzinfo=UTC))
@@ -65,7 +67,7 @@ def reads(*blocks: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def done(*entries: Entry) -> Unpacked:
-    belief = Belief(ENROLLED, {"GW-R"}, max_bytes=2**20, future_s=300, past_s=1100 * 86_400)
+    belief = Belief(ENROLLED, {"GW-R"}, max_bytes=2**20, rules=load_rule_set(shipped("vee.toml")), past_s=1100 * 86_400)
     return unpack(entries, Topics(), belief, {}, {})
 
 

@@ -114,25 +114,33 @@ def test_a_section_in_the_environment_that_cannot_be_read(monkeypatch: pytest.Mo
 
 def test_classes_take_what_they_do_not_name_from_the_default() -> None:
     rules = load_rule_set(shipped("vee.toml"))
-    assert rules.of("commercial").spike_floor == 1_000
-    assert rules.of("commercial").look_back_days == rules.of("residential").look_back_days == 56
-    assert rules.of("residential") == rules.of("nobody named this") == rules.limits["default"]
+    assert (rules.of("commercial").spike.floor, rules.of("commercial").spike.then) == (1_000, "fail")
+    assert rules.of("commercial").spike.percent == rules.of("residential").spike.percent == 180
+    assert rules.of("commercial").estimation == rules.of("residential").estimation
+    assert rules.of("residential") == rules.of("nobody named this") == rules.rules
 
 
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('version = "2026-1"', "", "version: found nothing, expected a value"),
+        ('version = "2026-2"', "", "version: found nothing, expected a value"),
         ('holidays = "DE"', 'holidays = "XX"', "holidays: found 'XX', expected an ISO 3166 country"),
         ('holidays = "DE"', 'holidays = "DE-XX"', "holidays: found 'DE-XX', expected an ISO 3166 country"),
         ("settle_after_hours = 6", "settle_after_hours = -1", "settle_after_hours: found -1, expected "),
         ("settle_after_hours = 6", "settle_after_hours = nan", "settle_after_hours: found nan, expected "),
-        ("physical_factor = 1.2", "physical_factor = 0.5", "limits.default.physical_factor: found 0.5, expected "),
-        ("like_days = 3", "like_days = 0", "limits.default.like_days: found 0, expected "),
-        ("like_days = 3", "like_day = 3", "limits.default.like_days: found nothing, expected a value"),
-        ("spike_floor = 1000", "flor = 1000", "limits.commercial.flor: found 1000, expected a key that "),
-        ("[limits.default]", "[limits.usual]", "limits.commercial.physical_factor: found nothing, expected a value"),
-        ("[limits.commercial]", "[limits]\ncommercial = 5\n[x]", "limits.commercial: found 5, expected "),
+        ("\nfactor = 1.2", "\nfactor = 0.5", "rules.V6.factor: found 0.5, expected "),
+        ("like_days = 3", "like_days = 0", "rules.estimation.like_days: found 0, expected "),
+        ("like_days = 3", "like_day = 3", "rules.estimation.like_days: found nothing, expected a value"),
+        ("\nfloor = 1000", "\nflor = 1000", "classes.commercial.V9.flor: found 1000, expected a key that "),
+        ("[rules.V6] ", "[rules.V60] ", "rules.V6: found nothing, expected a value"),
+        (
+            "[classes.commercial.V9]",
+            "[classes]\ntraffic = 5\n[classes.commercial.V9]",
+            "classes.traffic: found 5, expected ",
+        ),
+        ('then = "quarantine"', 'then = "warn"', "rules.V1.then: found 'warn', expected "),
+        ("fail_s = 180", "fail_s = 30", "rules.V2: "),
+        ('channels = ["1-0:1.8.0"]', 'channels = ["kWh"]', "rules.V9.channels: "),
     ],
 )
 def test_a_rule_set_that_is_wrong(tmp_path: Path, old: str, new: str, complaint: str) -> None:

@@ -9,7 +9,7 @@ from headend.config import shipped
 from headend.vee import load_rule_set
 from headend.vee.registers import sums_agree, windows
 
-LIMITS = load_rule_set(shipped("vee.toml")).of("residential")
+RULE = load_rule_set(shipped("vee.toml")).of("residential").sum_check
 
 
 def one(
@@ -83,4 +83,4 @@ def test_no_window_reaches_across_an_exchange() -> None:
      (2_011, 2_000, False), (2, 0, True), (3, 0, False)],
 )  # fmt: skip
 def test_tolerance_is_two_units_or_half_a_percent(total: int, advance: int, agree: bool) -> None:
-    assert sums_agree(np.array([total]), np.array([advance]), LIMITS).tolist() == [agree]
+    assert sums_agree(np.array([total]), np.array([advance]), RULE).tolist() == [agree]

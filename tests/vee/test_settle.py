@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from headend.config import shipped
 from headend.reads import NO_REGISTER, LoadProfiles, Quality
 from headend.reads.quality import IS_BILLABLE
-from headend.vee import Settled, load_rule_set, settle
+from headend.vee import Due, Settled, load_rule_set, settle
 from headend.vee.daytypes import day_types
 
-LIMITS = load_rule_set(shipped("vee.toml")).of("residential")
+RULES = load_rule_set(shipped("vee.toml")).of("residential")
 START_S = 20_486 * 86_400  # Monday, 2 February 2026
 N = 4 * 24
 MAXIMUM = 24_000
@@ -24,7 +24,8 @@ def settled(profiles: LoadProfiles, first_day: int = 0, end_day: int = 4) -> Set
     k = len(profiles.meter)
     calendar = day_types(START_S, N, 3600, ZoneInfo("Europe/Berlin"), "DE")
     open_from, open_to = np.full(k, first_day * 24), np.full(k, end_day * 24)
-    return settle(profiles, open_from, open_to, np.full(k, 10**9), np.full(k, MAXIMUM), LIMITS, calendar)
+    due = Due(open_from, open_to, np.full(k, 10**9), np.full(k, MAXIMUM), np.zeros(k, dtype=np.bool_))
+    return settle(profiles, due, RULES, calendar)
 
 
 def profile(values: np.ndarray, quality: np.ndarray, register: np.ndarray) -> LoadProfiles:
