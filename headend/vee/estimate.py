@@ -193,8 +193,8 @@ def spread(shape: Int64s, total: int) -> Int64s:
         weights, whole = np.ones_like(weights), len(weights)
     if int(weights.max()) * total >= 2**63:
         weights = weights.astype(object)  # Python's integers: exact at any size
-    parts, remainder = np.divmod(weights * total, whole)
-    parts = parts.astype(np.int64)
+    exact = weights * total
+    parts, remainder = (exact // whole).astype(np.int64), exact % whole
     parts[np.argsort(-remainder, kind="stable")[: total - int(parts.sum())]] += 1
     return parts
 
