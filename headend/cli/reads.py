@@ -45,6 +45,19 @@ def import_files(
     interval: Annotated[
         int, typer.Option(min=1, max=86_400, help="Interval in seconds, of CSV without interval_s.")
     ] = 3600,
+    channel: Annotated[
+        str | None, typer.Option(metavar="METER/OBIS", help="Whose a CSV file without columns meter and channel is.")
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(metavar="UNIT", help="Of the values of CSV, such as kWh; without it whole Wh, litres …"),
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Of stamps in CSV without an offset, such as Europe/London.")
+    ] = None,
+    stamps: Annotated[
+        Literal["begin", "end"], typer.Option(help="Whether a stamp in CSV begins or ends its interval.")
+    ] = "begin",
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out what the registry does not know.")
     ] = False,
@@ -53,14 +66,19 @@ def import_files(
 ) -> None:
     """Import files of reads, each as a whole or not at all; exit 1 if something went to quarantine."""
     from headend.app import open_site
+    from headend.collect.files.csvfile import Layout, whose
     from headend.collect.files.match import read_names
     from headend.collect.files.prepare import prepare
+    from headend.reads.days import zone_named
     from headend.registry.registry import enrolled_channels
 
+    layout = Layout(
+        interval, whose(channel) if channel else None, unit, zone_named(timezone) if timezone else None, stamps
+    )
     site, names = open_site(config), read_names(meter or [])
     with site.database.read() as tx:
         enrolled = {(c.meter_name, c.channel.obis): c for c in enrolled_channels(tx)}
-    ready = partial(prepare, form=form, interval_s=interval, names=names, skip_unknown=skip_unknown)
+    ready = partial(prepare, form=form, layout=layout, names=names, skip_unknown=skip_unknown)
     with progress() as bar:
         # All files are read before the first is written: a wrong one stops all of them.
         prepared = [ready(str(file), _bytes(file), enrolled) for file in bar.track(files, description="reading")]

@@ -12,9 +12,9 @@ from typing import TypeVar
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from headend.collect.files.series import FileReads, Series, check_moment, whole
+from headend.collect.files.series import FileReads, Series, check_moment, repeats, whole
 from headend.errors import InvalidInput
-from headend.reads.quality import Quality
+from headend.reads.crosswalk import Condition, from_espi
 
 T = TypeVar("T")
 
@@ -42,20 +42,6 @@ _VOLUME = {
 }
 _UNITS = {unit: scale for (unit, _), (_, scale) in (_ELECTRIC | _VOLUME).items()}
 
-#: QualityOfReading, from the worst on: where a reading has several, the first of these counts.
-_QUALITY = {
-    10: Quality.QUESTIONABLE,
-    13: Quality.QUESTIONABLE,
-    15: Quality.QUESTIONABLE,
-    16: Quality.QUESTIONABLE,
-    12: Quality.ESTIMATED_AVERAGE,
-    8: Quality.ESTIMATED_LIKE_DAY,
-    9: Quality.ESTIMATED_LINEAR,
-    11: Quality.ESTIMATED_FROM_REGISTER,
-    7: Quality.EDITED,
-    **dict.fromkeys((0, 14, 17, 18, 19), Quality.RAW),
-}
-
 
 def parse_green_button(name: str, payload: bytes) -> FileReads:
     """Intervals of a Green Button feed; raises `InvalidInput` with the line."""
@@ -66,7 +52,7 @@ def parse_green_button(name: str, payload: bytes) -> FileReads:
     for one in series.values():
         if one.values:
             one.tidy(name)
-    return FileReads("greenbutton", list(series.values()), [])
+    return FileReads("greenbutton", list(series.values()), [], repeats(series.values()))
 
 
 def _tree(name: str, payload: bytes) -> Element:
@@ -150,7 +136,7 @@ class _Feed:
             if not one.unusable:
                 start_s = self._number(period, "start")
                 check_moment(start_s, self._where(period))
-                one.add(start_s, value, self._quality(each), line)
+                one.add(start_s, value, self._condition(each), line)
 
     def _parent(self, child: Element, parents: dict[str, T], kind: str) -> T:
         for link in [*_links(child, "self"), *_links(child, "up")]:
@@ -171,11 +157,12 @@ class _Feed:
             unusable = "its readings are no intervals (accumulationBehaviour is not 4)"
         return f"{unit}-{flow}", obis, _UNITS.get(unit, Decimal(1)), unusable
 
-    def _quality(self, reading: Element) -> Quality:
-        told = {self._number(each, "quality") for each in reading.iterfind(f"{_ESPI}ReadingQuality")}
-        if strange := told - _QUALITY.keys():
-            raise InvalidInput(self._where(reading), f"quality {min(strange)}", "0, or 7 to 19")
-        return next((quality for code, quality in _QUALITY.items() if code in told), Quality.RAW)
+    def _condition(self, reading: Element) -> Condition:
+        told = [self._number(each, "quality") for each in reading.iterfind(f"{_ESPI}ReadingQuality")]
+        try:
+            return from_espi(told)
+        except InvalidInput as error:
+            raise InvalidInput(self._where(reading), error.found, error.expected) from None
 
     def _number(self, parent: Element, tag: str, default: int | None = None, *, at_most: int = 2**53) -> int:
         text = (parent.findtext(f"{_ESPI}{tag}") or "").strip()

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headend.collect.wire import ReadsMessage, WireBlock
 from headend.errors import InvalidMessage
+from headend.reads.quality import Quality
 
 Format = Literal["csv", "nem12", "greenbutton"]
 
@@ -16,7 +17,7 @@ class FileBlock(WireBlock):
     """A run of intervals whose file may say how each value came about."""
 
     codes: Annotated[
-        list[Annotated[int, Field(ge=0, le=9)]] | None,
+        list[Annotated[int, Field(ge=0, le=max(Quality))]] | None,
         Field(description="`Quality` code of each value; null: all are raw reads"),
     ] = None
 

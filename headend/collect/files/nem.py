@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -18,24 +17,25 @@ from typing import TypeVar
 
 from aemo_mdff_reader import IntervalReading, NEM12ParseError, parse, parse_accumulations, parse_events
 
-from headend.collect.files.series import LARGEST, FileReads, Register, Series, number, whole
+from headend.collect.files.series import LARGEST, FileReads, Register, Series, number, repeats, whole
+from headend.collect.files.units import ENERGY, REACTIVE
 from headend.errors import InvalidInput
-from headend.reads.quality import Quality
+from headend.reads.crosswalk import Condition, from_nem12
+from headend.reads.quality import IS_ACTUAL, Quality
 
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive in AEST, as the library reads it
 _AEST_AHEAD_S = 10 * 3600
 
-_ENERGY = {"wh": Decimal(1), "kwh": Decimal(1_000), "mwh": Decimal(1_000_000)}
-_REACTIVE = {"varh": Decimal(1), "kvarh": Decimal(1_000), "mvarh": Decimal(1_000_000)}
+_UNITS = {**ENERGY, **REACTIVE}
 
 #: By the first letter of a NMI suffix. AEMO's "export" goes from the grid to the customer: our import.
 _OBIS_OF_SUFFIX = {
-    "E": ("1-0:1.8.0", _ENERGY),
-    "B": ("1-0:2.8.0", _ENERGY),
-    "Q": ("1-0:3.8.0", _REACTIVE),
-    "K": ("1-0:4.8.0", _REACTIVE),
+    "E": ("1-0:1.8.0", ENERGY),
+    "B": ("1-0:2.8.0", ENERGY),
+    "Q": ("1-0:3.8.0", REACTIVE),
+    "K": ("1-0:4.8.0", REACTIVE),
 }
 #: By direction, and whether it is reactive.
 _OBIS_OF_DIRECTION = {
@@ -43,15 +43,6 @@ _OBIS_OF_DIRECTION = {
     ("I", False): "1-0:2.8.0",
     ("E", True): "1-0:3.8.0",
     ("I", True): "1-0:4.8.0",
-}
-
-_QUALITY_METHOD = re.compile(r"[AN]|[SFE](\d\d)?", re.ASCII)
-#: By the method of a substitution or an estimate; what is not here was decided or agreed.
-_METHODS = {
-    **dict.fromkeys((17, 54, 69), Quality.ESTIMATED_LINEAR),
-    **dict.fromkeys((14, 15, 20, 22, 23, 51, 61), Quality.ESTIMATED_LIKE_DAY),
-    24: Quality.ESTIMATED_FROM_REGISTER,
-    **dict.fromkeys((25, 52, 57, 62, 63, 65), Quality.ESTIMATED_AVERAGE),
 }
 
 
@@ -95,7 +86,8 @@ def _nem12(name: str, rows: Iterator[tuple[int, list[str]]]) -> FileReads:
     for series in reader.series.values():
         if series.values:
             series.tidy(name)
-    return FileReads("nem12", [one for one in reader.series.values() if one.values or one.unusable], [])
+    told = [one for one in reader.series.values() if one.values or one.unusable]
+    return FileReads("nem12", told, [], repeats(told))
 
 
 class _Nem12:
@@ -129,7 +121,7 @@ class _Nem12:
         where = f"{self._name}: line {line}"
         _read(where, "200", parse([row]))
         nmi, suffix, serial, unit, minutes = row[1], row[4], row[6], row[7], int(row[8])
-        obis, units = _OBIS_OF_SUFFIX.get(suffix[:1].upper(), (None, _ENERGY | _REACTIVE))
+        obis, units = _OBIS_OF_SUFFIX.get(suffix[:1].upper(), (None, _UNITS))
         self._channel, scale = row, units.get(unit.lower())
         self._scale = scale or Decimal(1)
         names = (nmi, serial) if serial else (nmi,)
@@ -146,31 +138,32 @@ class _Nem12:
         # One reading tells what the record says of all of them.
         (first,) = _read(where, "300", islice(parse([self._channel, row]), 1))
         n = 86_400 // series.interval_s
-        codes = self._qualities(first, n, [self._channel, row, *events], where)
+        conditions = self._conditions(first, n, [self._channel, row, *events], where)
         if series.unusable:
             return
         if first.interval_date.time() != time():
             raise InvalidInput(where, repr(row[1]), "a date such as 20260105")
         midnight_s = _aest(first.interval_date, where)
-        cells = zip(row[2 : 2 + n], codes, strict=True)
-        values = whole(_value(cell, code, where, self._scale) for cell, code in cells)
-        for i, (value, code) in enumerate(zip(values, codes, strict=True)):
-            series.add(midnight_s + i * series.interval_s, value, code, self._day_line)
+        cells = zip(row[2 : 2 + n], conditions, strict=True)
+        values = whole(_value(cell, said, where, self._scale) for cell, said in cells)
+        for i, (value, said) in enumerate(zip(values, conditions, strict=True)):
+            series.add(midnight_s + i * series.interval_s, value, said, self._day_line)
 
-    def _qualities(self, day: IntervalReading, n: int, records: list[list[str]], where: str) -> list[Quality]:
+    def _conditions(self, day: IntervalReading, n: int, records: list[list[str]], where: str) -> list[Condition]:
         if day.quality_method != "V":
             if len(records) > 2:
                 raise InvalidInput(where, f"quality {day.quality_method!r} and 400 records", "400 records only after V")
-            return [_quality(day.quality_method, where)] * n
-        codes: list[Quality] = []
+            return [_condition(day.quality_method, day.reason_code, day.reason_description, where)] * n
+        said: list[Condition] = []
         for event in _read(where, "400", parse_events(records)):
-            if event.start_interval != len(codes) + 1 or not len(codes) < event.end_interval <= n:
+            if event.start_interval != len(said) + 1 or not len(said) < event.end_interval <= n:
                 found = f"a 400 record of intervals {event.start_interval}–{event.end_interval}"
-                raise InvalidInput(where, found, f"them from {len(codes) + 1} on, up to {n}")
-            codes += [_quality(event.quality_method, where)] * (event.end_interval - len(codes))
-        if len(codes) != n:
-            raise InvalidInput(where, f"400 records of {len(codes)} intervals", f"of all {n}")
-        return codes
+                raise InvalidInput(where, found, f"them from {len(said) + 1} on, up to {n}")
+            condition = _condition(event.quality_method, event.reason_code, event.reason_description, where)
+            said += [condition] * (event.end_interval - len(said))
+        if len(said) != n:
+            raise InvalidInput(where, f"400 records of {len(said)} intervals", f"of all {n}")
+        return said
 
 
 def _nem13(name: str, rows: Iterator[tuple[int, list[str]]]) -> FileReads:
@@ -184,8 +177,8 @@ def _nem13(name: str, rows: Iterator[tuple[int, list[str]]]) -> FileReads:
             raise InvalidInput(where, f"record {row[0][:10]!r}", "a record 250 or 550")
         (read,) = _read(where, "250", parse_accumulations([row]))
         unit = row[19].lower()
-        scale = (_ENERGY | _REACTIVE).get(unit)
-        obis = _OBIS_OF_DIRECTION.get((row[7].upper(), unit in _REACTIVE))
+        scale = _UNITS.get(unit)
+        obis = _OBIS_OF_DIRECTION.get((row[7].upper(), unit in REACTIVE))
         for cell, at, method in (
             (row[8], read.previous_register_read_datetime, read.previous_quality_method),
             (row[13], read.current_register_read_datetime, read.current_quality_method),
@@ -195,7 +188,7 @@ def _nem13(name: str, rows: Iterator[tuple[int, list[str]]]) -> FileReads:
             if at is None or scale is None:
                 found = f"unit {row[19]!r}" if at is not None else "a register without date and time"
                 raise InvalidInput(where, found, "a register with its moment in Wh, kWh, MWh, VArh, kVArh or MVArh")
-            if _quality(method, where) != Quality.RAW:
+            if not IS_ACTUAL[_condition(method, None, "", where).quality]:
                 estimated += 1
                 continue
             (value,) = whole([number(cell, where) * scale])
@@ -221,15 +214,12 @@ def _aest(at: datetime, where: str) -> int:
     return (at - _EPOCH) // timedelta(seconds=1) - _AEST_AHEAD_S
 
 
-def _quality(method: str, where: str) -> Quality:
-    if not _QUALITY_METHOD.fullmatch(method):
-        raise InvalidInput(where, f"quality {method[:20]!r}", "A, N, V, or S, F, E with a method, such as S14")
-    if method in {"A", "N"}:
-        return Quality.RAW if method == "A" else Quality.MISSING
-    decided = Quality.ESTIMATED_AVERAGE if method[0] == "E" else Quality.EDITED
-    # Final is what the market has decided on, however it was once worked out.
-    return decided if method[0] == "F" else _METHODS.get(int(method[1:] or 0), decided)
+def _condition(method: str, reason: int | None, description: str, where: str) -> Condition:
+    try:
+        return from_nem12(method, reason, description)
+    except InvalidInput as error:
+        raise InvalidInput(where, error.found, error.expected) from None
 
 
-def _value(cell: str, code: Quality, where: str, scale: Decimal) -> Decimal | None:
-    return None if code == Quality.MISSING else number(cell, where) * scale
+def _value(cell: str, said: Condition, where: str, scale: Decimal) -> Decimal | None:
+    return None if said.quality == Quality.MISSING else number(cell, where) * scale

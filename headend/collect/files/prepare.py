@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Literal
 
-from headend.collect.files.csvfile import parse_csv
+from headend.collect.files.csvfile import Layout, parse_csv
 from headend.collect.files.greenbutton import parse_green_button
 from headend.collect.files.match import Key, Matched, Named, match
 from headend.collect.files.message import FileBlock, FileMessage, Format, Source
@@ -28,6 +28,8 @@ LARGEST_FILE = 256 * 1024 * 1024
 _VALUES_A_MESSAGE = 4_000
 #: A block costs some two hundred bytes whatever it holds: short runs must not make a message too large.
 _BLOCKS_A_MESSAGE = 1_000
+#: A CSV file that says all of itself.
+AS_IT_SAYS = Layout()
 _MARKS = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
 _NEM_RECORD = re.compile(r'[\s\ufeff]*"?(100|200|250|300|900)"?\s*(,|$)', re.ASCII)
 
@@ -88,12 +90,14 @@ class Prepared:
 def _block(meter: str, channel: str, series: Series, run: slice) -> FileBlock:
     codes = list(series.codes[run])
     plain = all(code in {Quality.RAW, Quality.MISSING} for code in codes)
+    flags = list(series.flags[run])
     return FileBlock(
         meter=meter,
         channel=channel,
         start=moment(series.start_s[run.start]),
         interval_s=series.interval_s,
         values=series.values[run],
+        quality=flags if any(flags) else None,
         codes=None if plain else codes,
     )
 
@@ -112,7 +116,7 @@ def prepare(
     known: Collection[Key],
     *,
     form: Literal["auto"] | Format = "auto",
-    interval_s: int = 3600,
+    layout: Layout = AS_IT_SAYS,
     names: Mapping[str, Named] | None = None,
     skip_unknown: bool = False,
 ) -> Prepared:
@@ -126,8 +130,8 @@ def prepare(
         every (meter, OBIS code) of the registry.
     form
         its format; "auto" looks at its content.
-    interval_s
-        length of an interval in a CSV file that does not say [s].
+    layout
+        what a CSV file does not say of itself; the other formats do.
     names, skip_unknown
         see `match`.
 
@@ -136,13 +140,15 @@ def prepare(
     InvalidInput
         with file, line, what was found and what was expected: nothing of the file can be imported.
     """
-    reads = parse(name, payload, form=form, interval_s=interval_s)
+    reads = parse(name, payload, form=form, layout=layout)
     matched = match(name, reads, frozenset(known), names or {}, skip_unknown=skip_unknown)
     source = Source(name=PurePath(name).name[-255:], sha256=hashlib.sha256(payload).hexdigest(), format=reads.format)
     return Prepared(source, matched, reads.left_out + matched.skipped)
 
 
-def parse(name: str, payload: bytes, *, form: Literal["auto"] | Format = "auto", interval_s: int = 3600) -> FileReads:
+def parse(
+    name: str, payload: bytes, *, form: Literal["auto"] | Format = "auto", layout: Layout = AS_IT_SAYS
+) -> FileReads:
     """What a file says, in its own names; raises `InvalidInput`. See `prepare`."""
     if form == "greenbutton" or (form == "auto" and payload.lstrip(_MARKS)[:1] == b"<"):
         reads = parse_green_button(name, payload)
@@ -155,7 +161,11 @@ def parse(name: str, payload: bytes, *, form: Literal["auto"] | Format = "auto",
         if form == "nem12" or (form == "auto" and _NEM_RECORD.match(text)):
             reads = parse_nem(name, text)
         else:
-            reads = parse_csv(name, text, interval_s)
+            reads = parse_csv(name, text, layout)
+    if reads.format != "csv" and (beside := layout.beside_the_file):
+        raise InvalidInput(
+            name, f"{beside[0]} for a {reads.format} file", "it for CSV alone: such a file says it itself"
+        )
     if not (reads.series or reads.registers or reads.left_out):
         raise InvalidInput(name, "no reads", "a file with some")
     return reads

@@ -17,13 +17,18 @@ from numpy.typing import NDArray
 
 from headend.collect.files.message import Format
 from headend.errors import InvalidInput
+from headend.reads.crosswalk import Condition
 from headend.reads.days import DAY_S, moment
-from headend.reads.quality import Quality
+from headend.reads.quality import IS_ACTUAL, Flag, Quality
 
 #: Far above any meter, and exact in every number type on the way.
 LARGEST = 2**53
 #: 2200-01-01: no meter has read later than this.
 _LATEST_S = 7_258_118_400
+
+#: What a device may say of an interval; the other flags are for us to set.
+_DEVICE = Flag.POWER_OUTAGE | Flag.CLOCK_SET | Flag.PARTIAL | Flag.TEST | Flag.TAMPER
+_LINES_NAMED = 20
 
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})", re.ASCII)
 
@@ -46,8 +51,11 @@ class Series:
         where the file first speaks of it.
     unusable
         why its values cannot be reads at all, whatever the registry knows; "" when they can.
-    start_s, values, codes, lines
-        one each for every interval: begin [s since 1970], whole base units or None, `Quality` code, line of the file.
+    start_s, values, codes, flags, lines
+        one each for every interval: begin [s since 1970], whole base units or None, `Quality` code, device `Flag`s,
+        line of the file.
+    repeated
+        lines that told of an interval again and said the same; after `tidy`.
     """
 
     names: tuple[str, ...]
@@ -59,13 +67,17 @@ class Series:
     start_s: array[int] = field(default_factory=lambda: array("q"))
     values: list[int | None] = field(default_factory=list)
     codes: bytearray = field(default_factory=bytearray)
+    flags: bytearray = field(default_factory=bytearray)
     lines: array[int] = field(default_factory=lambda: array("q"))
+    repeated: list[int] = field(default_factory=list)
 
-    def add(self, start_s: int, value: int | None, code: Quality, line: int) -> None:
-        """One more interval."""
+    def add(self, start_s: int, value: int | None, said: Condition, line: int) -> None:
+        """One more interval; what others have validated is raw here, and is validated again."""
+        code = Quality.RAW if IS_ACTUAL[said.quality] else said.quality
         self.start_s.append(start_s)
         self.values.append(value)
         self.codes.append(Quality.MISSING if value is None else code)
+        self.flags.append(said.flags & _DEVICE)
         self.lines.append(line)
 
     @property
@@ -81,11 +93,13 @@ class Series:
         for i in order:
             if kept and self.start_s[kept[-1]] == self.start_s[i]:
                 self._refuse_contradiction(where, kept[-1], i)
+                self.repeated.append(self.lines[i])
             else:
                 kept.append(i)
         self.start_s = array("q", [self.start_s[i] for i in kept])
         self.values = [self.values[i] for i in kept]
         self.codes = bytearray(self.codes[i] for i in kept)
+        self.flags = bytearray(self.flags[i] for i in kept)
         self.lines = array("q", [self.lines[i] for i in kept])
 
     def _check(self, where: str) -> None:
@@ -101,9 +115,13 @@ class Series:
                 raise InvalidInput(f"{where}: line {line}", f"a value of {value}", f"at most {LARGEST}")
 
     def _refuse_contradiction(self, where: str, first: int, again: int) -> None:
-        if (self.values[first], self.codes[first]) == (self.values[again], self.codes[again]):
+        if self.values[first] != self.values[again]:
+            other = "value"
+        elif (self.codes[first], self.flags[first]) != (self.codes[again], self.flags[again]):
+            other = "quality"
+        else:
             return
-        found = f"{self.names[0]!r} {self.channel!r} at {_utc(self.start_s[again])} again, with another value"
+        found = f"{self.names[0]!r} {self.channel!r} at {_utc(self.start_s[again])} again, with another {other}"
         raise InvalidInput(
             f"{where}: line {self.lines[again]}", found, f"it once (it stands on line {self.lines[first]})"
         )
@@ -144,6 +162,17 @@ class FileReads:
     series: list[Series]
     registers: list[Register]
     left_out: list[str] = field(default_factory=list)
+
+
+def repeats(series: Iterable[Series]) -> list[str]:
+    """What a file says twice, in a line for people: how often, and where."""
+    lines = [line for one in series for line in one.repeated]
+    if not lines:
+        return []
+    places = sorted(set(lines))
+    named = ", ".join(map(str, places[:_LINES_NAMED])) + (", …" if len(places) > _LINES_NAMED else "")
+    times = "1 interval that stands" if len(lines) == 1 else f"{len(lines)} intervals that stand"
+    return [f"{times} there again with the same value: line{'s' * (len(places) > 1)} {named}"]
 
 
 def number(text: str, where: str) -> Decimal:

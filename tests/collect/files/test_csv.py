@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headend.collect.files.csvfile import Layout
 from headend.collect.files.prepare import parse
 from headend.reads.days import seconds
 from headend.reads.quality import Quality
@@ -33,7 +34,7 @@ def test_the_simulators_truth_file_imports_as_it_is():
 
 def test_columns_come_in_any_order_and_lengths_from_the_option():
     text = f"\ufeffValue, start ,channel,meter\n\n 12 ,{NOON},1-0:1.8.0,E-1\n"
-    (series,) = parse("x", text.encode(), interval_s=900).series
+    (series,) = parse("x", text.encode(), layout=Layout(900)).series
     assert (series.interval_s, series.values, list(series.lines)) == (900, [12], [3])
 
 
