@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -11,7 +10,7 @@ import holidays
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.reads.days import DAY_S, local_seconds
+from headend.reads.days import DAY_S, day_number, day_of, local_seconds
 
 Int64s = NDArray[np.int64]
 
@@ -27,7 +26,7 @@ class DayTypes:
     slot
         local time of day, in intervals since midnight (n,).
     kind
-        0 working day, 1 Saturday, Sunday or public holiday (n,).
+        0 working day, 1 weekend or public holiday (n,).
     """
 
     slot: Int64s
@@ -40,20 +39,29 @@ def day_types(start_s: int, n: int, interval_s: int, zone: ZoneInfo, country: st
     Parameters
     ----------
     country
-        ISO 3166 code, with subdivision after a dash if wanted, whose public holidays count as Sundays; "" for none.
+        ISO 3166 code, with subdivision after a dash if wanted, whose weekend it is, and whose public holidays count as
+        one; "" for Saturday and Sunday alone.
     """
     local = local_seconds(start_s, n, interval_s, zone)
     day = local // DAY_S
-    weekend = (day + _THURSDAY) % 7 >= 5
-    free = np.isin(day, list(_holidays(country, int(day[0]), int(day[-1])))) if n else weekend
-    return DayTypes(local % DAY_S // interval_s, (weekend | free).astype(np.int64))
+    weekday = (day + _THURSDAY) % 7
+    if not country or not n:
+        return DayTypes(local % DAY_S // interval_s, (weekday >= 5).astype(np.int64))
+    years = [_year(country, year) for year in range(day_of(int(day[0])).year, day_of(int(day[-1])).year + 1)]
+    free = np.isin(weekday, years[-1].weekend) | np.isin(day, [holiday for year in years for holiday in year.holidays])
+    return DayTypes(local % DAY_S // interval_s, free.astype(np.int64))
 
 
-@lru_cache(maxsize=64)
-def _holidays(country: str, first_day: int, last_day: int) -> frozenset[int]:
-    if not country:
-        return frozenset()
+@dataclass(frozen=True, slots=True)
+class _Year:
+    """A country's weekend (0 Monday) and its holidays [days since 1970]."""
+
+    weekend: tuple[int, ...]
+    holidays: tuple[int, ...]
+
+
+@lru_cache(maxsize=256)
+def _year(country: str, year: int) -> _Year:
     name, _, subdivision = country.partition("-")
-    years = {datetime.fromtimestamp(day * DAY_S, tz=UTC).year for day in (first_day, last_day)}
-    calendar = holidays.country_holidays(name, subdiv=subdivision or None, years=range(min(years), max(years) + 1))
-    return frozenset((day - datetime(1970, 1, 1, tzinfo=UTC).date()).days for day in calendar)
+    calendar = holidays.country_holidays(name, subdiv=subdivision or None, years=year)
+    return _Year(tuple(calendar.weekend), tuple(day_number(day) for day in calendar))
