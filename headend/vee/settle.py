@@ -40,6 +40,9 @@ Bools = NDArray[np.bool_]
 #: The bit of each rule that a person can pass an interval for.
 PASSED_BIT: Final = MappingProxyType({"V7": 1, "V8": 2, "V9": 4, "V10": 8})
 
+# Where several intervals could each explain a wrong sum: those whose case is at least so strong as the strongest's.
+_AS_SUSPECT = 0.5
+
 # An interval of such a day is no reference for others: it did not go its usual way.
 _UNUSUAL = np.uint8(Flag.POWER_OUTAGE | Flag.CLOCK_SET | Flag.PARTIAL | Flag.CLOCK_OFF)
 
@@ -248,7 +251,7 @@ class _Settlement:
         self.values[refused] = 0
 
     def _look_for_the_wrong_one(self, w: Windows, i: int) -> None:
-        """A window's sum is wrong. One interval that explains it alone is to blame; else all of them are."""
+        """A window's sum is wrong. An interval that explains it alone is to blame, or the few that could; else all."""
         row, at = int(w.row[i]), np.arange(w.first[i], w.last[i] + 1)
         at = at[~self.decided[row, at]]
         detail = f"intervals add up to {w.total[i]}, the register advanced by {w.advance[i]}"
@@ -261,13 +264,19 @@ class _Settlement:
         corrected = self.values[row, at] - excess
         gain = np.abs(self.values[row, at] - expected) - np.abs(corrected - expected)
         gain[(corrected < 0) | (corrected > self.due.maximum[row]) | ~known] = -1
-        alone = gain.max() > abs(excess) // 2
-        if alone:
-            at = at[[int(gain.argmax())]]
+        likely = gain > abs(excess) // 2
+        if likely.any():
+            # Loads vary by factors, not by amounts: suspect are those that are off by the largest factors.
+            little = 1 + expected[known].mean() / 10
+            usual, is_, would_be = (
+                np.log(each.clip(0) + little) for each in (expected, self.values[row, at], corrected)
+            )
+            by_factor = np.where(likely, np.abs(is_ - usual) - np.abs(would_be - usual), -np.inf)
+            at = at[by_factor >= by_factor.max() * _AS_SUSPECT if by_factor.max() > 0 else likely]
+        review = self.rules.sum_check.review and len(at) > 1
         for begin, stop in _runs_of(at):
             was = ", ".join(str(value) for value in self.values[row, begin : min(stop, begin + 3)].tolist())
             more = " …" if stop - begin > 3 else ""
-            review = self.rules.sum_check.review and not alone
             self._find(row, begin, stop, "V8", "failed", f"{was}{more}: {detail}", review)
         self._fail(row, at)
 
