@@ -30,8 +30,8 @@ class Habit:
     Parameters
     ----------
     like_days
-        how many days of the same type make a mean: the nearest, half of them before the gap and half after it. Where
-        one side has fewer the other fills up, so that a gap of yesterday rests on the days before.
+        how many days of the same type make a mean: the nearest so many before the gap and as many after it, as far as
+        there are. A gap of yesterday rests on the days before alone.
     look_back_days
         how far from an interval its like days may lie, before and after.
     half_life_h
@@ -219,17 +219,15 @@ def _like(values: Int64s, usable: Bools, calendar: DayTypes, at: Int64s, habit: 
     here, past = np.searchsorted(line, group[at] + at), np.searchsorted(line, group[at] + at, side="right")
     before = here - np.searchsorted(line, group[at] + np.maximum(at - reach, 0))
     after = np.searchsorted(line, group[at] + np.minimum(at + reach, n - 1), side="right") - past
-    half = habit.like_days // 2
-    wanted_before = np.maximum(habit.like_days - half, habit.like_days - after)
-    wanted_after = np.maximum(half, habit.like_days - before)
-    before, after = np.minimum(before, wanted_before), np.minimum(after, wanted_after)
+    more_before, more_after = before < habit.like_days, after < habit.like_days
+    before, after = np.minimum(before, habit.like_days), np.minimum(after, habit.like_days)
     days = before + after
     sums = np.concatenate([np.zeros(1, np.int64), values[places].cumsum()])
     total = sums[past + after] - sums[past] + sums[here] - sums[here - before]
-    # A side that wants more days than it has would have taken any within reach.
-    places = np.append(places, 0)  # so that the end of the line can be asked; never taken
-    first = np.where(before < wanted_before, at - reach, places[here - before])
-    last = np.where(after < wanted_after, at + reach, np.where(after > 0, places[past + after - 1], at))
+    # A side that has fewer days than wanted would have taken any within reach.
+    places = np.append(places, 0)  # so that one past the end can be asked for; never taken
+    first = np.where(more_before, at - reach, places[here - before])
+    last = np.where(more_after, at + reach, places[past + after - 1])
     return _Like(total / np.maximum(days, 1), days, first, last)
 
 
