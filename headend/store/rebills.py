@@ -1,0 +1,273 @@
+"""Rebill flags: which issued statements rest on reads that have changed since, and by how much energy.
+
+A statement says itself what it billed: meter channels, and the local days of its segments. A change of value within
+these is added to the flag of that statement and channel. The statement stays as it is, and so does a flag: where what
+changed has changed back, it tells of a change of 0.
+
+What is in an approved cycle will be issued as it is, so that is flagged as well. Drafts are not: they are rated again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, select
+
+from headend.billing.cycle import CycleState
+from headend.reads.blocks import Blocks
+from headend.reads.channels import Channel
+from headend.reads.days import Period, day_of, microseconds, moment_us, seconds, zone_named
+from headend.store.bulk import upsert_rows
+from headend.store.intervals import ChannelKey
+from headend.store.tables import bill_cycle, installation, meter, rebill_flag, service_agreement, statement
+
+Int64s = NDArray[np.int64]
+_Key = TypeVar("_Key", int, str)
+
+_KEYS_A_QUERY = 500
+_STILL = int(np.iinfo(np.int64).max)
+_FOR_GOOD = (str(CycleState.APPROVED), str(CycleState.ISSUED))
+
+
+@dataclass(frozen=True, slots=True)
+class RebillFlag:
+    """One channel whose reads have changed since a statement billed them.
+
+    Parameters
+    ----------
+    meter_name, channel
+        what was billed.
+    first_s, end_s
+        the stretch in which values changed, UTC [s since 1970].
+    change
+        energy now − energy when it was billed [base units].
+    cause
+        what changed them last: journal entries, a rule set, a user.
+    """
+
+    statement: str
+    account: str
+    period: str
+    meter_name: str
+    channel: Channel
+    first_s: int
+    end_s: int
+    change: int
+    cause: str
+    flagged_at: datetime
+    changed_at: datetime
+
+
+def rebills(tx: Connection, *, cycle: str | None = None) -> list[RebillFlag]:
+    """Every flag, or those of one cycle's statements; by statement."""
+    return _flags(tx, _FLAGS if cycle is None else _FLAGS.where(statement.c.cycle_id == cycle))
+
+
+def rebills_of(tx: Connection, statement_id: str) -> list[RebillFlag]:
+    """The flags of one statement."""
+    return _flags(tx, _FLAGS.where(statement.c.id == statement_id))
+
+
+_FLAGS = (
+    select(rebill_flag, statement.c.account_id, statement.c.period, meter.c.name)
+    .join(statement, statement.c.id == rebill_flag.c.statement_id)
+    .join(meter, meter.c.id == rebill_flag.c.meter)
+    .order_by(statement.c.period, statement.c.account_id, meter.c.name, rebill_flag.c.channel)
+)
+
+
+def _flags(tx: Connection, query: Select[tuple[object, ...]]) -> list[RebillFlag]:
+    return [
+        RebillFlag(
+            row.statement_id,
+            row.account_id,
+            row.period,
+            row.name,
+            Channel(row.channel),
+            row.first_s,
+            row.end_s,
+            row.change,
+            row.cause,
+            moment_us(row.flagged_us),
+            moment_us(row.changed_us),
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def flag_rebills(tx: Connection, stood: Blocks, now: Blocks, by: str, at: datetime) -> int:
+    """Flag the statements that billed intervals of which the value changes.
+
+    Parameters
+    ----------
+    stood, now
+        the same keys in the same order, as they stood and as they will. A better quality of the same value is no
+        change of a bill.
+    by
+        what changes them.
+
+    Returns
+    -------
+    int
+        how many flags are new, or were added to.
+    """
+    differs = np.flatnonzero((stood.values != now.values).any(axis=1))
+    if not len(differs):
+        return 0
+    cycles = _cycles_for_good(tx, stood.day[differs])
+    if not cycles:
+        return 0
+    changes = _Changes(stood.take(differs), now.take(differs))
+    hung = _hung(tx, changes.meters)
+    found: dict[tuple[str, int, int], _Change] = {}
+    for billed in _billed(tx, cycles, {place.usage_point for places in hung.values() for place in places}):
+        for place in hung.get(billed.meter_name, ()):
+            key = place.meter, billed.channel.code
+            if place.usage_point == billed.usage_point:
+                begin_s, end_s = max(billed.begin_s, place.installed_s), min(billed.end_s, place.removed_s)
+                change = changes.within(key, begin_s, end_s)
+                if change is not None:
+                    flag = billed.statement, *key
+                    found[flag] = change.added_to(found.get(flag))
+    _put(tx, found, by, at)
+    return len(found)
+
+
+def _cycles_for_good(tx: Connection, days: Int64s) -> list[str]:
+    """Approved and issued cycles whose months may hold some of these UTC days in one zone or another."""
+    first, last = day_of(days.min() - 1).isoformat()[:7], day_of(days.max() + 1).isoformat()[:7]
+    c = bill_cycle.c
+    query = select(c.id).where(c.period.between(first, last), c.state.in_(_FOR_GOOD))
+    return list(tx.execute(query).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Stretch and energy of what changed within a bill."""
+
+    first_s: int
+    end_s: int
+    energy: int
+
+    def added_to(self, before: _Change | None) -> _Change:
+        if before is None:
+            return self
+        first_s, end_s = min(self.first_s, before.first_s), max(self.end_s, before.end_s)
+        return _Change(first_s, end_s, self.energy + before.energy)
+
+
+class _Changes:
+    """Differences of blocks, by channel."""
+
+    def __init__(self, stood: Blocks, now: Blocks) -> None:
+        self._energy = now.values - stood.values
+        self._start_s, self._interval_s = stood.start_s, stood.interval_s
+        self._rows: dict[ChannelKey, list[int]] = defaultdict(list)
+        for row, key in enumerate(zip(stood.meter.tolist(), stood.channel.tolist(), strict=True)):
+            self._rows[key].append(row)
+
+    @property
+    def meters(self) -> set[int]:
+        """Whose reads changed."""
+        return {its for its, _ in self._rows}
+
+    def within(self, key: ChannelKey, begin_s: int, end_s: int) -> _Change | None:
+        """What changed in intervals of a channel that begin in [begin_s, end_s)."""
+        rows = self._rows.get(key)
+        if rows is None:
+            return None
+        start_s, energy = self._start_s[rows], self._energy[rows]
+        inside = (start_s >= begin_s) & (start_s < end_s) & (energy != 0)
+        if not inside.any():
+            return None
+        at = start_s[inside]
+        return _Change(int(at.min()), int(at.max()) + self._interval_s, int(energy[inside].sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a meter hung, and when [s since 1970]."""
+
+    meter: int
+    usage_point: str
+    installed_s: int
+    removed_s: int
+
+
+def _hung(tx: Connection, meters: Collection[int]) -> dict[str, list[_Place]]:
+    """Where these meters hung, by their names."""
+    i = installation.c
+    query = select(meter.c.name, i.meter_id, i.usage_point_id, i.installed_s, i.removed_s).join(
+        installation, i.meter_id == meter.c.id
+    )
+    hung: dict[str, list[_Place]] = defaultdict(list)
+    for some in _portions(meters):
+        for name, its, point, installed_s, removed_s in tx.execute(query.where(i.meter_id.in_(some))):
+            hung[name].append(_Place(its, point, installed_s, _STILL if removed_s is None else removed_s))
+    return hung
+
+
+@dataclass(frozen=True, slots=True)
+class _Billed:
+    """A meter channel in a segment of a statement, and the segment's time [s since 1970]."""
+
+    statement: str
+    usage_point: str
+    meter_name: str
+    channel: Channel
+    begin_s: int
+    end_s: int
+
+
+def _billed(tx: Connection, cycles: Collection[str], usage_points: Collection[str]) -> Iterator[_Billed]:
+    """What statements of these cycles billed of whoever has, or had, an agreement at these usage points."""
+    g, s = service_agreement.c, statement.c
+    accounts: set[str] = set()
+    for some in _portions(usage_points):
+        accounts.update(tx.execute(select(g.account_id).where(g.usage_point_id.in_(some))).scalars())
+    query = select(s.id, s.document).where(s.cycle_id.in_(cycles))
+    for some in _portions(accounts):
+        for statement_id, document in tx.execute(query.where(s.account_id.in_(some))):
+            # The document has what is needed without being made a statement of: thousands may be asked.
+            for segment in json.loads(document)["segments"]:
+                begin_s, end_s = _time_of(segment["first"], segment["last"], segment["timezone"])
+                for name, obis in {(its["meter"], its["channel"]) for its in segment["meters"]}:
+                    yield _Billed(statement_id, segment["usage_point"], name, Channel.parse(obis), begin_s, end_s)
+
+
+@lru_cache(maxsize=1024)
+def _time_of(first: str, last: str, timezone: str) -> tuple[int, int]:
+    """Begin and end of local days, both included [s since 1970]."""
+    days = Period(date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1), zone_named(timezone))
+    return seconds(days.start_utc), seconds(days.end_utc)
+
+
+def _put(tx: Connection, found: dict[tuple[str, int, int], _Change], by: str, at: datetime) -> None:
+    f, at_us = rebill_flag.c, microseconds(at)
+    since: dict[tuple[str, int, int], int] = {}
+    for some in _portions({key[0] for key in found}):
+        for row in tx.execute(select(rebill_flag).where(f.statement_id.in_(some))):
+            key = row.statement_id, row.meter, row.channel
+            if key in found:
+                since[key] = row.flagged_us
+                found[key] = found[key].added_to(_Change(row.first_s, row.end_s, row.change))
+    rows = [
+        (*key, change.first_s, change.end_s, change.energy, by, since.get(key, at_us), at_us)
+        for key, change in found.items()
+    ]
+    upsert_rows(tx, rebill_flag, rows)
+
+
+def _portions(keys: Iterable[_Key]) -> Iterator[list[_Key]]:
+    rest = iter(sorted(keys))
+    while some := list(islice(rest, _KEYS_A_QUERY)):
+        yield some
