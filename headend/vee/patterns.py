@@ -1,4 +1,4 @@
-"""Patterns that no single value gives away: a spike in its day, and a value that stays the same for long."""
+"""Patterns that no single value gives away: V9, a spike in its day, and V10, a value that stays the same for long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headend.reads.quality import IS_ACTUAL, Flag, Quality
+from headend.vee.findings import Severity
 from headend.vee.ruleset import RunRule, SpikeRule
+from headend.vee.worksheet import Worksheet
 
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -65,3 +68,61 @@ def long_runs(values: Int64s, good: Bools, interval_s: int, rule: RunRule) -> Ru
     limit = np.where(value == 0, rule.zero_hours, rule.constant_hours) * 3600 / interval_s
     found = good[row, first] & (end - begin > limit)
     return Runs(row[found], first[found], (first + end - begin)[found], value[found])
+
+
+def check_spikes(sheet: Worksheet, vouched: Bools) -> None:
+    """V9. The register's word, or a person's, makes a spike verified; without it a strict class fails it."""
+    rule = sheet.rules.spike
+    if rule.then == "pass":
+        return
+    found = spikes(sheet.values, sheet.good, sheet.per_day, rule)
+    row, column, third = found.row, found.column, found.third
+    new = (
+        sheet.looked_at(rule.channels)[row]
+        & sheet.is_open[row, column]
+        & IS_ACTUAL[sheet.quality[row, column]]
+        & (sheet.quality[row, column] != Quality.VERIFIED)
+        & ((sheet.profiles.flags[row, column] & Flag.CLOCK_SET) == 0)
+    )
+    row, column, third = row[new], column[new], third[new]
+    cleared = vouched[row, column]
+    if (by_hand := sheet.passed_by_hand("V9")) is not None:
+        cleared |= by_hand[row, column]
+    sheet.quality[row[cleared], column[cleared]] = Quality.VERIFIED
+    for r, c, usual in zip(*(each[~cleared].tolist() for each in (row, column, third)), strict=True):
+        detail = f"{sheet.values[r, c]} stands out: the third-highest of the day is {usual}; no register vouches"
+        severity: Severity = "failed" if rule.then == "fail" else "warning"
+        sheet.find(r, c, c + 1, "V9", severity, detail, rule.review)
+        if rule.then == "fail":
+            sheet.fail(r, np.array([c]))
+
+
+def check_runs(sheet: Worksheet, vouched: Bools) -> None:
+    """V10. What the register says too is noted; the rest may be a meter that stands, or zero for missing."""
+    rule = sheet.rules.runs
+    if rule.then == "pass":
+        return
+    rows = np.flatnonzero(sheet.looked_at(rule.channels))
+    found = long_runs(sheet.values[rows], sheet.good[rows] & ~sheet.decided[rows], sheet.profiles.interval_s, rule)
+    by_hand = sheet.passed_by_hand("V10")
+    hours = sheet.profiles.interval_s / 3600
+    for place, first, end, value in zip(
+        found.row.tolist(), found.first.tolist(), found.end.tolist(), found.value.tolist(), strict=True
+    ):
+        row = int(rows[place])
+        span = slice(first, end)
+        used = sheet.due.used_before[row] or bool((sheet.values[row, :first] > 0).any())
+        if not sheet.is_open[row, span].any() or (value == 0 and not used):
+            continue
+        if by_hand is not None and by_hand[row, span].all():
+            continue
+        known = bool(vouched[row, span].all())
+        what = f"{value} for {(end - first) * hours:g} hours"
+        if known:
+            sheet.find(row, first, end, "V10", "info", f"{what}, and the register says the same", review=False)
+            continue
+        why = "missing, or a meter that stands?" if value == 0 else "a meter that stands?"
+        severity: Severity = "failed" if rule.then == "fail" else "warning"
+        sheet.find(row, first, end, "V10", severity, f"{what} where there was other use: {why}", rule.review)
+        if rule.then == "fail":
+            sheet.fail(row, np.flatnonzero(sheet.is_open[row, span]) + first)
