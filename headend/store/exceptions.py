@@ -110,6 +110,7 @@ class Choice:
     rule: str | None = None
     meter: str | None = None
     severity: str | None = None
+    holds_bill: bool | None = None
 
 
 class Passed(NamedTuple):
@@ -475,7 +476,12 @@ _WITH_METER = select(t.exception, t.meter.c.name.label("meter_name")).select_fro
 
 
 def _is_chosen(choice: Choice) -> ColumnElement[bool]:
-    chosen = {"rule": _E.rule, "meter": t.meter.c.name, "severity": _E.severity}
+    chosen = {
+        "rule": _E.rule,
+        "meter": t.meter.c.name,
+        "severity": _E.severity,
+        "holds_bill": _E.holds_bill,
+    }
     asked = [column == value for name, column in chosen.items() if (value := getattr(choice, name)) is not None]
     if choice.state == "undecided":
         asked.append(_UNDECIDED)
