@@ -1,4 +1,4 @@
-"""`headend reads`: files of reads in, and how a read came to be what it is."""
+"""`headend reads`: files of reads in and out, and how a read came to be what it is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from headend.cli.export import export_reads
 from headend.cli.history import history
 from headend.cli.progress import progress
 from headend.cli.serve import Config
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
     from headend.registry.registry import EnrolledChannel
     from headend.site import Site
 
-app = typer.Typer(help="Reads: in from files, and every version of one.", no_args_is_help=True)
+app = typer.Typer(help="Reads: in from files, out to files, and every version of one.", no_args_is_help=True)
 
 
 @app.callback()
 def _reads() -> None:
-    """Reads: in from files, and every version of one."""
+    """Reads: in from files, out to files, and every version of one."""
 
 
 app.command("history")(history)
+app.command("export")(export_reads)
 
 
 @app.command("import")

@@ -205,7 +205,8 @@ def _read(where: str, record: str, readings: Iterator[T]) -> list[T]:
     try:
         return list(readings)
     except (NEM12ParseError, ValueError, OverflowError) as error:
-        raise InvalidInput(where, str(error)[:120], f"a {record} record") from None
+        found, _, expected = str(error)[:160].partition(", expected ")
+        raise InvalidInput(where, found, expected or f"a {record} record") from None
 
 
 def _aest(at: datetime, where: str) -> int:

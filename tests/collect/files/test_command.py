@@ -135,6 +135,44 @@ def test_a_green_button_file_is_stored_under_the_meter_it_is_said_to_be(run: Run
     ]
 
 
+BUILDING = DATA.parent / "meters" / "b101_electricity_2019.csv"
+HOME = DATA.parent / "meters" / "mac000002_halfhourly.csv"
+
+
+def test_a_building_in_two_columns_is_stored_when_it_is_said_whose_it_is(run: Run, stored: Stored):
+    code, out, err = run(str(BUILDING), "--channel", "E-1/1-0:1.8.0", "--timezone", "UTC")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "b101_electricity_2019.csv: csv, 1 meters, 1 channels, 8760 intervals, 0 registers",
+        "  2019-01-01 00:00 to 2020-01-01 00:00 UTC",
+        "  8760 stored, 0 duplicates, 0 replaced",
+    ]
+    # The header says kWh; and what was published as zero is stored as zero, for validation to ask about.
+    first = stored("E-1", datetime(2019, 1, 1, tzinfo=UTC), 8760)
+    assert first[:2] == [(48_200, Quality.RAW), (96_400, Quality.RAW)]
+    assert [value for value, _ in first].count(0) == 235
+
+
+def test_a_home_is_stored_with_the_half_hours_it_repeats_named(run: Run, stored: Stored):
+    options = ("--channel", "E-2/1-0:1.8.0", "--timezone", "UTC", "--unit", "kWh", "--interval", "1800")
+    code, out, _ = run(str(HOME), *options)
+    assert code == 0
+    assert out.splitlines()[2].startswith(
+        "  left out: 15 intervals that stand there again with the same value: lines 385,"
+    )
+    assert out.splitlines()[3] == "  22521 stored, 0 duplicates, 0 replaced"
+    assert stored("E-2", datetime(2012, 10, 20, tzinfo=UTC), 1) == [(200, Quality.RAW)]
+
+
+def test_interval_ends_of_local_time_are_stored_at_their_begin(run: Run, stored: Stored, tmp_path: Path):
+    rows = "".join(f"2026-07-05 {hour:02}:00,{hour}\n" for hour in range(1, 24))
+    (tmp_path / "ends.csv").write_text(f"start,value\n{rows}2026-07-06 00:00,24\n")
+    options = ("--channel", "E-1/1-0:1.8.0", "--timezone", "Europe/Berlin", "--stamps", "end")
+    assert run("ends.csv", *options)[0] == 0
+    expected = [(hour, Quality.RAW) for hour in range(1, 25)]
+    assert stored("E-1", datetime(2026, 7, 4, 22, tzinfo=UTC), 24) == expected
+
+
 def test_registers_of_nem13_reach_the_store(run: Run, config: Path):
     code, out, _ = run(str(DATA / "Example_NEM13_consumption_data.csv"), "--meter", "VABC005890=E-1")
     assert (code, out.splitlines()[0].partition(": ")[2]) == (
@@ -167,6 +205,10 @@ def test_what_cannot_be_stored_is_quarantined_with_its_reason_and_exit_1(run: Ru
         (("good.csv", "--format", "nem12"), "good.csv: line 1: found record 'meter,channel,start,value'"),
         (("good.csv", "--format", "greenbutton"), "good.csv: line 1: found syntax error, expected well-formed XML"),
         (("good.csv", "--format", "pdf"), "'pdf' is not one of"),
+        (("good.csv", "--channel", "E-1"), "--channel: found 'E-1', expected METER/OBIS"),
+        (("good.csv", "--channel", "E-1/1-0:1.8.0"), "expected no columns meter and channel where --channel is given"),
+        (("good.csv", "--timezone", "Mars/Olympus"), "timezone: found 'Mars/Olympus', expected an IANA time zone"),
+        (("good.csv", "--unit", "pints"), "good.csv: line 2, value: found unit 'pints' for 1-0:1.8.0, expected Wh"),
     ],
 )
 def test_wrong_input_is_one_line_and_writes_nothing(run: Run, config: Path, arguments: tuple[str, ...], says: str):

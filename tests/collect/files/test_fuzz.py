@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headend.collect.files.csvfile import Layout
 from headend.collect.files.message import Format
-from headend.collect.files.prepare import parse, prepare
+from headend.collect.files.prepare import AS_IT_SAYS, parse, prepare
 from headend.errors import InvalidInput
 from tests.collect.files.samples import DATA
 from tests.collect.files.test_green_button import feed, reading
@@ -25,14 +28,19 @@ SEEDS = {
 }
 
 
-def survives(payload: bytes, form: Format) -> None:
+#: Of local time, with an hour that comes twice, in kWh.
+LOCAL = b"start,value [kWh]\n" + b"".join(b"2026-10-25 0%d:00,0.%d\n" % (hour, hour) for hour in (0, 1, 2, 2, 3, 4))
+LAYOUT = Layout(3600, ("E-1", "1-0:1.8.0"), None, ZoneInfo("Europe/Berlin"), "end")
+
+
+def survives(payload: bytes, form: Format, layout: Layout = AS_IT_SAYS) -> None:
     """Refused, or ready for the journal once the registry knows what it names."""
     said = ""
     try:
-        reads = parse("x", payload, form=form)
+        reads = parse("x", payload, form=form, layout=layout)
         named = {(one.names[0][:64], one.obis) for one in [*reads.series, *reads.registers] if one.names[0]}
         known = {(meter, obis) for meter, obis in named if obis}
-        prepare("x", payload, known, form=form, skip_unknown=True).arrivals(NOW)
+        prepare("x", payload, known, form=form, layout=layout, skip_unknown=True).arrivals(NOW)
     except InvalidInput as error:
         said = str(error)
     assert "\n" not in said
@@ -86,14 +94,24 @@ def test_any_records_of_nem(text: str):
     survives(f"100,NEM13\n{text}\n900".encode(), "nem12")
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_good_files_with_any_damage(name: str):
+def damaged(seed: bytes) -> Iterator[bytes]:
     chance = random.Random(7)
     for _ in range(300):
-        payload = bytearray(SEEDS[name])
+        payload = bytearray(seed)
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(payload))
             payload[at : at + chance.randint(0, 3)] = chance.choice(
                 [b"", b"9", b"-", b",", b"\n", b"<", b"\x00", b"\xff", b"99999999999999999999", payload[:at][-20:]]
             )
-        survives(bytes(payload), "nem12" if name == "nem13" else name)  # type: ignore[arg-type]
+        yield bytes(payload)
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_good_files_with_any_damage(name: str):
+    for payload in damaged(SEEDS[name]):
+        survives(payload, "nem12" if name == "nem13" else name)  # type: ignore[arg-type]
+
+
+def test_a_good_file_of_local_time_with_any_damage():
+    for payload in damaged(LOCAL):
+        survives(payload, "csv", LAYOUT)

@@ -133,3 +133,10 @@ def test_formats_are_told_apart_by_content():
     assert parse("x", b"\xef\xbb\xbf" + (DATA / SOLAR).read_bytes()).format == "nem12"
     with pytest.raises(InvalidInput, match="expected the columns"):
         parse("x", (DATA / SOLAR).read_bytes(), form="csv")
+
+
+def test_flags_of_a_file_are_in_its_messages_as_a_device_tells_them():
+    text = "meter,channel,start,value,flags\nE-1,1-0:1.8.0,2026-01-05T12:00:00Z,5,1\n"
+    prepared = prepare("x", text.encode(), {("E-1", "1-0:1.8.0")})
+    (message,) = prepared.messages(datetime(2026, 1, 6, tzinfo=UTC))
+    assert (message.blocks[0].quality, message.blocks[0].codes) == ([1], None)

@@ -12,7 +12,7 @@ import pytest
 from headend.collect.files.prepare import parse
 from headend.collect.files.series import whole
 from headend.reads.days import seconds
-from headend.reads.quality import Quality
+from headend.reads.quality import Flag, Quality
 from tests.collect.files.samples import DATA, refused, sample
 
 VALID = sorted(path.name for path in DATA.glob("Example_NEM12_*.csv"))
@@ -80,6 +80,13 @@ def test_each_half_hour_has_the_quality_its_400_record_says():
     assert list(series.codes) == ([Quality.EDITED] * 20 + [Quality.RAW] * 4 + [Quality.ESTIMATED_LIKE_DAY] * 24)
 
 
+def test_a_reason_of_the_meters_own_value_is_what_the_device_says():
+    text = day(*["0.1"] * 48, quality="V", more=["400,1,2,A,79,Power Outage Alarm", "400,3,4,A,89,", "400,5,48,A,,"])
+    (series,) = parse("x", text.encode()).series
+    assert list(series.flags) == [Flag.POWER_OUTAGE] * 2 + [Flag.CLOCK_SET] * 2 + [Flag.GOOD] * 44
+    assert set(series.codes) == {Quality.RAW}
+
+
 @pytest.mark.parametrize(
     ("flag", "code"),
     [
@@ -92,6 +99,8 @@ def test_each_half_hour_has_the_quality_its_400_record_says():
         ("E11", Quality.ESTIMATED_AVERAGE),
         ("S18", Quality.EDITED),
         ("F17", Quality.EDITED),
+        ("S57", Quality.ESTIMATED_CLASS_PROFILE),
+        ("S55", Quality.ESTIMATED_BY_HAND),
         ("N", Quality.MISSING),
     ],
 )
@@ -152,13 +161,23 @@ def test_estimated_registers_are_left_out_and_said_to_be():
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("invalid_NEM12_15min_200_30min_300.csv", "line 3: found 300 row has 55 fields, expected at least 98"),
-        ("invalid_NEM12_incomplete_interval.csv", "line 3: found 300 row has 7 fields, expected at least 50"),
-        ("invalid_NEM12_missing_header.csv", "line 2: found record '200,"),
+        (
+            "invalid_NEM12_15min_200_30min_300.csv",
+            "line 3: found 300 row has 55 fields, expected at least 98 for IntervalLength=15",
+        ),
+        (
+            "invalid_NEM12_incomplete_interval.csv",
+            "line 3: found 300 row has 7 fields, expected at least 50 for IntervalLength=30",
+        ),
+        (
+            "invalid_NEM12_missing_header.csv",
+            "line 2: found record '200,VABD000163,E1Q1,1,E1,N1,METSER123,kW', expected the header first: 100,NEM12,… or"
+            " 100,NEM13,…",
+        ),
     ],
 )
 def test_invalid_samples_are_refused_with_the_line(name: str, says: str):
-    assert says in refused((DATA / name).read_bytes())
+    assert refused((DATA / name).read_bytes()) == f"reads.csv: {says}"
 
 
 SECOND_DAY = day(7).splitlines()[2]
