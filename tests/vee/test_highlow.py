@@ -1,0 +1,125 @@
+"""V11, worked by hand: two weeks of a bill, and the three weeks before it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headend.vee.dailyuse import DailyUse, nothing_known
+from headend.vee.highlow import BillDays, high_low
+from headend.vee.ruleset import HighLowRule
+
+#: Thursday, 3 September 2026: the bill's first day.
+FIRST = 20_699
+DAYS_BEFORE, DAYS = 21, 14
+RULE = HighLowRule(then="hold_bill", review=True, weeks=3, high_percent=200, low_percent=50, floor=10_000)
+BILL = BillDays(7, 1, FIRST * 86_400 - 7_200, (FIRST + DAYS) * 86_400 - 7_200, FIRST, FIRST + DAYS, 0)
+
+
+def use(before: int | list[int], now: int | list[int]) -> DailyUse:
+    """Days that were read, the same each day or one by one; what is before them is not known."""
+    made = nothing_known(1, FIRST + DAYS)
+    made.total[0, -DAYS:] = now
+    made.total[0, -DAYS - DAYS_BEFORE : -DAYS] = before
+    return made
+
+
+def found(made: DailyUse, rule: HighLowRule = RULE, bill: BillDays = BILL) -> str | None:
+    findings = high_low([bill], made, rule)
+    return findings[0].detail if findings else None
+
+
+def test_a_bill_of_twice_the_use_is_as_usual_and_of_more_is_high() -> None:
+    assert found(use(4_000, 8_000)) is None
+    (finding,) = high_low([BILL], use(4_000, 8_412), RULE)
+    assert (finding.meter, finding.channel, finding.rule, finding.severity) == (7, 1, "V11", "warning")
+    assert (finding.start_s, finding.end_s) == (BILL.start_s, BILL.end_s)
+    assert finding.review
+    assert finding.detail == "8,412 a day against 4,000 a day in the 3 weeks before: 210 %"
+
+
+def test_a_bill_of_half_the_use_is_as_usual_and_of_less_is_low() -> None:
+    assert found(use(4_000, 2_000)) is None
+    assert found(use(4_000, 1_990)) == "1,990 a day against 4,000 a day in the 3 weeks before: 50 %"
+    assert found(use(4_000, 0)) == "0 a day against 4,000 a day in the 3 weeks before: 0 %"
+
+
+def test_little_use_is_not_looked_at() -> None:
+    # 14 days of 714 Wh are 9,996 Wh; of 715 Wh, 10,010.
+    assert found(use(100, 714)) is None
+    assert found(use(100, 715)) is not None
+    assert found(use(714, 0)) is None
+    assert found(use(715, 0)) is not None
+
+
+def test_use_where_there_was_none_is_high_without_a_percentage() -> None:
+    assert found(use(0, 5_000)) == "5,000 a day against 0 a day in the 3 weeks before"
+
+
+def test_weekdays_are_compared_with_weekdays() -> None:
+    """A shop uses 1,000 on a working day and 10,000 on each day of the weekend: 3,571 a day."""
+    days = np.arange(FIRST - DAYS_BEFORE, FIRST + DAYS)
+    weekly = np.where((days + 3) % 7 >= 5, 10_000, 1_000)
+    # From a Saturday to the second Sunday after it 4 of 9 days are weekend: 45,000, and 5,000 a day.
+    bill = BillDays(7, 1, 0, 1, FIRST + 2, FIRST + 11, 0)
+    made = use(weekly[:DAYS_BEFORE].tolist(), weekly[DAYS_BEFORE:].tolist())
+    made.total[0, 2 - DAYS :] += 4_000
+    assert found(made, bill=bill) is None, "9,000 a day is 252 % of any day, and 180 % of days like these"
+    made.total[0, 2 - DAYS :] += 1_600
+    assert found(made, bill=bill) == "10,600 a day against 5,000 a day in the 3 weeks before: 212 %"
+
+
+def test_days_that_were_not_read_do_not_say_what_is_usual() -> None:
+    made = use([50_000] * 7 + [4_000] * 14, 9_000)
+    made.unread[0, -DAYS - DAYS_BEFORE : -DAYS - 14] = 1
+    assert found(made) == "9,000 a day against 4,000 a day in the 3 weeks before, of which 14 days were read: 225 %"
+    made.unread[0, -DAYS - 14 : -DAYS - 7] = 24
+    assert "of which 7 days" in (found(made) or "")
+    # Then no Thursday is left.
+    made.unread[0, -DAYS - 7] = 24
+    assert found(made) is None
+
+
+def test_unknown_days_do_not_count() -> None:
+    made = use(4_000, 9_000)
+    made.total[0, -DAYS:-7] = -1
+    assert "9,000 a day" in (found(made) or "")
+    made.total[0, -7] = -1
+    assert found(made) is None, "six days of the bill are less than a week"
+
+
+def test_estimated_days_of_the_bill_count_for_high_and_not_for_low() -> None:
+    high = use(4_000, [4_000] * 7 + [20_000] * 7)
+    high.unread[0, -7:] = 24
+    assert found(high) == "12,000 a day against 4,000 a day in the 3 weeks before: 300 %"
+    hole = use(4_000, [4_000] * 7 + [0] * 7)
+    hole.unread[0, -7:] = 24
+    assert found(hole) is None
+    hole.total[0, -14:-7] = 1_000
+    assert found(hole) == "1,000 a day against 4,000 a day in the 3 weeks before: 25 %"
+
+
+def test_new_customer_is_not_compared_with_the_one_before() -> None:
+    made = use(4_000, 9_000)
+    assert found(made, bill=BillDays(7, 1, 0, 1, FIRST, FIRST + DAYS, FIRST)) is None
+    assert found(made, bill=BillDays(7, 1, 0, 1, FIRST, FIRST + DAYS, FIRST - 6)) is None
+    assert found(made, bill=BillDays(7, 1, 0, 1, FIRST, FIRST + DAYS, FIRST - 7)) is not None
+
+
+@pytest.mark.parametrize(("then", "count"), [("pass", 0), ("warn", 1), ("hold_bill", 1)])
+def test_a_rule_that_is_not_applied_finds_nothing(then: str, count: int) -> None:
+    rule = RULE.model_copy(update={"then": then, "review": False})
+    findings = high_low([BILL], use(4_000, 9_000), rule)
+    assert [finding.review for finding in findings] == [False] * count
+    assert high_low([], nothing_known(0, FIRST), RULE) == []
+
+
+def test_each_bill_has_days_of_its_own() -> None:
+    made = use(4_000, [9_000] * 7 + [4_000] * 7)
+    both = DailyUse(
+        made.end_day,
+        *(np.repeat(getattr(made, name), 2, axis=0) for name in ("total", "peak", "low", "unread", "flags")),
+    )
+    bills = [BillDays(7, 1, 0, 1, FIRST, FIRST + 7, 0), BillDays(7, 1, 1, 2, FIRST + 7, FIRST + 14, 0)]
+    (finding,) = high_low(bills, both, RULE)
+    assert (finding.start_s, finding.detail[:5]) == (0, "9,000")
