@@ -68,8 +68,7 @@ class SettlementCounts:
 def settle_due_days(site: Site) -> SettlementCounts:
     """Validate and estimate every day that is due by the site's clock."""
     counts = SettlementCounts()
-    due_s = site.clock().timestamp() - site.rules.settle_after_hours * 3600
-    end_day = int(due_s // DAY_S)
+    end_day = site.rules.due_before(site.clock())
     with site.database.read() as tx:
         due = _due(tx, site, end_day)
     store_answers = True

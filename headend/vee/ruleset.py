@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
@@ -12,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from headend.config import checked, read_toml
 from headend.errors import InvalidInput
 from headend.reads.channels import Channel
+from headend.reads.days import DAY_S
+from headend.vee.anomalies.limits import AnomalyLimits
 from headend.vee.estimate import Habit
 
 #: What follows where a rule fails; the shipped `vee.toml` says what each means.
@@ -24,7 +27,7 @@ _Units = Annotated[int, Field(ge=0)]
 _Weeks = Annotated[int, Field(ge=1, le=8)]
 _Days = Annotated[int, Field(ge=1, le=400)]
 
-#: Rules in the field's words, for pages and queues.
+#: Rules and anomalies in the field's words, for pages and queues.
 NAMES: Final = MappingProxyType(
     {
         "V1": "unknown meter or channel",
@@ -40,6 +43,13 @@ NAMES: Final = MappingProxyType(
         "V11": "high or low use",
         "V12": "device flag",
         "V13": "prolonged estimation",
+        "hand": "somebody asked to look",
+        "leak": "leak",
+        "stuck": "stuck meter",
+        "reverse": "reverse energy",
+        "tamper": "tamper and drop",
+        "inactive": "use without agreement",
+        "peers": "unlike its neighbours",
         "E1": "estimated from register",
         "E2": "estimated: linear",
         "E3": "estimated: like days",
@@ -226,6 +236,7 @@ class RuleSet(_Strict):
     holidays: Annotated[str, AfterValidator(_country)]
     rules: Rules
     classes: dict[str, Rules] = {}
+    anomalies: AnomalyLimits
     editing: Editing
 
     @model_validator(mode="before")
@@ -242,6 +253,10 @@ class RuleSet(_Strict):
     def of(self, customer_class: str) -> Rules:
         """The rules of a class, or everybody's."""
         return self.classes.get(customer_class, self.rules)
+
+    def due_before(self, now: datetime) -> int:
+        """The day before which all days are due [days since 1970]."""
+        return int((now - timedelta(hours=self.settle_after_hours)).timestamp() // DAY_S)
 
     @property
     def look_back_days(self) -> int:
