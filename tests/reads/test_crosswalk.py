@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import aemo_mdff_reader
 import pytest
@@ -20,7 +21,7 @@ from headend.reads.crosswalk import (
     to_espi,
     to_nem12,
 )
-from headend.reads.quality import Flag, Quality
+from headend.reads.quality import IS_BILLABLE, Flag, Quality
 
 #: Every quality with every set of flags and every reason.
 ALL = [
@@ -99,6 +100,45 @@ def test_espi_codes_are_those_other_readers_know():
 def test_the_table(quality: Quality, espi: tuple[int, ...], cim: str, nem12: str):
     plain = Condition(quality)
     assert (to_espi(plain), to_cim(plain), to_nem12(plain).method) == (espi, (cim,), nem12)
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "quality.md").read_text(encoding="utf-8")
+
+
+def documented(heading: str) -> list[list[str]]:
+    """The rows of the table under a heading."""
+    section = DOCUMENT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    return rows[2:]
+
+
+def test_the_documented_qualities_are_those_that_are_written():
+    for row, quality in zip(documented("Qualities"), Quality, strict=True):
+        plain = Condition(quality)
+        espi = " ".join(map(str, to_espi(plain))) or "no reading"
+        billable = "yes" if IS_BILLABLE[quality] else "no"
+        expected = [
+            str(quality.value),
+            f"`{quality.name.lower()}`",
+            espi,
+            *to_cim(plain),
+            to_nem12(plain).method,
+            billable,
+        ]
+        assert [*row[:2], *row[3:]] == expected
+
+
+def test_the_documented_flags_are_those_that_are_written():
+    for row, flag in zip(documented("Flags"), Flag, strict=True):
+        said = Condition(Quality.VALIDATED, flag)
+        assert [row[0], *row[2:]] == [str(flag.value), to_cim(said)[1], str(to_nem12(said).reason)]
+
+
+def test_the_documented_reasons_are_those_that_are_written():
+    rows = documented("Reasons")
+    told = {row[at]: row[at + 2] for row in rows for at in (0, 4) if row[at]}
+    said = {reason: to_cim(Condition(Quality.EDITED, reason=reason))[1:] for reason in Reason}
+    assert told == {str(reason.value): codes[0] if codes else "—" for reason, codes in said.items()}
 
 
 def test_nem12_needs_words_only_where_its_codes_say_something_else():
