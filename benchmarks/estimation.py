@@ -28,7 +28,7 @@ LONDON = ZoneInfo("Europe/London")
 HOUR_S = 3600
 MONTH = 30 * 24
 GAPS = (1, 2, 3, 6, 12, 24, 48, 72, 168)
-HOME = Habit(like_days=5, look_back_days=56, half_life_h=1)
+HOME = Habit(like_days=8, look_back_days=56, half_life_h=1)
 BUILDING = Habit(like_days=4, look_back_days=56, half_life_h=6)
 MORNING = 6  # hours after a gap's end at which it is first filled
 PEAK_PRICE, PRICE = 0.45, 0.15  # from 16 to 20 o'clock, and at other times

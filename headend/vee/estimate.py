@@ -78,7 +78,7 @@ def expected(values: Int64s, usable: Bools, calendar: DayTypes, at: Int64s, habi
     calendar
         local time and type of day of the row's intervals (n,).
     at
-        columns to estimate, ascending (g,).
+        columns to estimate, ascending, at least one (g,).
     """
     like = _like(values, _without(usable, at), calendar, at, habit, interval_s)
     known = like.days > 0
@@ -107,10 +107,9 @@ def bent(
     n = len(values)
     good, usable = _without(good, at), _without(usable, at)
     # Distance to the ends of the run that an interval is in [intervals].
-    begins = np.diff(at, prepend=at[0] - 2) > 1
-    run = begins.cumsum() - 1
-    before = at[begins] - 1
-    after = np.append(at[:-1][begins[1:]], at[-1]) + 1
+    breaks = np.flatnonzero(at[1:] - at[:-1] > 1) + 1
+    run = np.searchsorted(breaks, np.arange(len(at)), side="right")
+    before, after = at[np.append(0, breaks)] - 1, at[np.append(breaks, 0) - 1] + 1
     ends = np.concatenate([before, after])
     inside = ends.clip(0, n - 1)
     there = (ends >= 0) & (ends < n) & good[inside]
@@ -216,13 +215,14 @@ def _like(values: Int64s, usable: Bools, calendar: DayTypes, at: Int64s, habit: 
     places = np.flatnonzero(usable)
     line = np.sort(group[places] + places)
     places = line % n
-    here, past = np.searchsorted(line, group[at] + at), np.searchsorted(line, group[at] + at, side="right")
-    before = here - np.searchsorted(line, group[at] + np.maximum(at - reach, 0))
-    after = np.searchsorted(line, group[at] + np.minimum(at + reach, n - 1), side="right") - past
+    own = group[at]
+    here, past = line.searchsorted(own + at), line.searchsorted(own + at, side="right")
+    before = here - line.searchsorted(own + np.maximum(at - reach, 0))
+    after = line.searchsorted(own + np.minimum(at + reach, n - 1), side="right") - past
     more_before, more_after = before < habit.like_days, after < habit.like_days
     before, after = np.minimum(before, habit.like_days), np.minimum(after, habit.like_days)
     days = before + after
-    sums = np.concatenate([np.zeros(1, np.int64), values[places].cumsum()])
+    sums = np.append(0, values[places].cumsum())
     total = sums[past + after] - sums[past] + sums[here] - sums[here - before]
     # A side that has fewer days than wanted would have taken any within reach.
     places = np.append(places, 0)  # so that one past the end can be asked for; never taken
@@ -240,8 +240,7 @@ def _bridge(a: Floats, b: Floats, rate: float) -> tuple[Floats, Floats]:
 
 def _per_interval(of_ends: NDArray[_T], run: Int64s) -> tuple[NDArray[_T], NDArray[_T]]:
     """What is told of each run's ends before and after, told of each interval instead (g,)."""
-    before, after = np.split(of_ends, 2)
-    return before[run], after[run]
+    return of_ends[run], of_ends[run + len(of_ends) // 2]
 
 
 def _without(usable: Bools, at: Int64s) -> Bools:
