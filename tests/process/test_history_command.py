@@ -15,18 +15,21 @@ import pytest
 
 from headend.collect.files.message import FileMessage
 from headend.collect.sparkplug_payload import Payload
+from headend.config import shipped
 from headend.process.told import Became, Told, became_of, told_of
 from headend.process.versions import Version, versions_of
 from headend.reads.blocks import supersede
 from headend.reads.days import seconds
 from headend.reads.quality import Quality
 from headend.store import history
+from headend.vee import load_rule_set
 
 from .field import DAY, HOUR, MONDAY, Field, meter, registry, run
 
 FIVE = MONDAY + 5 * HOUR
 TOPIC = "headend/v1/GW/reads"
-RULES = "rules 2026-1"
+RULE_SET = load_rule_set(shipped("vee.toml")).version
+RULES = f"rules {RULE_SET}"
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def told(field: Field, start: datetime = FIVE) -> list[tuple[Told, Became]]:
 
 
 def test_every_version_of_an_interval_with_what_made_it(story: Field) -> None:
-    line = "was missing, estimated 200: straight line between its ends"
+    line = "was missing, estimated 200: between its two good ends, as like days go"
     assert versions(story) == [
         Version(
             1, 200, Quality.ESTIMATED_LINEAR,
@@ -85,8 +88,8 @@ def test_findings_of_the_interval_alone(story: Field) -> None:
     with story.site.database.read() as tx:
         found = versions_of(tx, story.site.store, story.channel(), seconds(FIVE)).findings
     assert [(one.rule, one.severity, one.rule_set, one.found) for one in found] == [
-        ("E2", "info", "2026-1", MONDAY + DAY + 7 * HOUR),
-        ("V4", "warning", "2026-1", MONDAY + DAY + 7 * HOUR),
+        ("E2", "info", RULE_SET, MONDAY + DAY + 7 * HOUR),
+        ("V4", "warning", RULE_SET, MONDAY + DAY + 7 * HOUR),
     ]
 
 
@@ -209,7 +212,7 @@ def test_command_tells_the_story_to_people_and_to_machines(story: Field) -> None
     lines = [" ".join(line.replace("│", " ").split()) for line in shown.stdout.splitlines()]
     assert lines[0] == "E-1 1-0:1.8.0 (Import), 2026-02-02T05:00:00Z to 2026-02-02T06:00:00Z, in Wh"
     assert "2 240 validated 2026-02-04 00:00:00 journal 3–3 2026-02-05 00:00:00" in lines
-    assert "1 200 estimated: linear 2026-02-03 07:00:00 rules 2026-1, E2 2026-02-04 00:00:00" in lines
+    assert f"1 200 estimated: linear 2026-02-03 07:00:00 rules {RULE_SET}, E2 2026-02-04 00:00:00" in lines
     assert f"4 2026-02-05 00:00:00 GW {TOPIC} blocks.0 260 version 3" in lines
     told = json.loads(headend(story.folder, *asked, "--json").stdout)
     assert (told["meter"], told["unit"], told["start"]) == ("E-1", "Wh", "2026-02-02T05:00:00Z")
