@@ -7,6 +7,7 @@ HeadendError
 │   └── InvalidMessage    … in a message from the field
 ├── CannotRate            a bill would be wrong, so there is none: says which price or read is missing
 ├── BillingConflict       the clerk asked for something the ledger forbids (bill twice, change what is issued)
+├── EditConflict          somebody decided on reads what was decided meanwhile, or changed, or needs another person
 ├── NotFound              no such meter, account, statement …
 ├── StoreAway             the interval store does not answer; nothing is lost, try again later
 └── StoreBroken           stored bytes are not what was written (journal chain, block length, digest)
@@ -67,6 +68,10 @@ class CannotRate(HeadendError):
 
 class BillingConflict(HeadendError):
     """What was asked would bill twice, or change what was issued."""
+
+
+class EditConflict(HeadendError):
+    """What was asked about reads is decided already, rests on what has changed since, or needs another person."""
 
 
 class NotFound(HeadendError):

@@ -34,6 +34,8 @@ ChannelKey = tuple[int, int]
 SETTLED_RULES: Final = frozenset({"V4", "V7", "V8", "V9", "V10"})
 #: The rule of what somebody asked to look at.
 BY_HAND: Final = "hand"
+#: What is said of one bill, and not of the next one too.
+_OF_A_BILL: Final = "V11"
 
 #: How urgent a rule's word is beside anomalies, which have a score of their own.
 _SCORE: Final[Mapping[Severity, float]] = MappingProxyType({"info": 0.3, "warning": 0.5, "failed": 0.7})
@@ -104,6 +106,8 @@ class Choice:
         undecided are those that are open or wait for a second person.
     meter
         a meter's name.
+    holds_bill
+        those that hold bills, or those that do not.
     """
 
     state: State | Literal["undecided", "all"] = "undecided"
@@ -143,8 +147,9 @@ class _Found:
         return self.meter, self.channel, self.rule
 
     def touches(self, other: Any) -> bool:
-        """Whether no interval lies between the two."""
-        return bool(self.start_s <= other.end_s and other.start_s <= self.end_s)
+        """Whether no interval lies between the two; of bills, which lie side by side, whether they share any."""
+        between = int(self.rule == _OF_A_BILL)
+        return bool(self.start_s + between <= other.end_s and other.start_s + between <= self.end_s)
 
 
 _E = t.exception.c
@@ -157,6 +162,8 @@ def open_found(
     rule_set: RuleSet,
     class_of: Mapping[ChannelKey, str],
     now: datetime,
+    *,
+    holding: bool = False,
 ) -> int:
     """Put what validation wants reviewed into the queue; how many exceptions that opened.
 
@@ -169,6 +176,8 @@ def open_found(
         those without `review` are passed over.
     class_of
         customer class by (meter, channel), which says whether a rule holds the bill; "" where it is not there.
+    holding
+        they hold the bill whatever their rule's `then` says.
     """
     found = [
         _Found(
@@ -181,7 +190,7 @@ def open_found(
             _SCORE[each.severity],
             each.detail,
             rule_set.version,
-            _holds(rule_set.of(class_of.get((each.meter, each.channel), "")), each.rule),
+            holding or _holds(rule_set.of(class_of.get((each.meter, each.channel), "")), each.rule),
         )
         for each in findings
         if each.review
@@ -409,7 +418,8 @@ def _extend(tx: Connection, touched: Sequence[Any], found: _Found, by: str, now:
         "score": found.score,
         "detail": found.detail,
         "rule_set": found.rule_set,
-        "holds_bill": found.holds_bill,
+        # What holds a bill does so until somebody decided, whoever finds more of it meanwhile.
+        "holds_bill": found.holds_bill or any(row.holds_bill for row in (kept, *others)),
     }
     if any(getattr(kept, name) != value for name, value in new.items()):
         _change(tx, kept.id, by, now, **new)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from headend.errors import (
     BillingConflict,
     CannotRate,
+    EditConflict,
     HeadendError,
     InvalidInput,
     NotFound,
@@ -31,6 +32,7 @@ _STATUS_OF: tuple[tuple[type[HeadendError], int], ...] = (
     (NotFound, 404),
     (InvalidInput, 422),
     (BillingConflict, 409),
+    (EditConflict, 409),
     (CannotRate, 409),
 )
 _OUR_FAULT = "Something went wrong on our side. It has been written to the log."

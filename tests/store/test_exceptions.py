@@ -189,6 +189,7 @@ def test_a_rule_that_holds_bills_does_so_until_somebody_decided(tx: Connection) 
     found(tx, finding(0, 24, "high", rule="V11"), finding(0, 24, "zero"))
     (held,) = holds(tx, T0 + 23 * HOUR, T0 + 50 * HOUR)
     assert (held.rule, held.holds_bill) == ("V11", True)
+    assert [count(tx, Choice(holds_bill=asked)) for asked in (True, False, None)] == [1, 1, 2]
     assert holds(tx, T0 + 24 * HOUR, T0 + 50 * HOUR) == holds(tx, T0 - HOUR, T0) == []
     close(tx, held.id, "accepted", by="anna", now=LATER, reason="usage confirmed")
     assert holds(tx, T0, T0 + DAY) == []
