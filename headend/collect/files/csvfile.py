@@ -47,10 +47,11 @@ _HEADERS = (
 )
 _UNIT_OF_HEADER = re.compile(r"(.*?)\s*[\[(]([^\])]*)[\])]")
 
+_RAW = Condition(Quality.RAW)
 #: A quality by its code, as the API has it, or by its name.
-_QUALITY = {text: code for code in Quality for text in (str(code.value), code.name.lower())} | {
-    "": Quality.RAW,
-    "actual": Quality.RAW,
+_QUALITIES = {text: Condition(code) for code in Quality for text in (str(code.value), code.name.lower())} | {
+    "": _RAW,
+    "actual": _RAW,
 }
 
 
@@ -172,6 +173,7 @@ class _Intervals:
     def __init__(self, name: str, columns: Mapping[str, int], unit: str | None, layout: Layout) -> None:
         self._name, self._columns, self._unit, self._layout = name, columns, unit, layout
         self._series: dict[tuple[str, str, int], Series] = {}
+        self._scales: dict[str, Decimal] = {}  # by channel
         #: Beside each series: its values before they are whole, and the places of stamps that come twice.
         self._exact: dict[int, list[Decimal | None]] = {}
         self._twice: dict[int, list[tuple[int, datetime]]] = {}
@@ -180,7 +182,7 @@ class _Intervals:
         """The next line."""
         where, columns = f"{self._name}: line {line}", self._columns
         one = self._series_of(row, where, line)
-        said = Condition(Quality.RAW)
+        said = _RAW
         if "quality" in columns:
             said = _condition(row[columns["quality"]], f"{where}, quality")
         if "flags" in columns:
@@ -220,7 +222,10 @@ class _Intervals:
     def _value(self, one: Series, text: str, where: str) -> int:
         if self._unit is None:
             return _whole(text, where, lowest=-LARGEST)
-        self._exact[id(one)].append(number(text, where) * scale_of(self._unit, one.obis, where))
+        scale = self._scales.get(one.channel)
+        if scale is None:
+            scale = self._scales[one.channel] = scale_of(self._unit, one.obis, where)
+        self._exact[id(one)].append(number(text, where) * scale)
         return 0  # until the day around it is known
 
     def _start_s(self, one: Series, text: str, where: str) -> int:
@@ -264,8 +269,8 @@ def _made_whole(series: Series, exact: Sequence[Decimal | None]) -> list[int | N
 
 def _condition(text: str, where: str) -> Condition:
     word = text.lower()
-    if word in _QUALITY:
-        return Condition(_QUALITY[word])
+    if word in _QUALITIES:
+        return _QUALITIES[word]
     if "." not in word:
         expected = f"a code 0 to {max(Quality)}, a name such as estimated_linear, or codes of IEC 61968-9 such as 3.8.0"
         raise InvalidInput(where, repr(text[:40]), expected)

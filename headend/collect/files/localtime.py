@@ -7,29 +7,35 @@ moment only if the file has it twice as well, first all of the first hour and th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from headend.collect.files.series import check_moment
 from headend.errors import InvalidInput
 from headend.reads.days import seconds
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as a clock on the wall shows it
+_SECOND = timedelta(seconds=1)
+
 
 def moment_s(stamp: datetime, zone: ZoneInfo, where: str) -> int | None:
     """The moment of a stamp [s since 1970]; None where it comes twice. Raises `InvalidInput` where it never was."""
     try:
-        first, second = seconds(stamp.replace(tzinfo=zone)), seconds(stamp.replace(tzinfo=zone, fold=1))
-        clock = datetime.fromtimestamp(first, UTC).astimezone(zone).replace(tzinfo=None, fold=0)
-    except (ValueError, OverflowError):
-        raise InvalidInput(where, repr(str(stamp)), "a moment from 1970 to 2199") from None
-    if clock != stamp:
+        # Before and after a change of clocks, where the stamp is near one [PEP 495].
+        before, after = stamp.replace(tzinfo=zone).utcoffset(), stamp.replace(tzinfo=zone, fold=1).utcoffset()
+    except OverflowError:
+        before = after = None
+    if before is None or after is None:
+        raise InvalidInput(where, repr(str(stamp)), "a moment from 1970 to 2199")
+    if before < after:
         raise InvalidInput(
             where,
             f"an interval that begins {stamp}, an hour left out in {zone.key} that day",
             "no such hour, or the zone of a file whose days all have 24 hours, such as --timezone Etc/GMT",
         )
-    check_moment(first, where)
-    return first if first == second else None
+    at_s = (stamp - _EPOCH - before) // _SECOND
+    check_moment(at_s, where)
+    return at_s if before == after else None
 
 
 def told_apart(stamps: Sequence[tuple[datetime, int]], zone: ZoneInfo, name: str) -> list[int]:

@@ -27,7 +27,7 @@ LARGEST = 2**53
 _LATEST_S = 7_258_118_400
 
 #: What a device may say of an interval; the other flags are for us to set.
-_DEVICE = Flag.POWER_OUTAGE | Flag.CLOCK_SET | Flag.PARTIAL | Flag.TEST | Flag.TAMPER
+_DEVICE = int(Flag.POWER_OUTAGE | Flag.CLOCK_SET | Flag.PARTIAL | Flag.TEST | Flag.TAMPER)
 _LINES_NAMED = 20
 
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})", re.ASCII)
@@ -77,7 +77,7 @@ class Series:
         self.start_s.append(start_s)
         self.values.append(value)
         self.codes.append(Quality.MISSING if value is None else code)
-        self.flags.append(said.flags & _DEVICE)
+        self.flags.append(int(said.flags) & _DEVICE)
         self.lines.append(line)
 
     @property
