@@ -140,7 +140,7 @@ def test_classes_take_what_they_do_not_name_from_the_default() -> None:
         ),
         ('then = "quarantine"', 'then = "warn"', "rules.V1.then: found 'warn', expected "),
         ("fail_s = 180", "fail_s = 30", "rules.V2: "),
-        ('channels = ["1-0:1.8.0"]', 'channels = ["kWh"]', "rules.V9.channels: "),
+        ('channels = ["1-0:1.8.0"]', 'channels = ["kWh"]', "rules.V9.channels.channel: found 'kWh', expected an OBIS code"),
     ],
 )
 def test_a_rule_set_that_is_wrong(tmp_path: Path, old: str, new: str, complaint: str) -> None:
@@ -152,7 +152,7 @@ def test_a_rule_set_that_is_wrong(tmp_path: Path, old: str, new: str, complaint:
     assert "\n" not in str(refused.value)
 
 
-def test_a_rule_set_has_a_default(tmp_path: Path) -> None:
-    only = RULES[: RULES.index("[limits.commercial]")].replace("[limits.default]", "[limits.usual]")
-    with pytest.raises(InvalidConfig, match=r"expected a table \[limits\.default\]$"):
-        load_rule_set(written(tmp_path, only))
+def test_a_class_needs_no_more_than_what_differs(tmp_path: Path) -> None:
+    only = RULES[: RULES.index("[classes.commercial.V9]")] + RULES[RULES.index("[anomalies]") :]
+    rules = load_rule_set(written(tmp_path, only))
+    assert rules.of("commercial") == rules.of("residential") == rules.rules
