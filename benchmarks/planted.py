@@ -81,6 +81,7 @@ class Fleet:
             DailyUse(end_day, *(getattr(use, name)[:, part] for name in ("total", "peak", "low", "unread", "flags"))),
             Installations(
                 of.channel,
+                of.usage_point,
                 of.per_day,
                 of.generates,
                 of.account[:, part],
@@ -145,6 +146,7 @@ def planted_fleet(homes: int, days: int, each: int, seed: int) -> Fleet:
         DailyUse(END_DAY, *(np.array(rows[name]) for name in ("total", "peak", "low", "unread", "flags"))),
         Installations(
             np.array(about["channel"]),
+            np.array(about["home"]),
             np.full(len(about["home"]), 24),
             np.array(about["generates"]),
             np.array(about["account"]),
@@ -163,7 +165,8 @@ def with_real_home(fleet: Fleet) -> tuple[Fleet, int]:
     staged = _staged(replay("london_home", hours).reshape(fleet.days, 24), np.random.default_rng(1))
     for name, column in staged.items():
         getattr(fleet.use, name)[row] = column
-    fleet.use.flags[row] = 0
+    fleet.use.flags[row] = fleet.of.backwards[row] = 0
+    fleet.of.account[row] = 1
     return fleet, row
 
 

@@ -55,6 +55,8 @@ class Installations:
     ----------
     channel
         OBIS codes (k,).
+    usage_point
+        registry key of where it is used: what happens to its other channels tells whether somebody is at home (k,).
     per_day
         intervals of a day (k,).
     generates
@@ -69,6 +71,7 @@ class Installations:
     """
 
     channel: Int64s
+    usage_point: Int64s
     per_day: Int64s
     generates: Bools
     account: Int64s
@@ -120,26 +123,25 @@ class Installations:
         return water | self._of_codes(lambda channel: _electric(channel, _IMPORT))
 
     def beside(self, row: int) -> Int64s:
-        """The account's other channels that tell whether somebody is at home (rows)."""
-        account = int(self.account[row, -1])
-        accounts, order = self._by_account
-        rows = order[slice(*np.searchsorted(accounts, [account, account + 1]))] if account else order[:0]
+        """The usage point's other channels that tell whether somebody is at home (rows)."""
+        points, order = self._by_usage_point
+        point = int(self.usage_point[row])
+        rows = order[slice(*np.searchsorted(points, [point, point + 1]))]
         return rows[self.tells_presence[rows] & (self.channel[rows] != self.channel[row])]
 
     def amount(self, row: int, quantity: float) -> str:
         """A quantity [base units] of a channel, for people."""
         channel = Channel(int(self.channel[row]))
-        if channel.unit != "m³":
+        volume = channel.unit == "m³"
+        if quantity >= (10_000 if volume else 1_000):
             return f"{quantity / 1000:,.1f} {channel.unit}"
-        if quantity >= 10_000:
-            return f"{quantity / 1000:,.1f} m³"
-        return f"{quantity:,.0f} {'litres' if channel.commodity == 'water' else 'dm³'}"
+        base = {"m³": "litres" if channel.commodity == "water" else "dm³", "kWh": "Wh", "kvarh": "var·h"}
+        return f"{quantity:,.0f} {base[channel.unit]}"
 
     @cached_property
-    def _by_account(self) -> tuple[Int64s, Int64s]:
-        now = self.account[:, -1]
-        order = np.argsort(now, kind="stable")
-        return now[order], order
+    def _by_usage_point(self) -> tuple[Int64s, Int64s]:
+        order = np.argsort(self.usage_point, kind="stable")
+        return self.usage_point[order], order
 
     def _of_codes(self, holds: Callable[[Channel], bool]) -> Bools:
         codes, place = np.unique(self.channel, return_inverse=True)

@@ -44,7 +44,7 @@ def leak(use: DailyUse, of: Installations, limits: AnomalyLimits) -> list[Anomal
                 int(use.days[last]) + 1,
                 "leak",
                 grown(len(columns), limits.leak_days / 2) * max(0.0, 1 - unsteady),
-                f"Since {day_text(day)} it flows without a pause, at least {usual:,.0f} an interval, about"
+                f"Since {day_text(day)} it flows without a pause, at least {of.amount(row, usual)} an interval, about"
                 f" {of.amount(row, lost)} a day lost, on {len(columns)} days; before, nearly every day had a pause.",
             )
         )

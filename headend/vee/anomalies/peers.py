@@ -1,9 +1,9 @@
 """Peer comparison: a channel that leaves its neighbours and does not come back.
 
 Energy that goes round a meter, a current transformer that is lost, a wrong multiplier: all of them scale what is
-counted, from one day on, at every hour. An empty house or a new car does not: the night's base load stays as it was. So
-the step is looked for in the lowest interval of the day, which hardly varies, and the total must have made it, too.
-Where only a part of the use is missing, the base load says nothing; there the account's water must have gone on.
+counted, from one day on, at every hour. An empty house or a new car does not: the night's base load stays.
+So the step is looked for in the lowest interval of the day, which hardly varies, and the total must have made it, too.
+Where only a part of the use is missing, the base load says nothing; there the water of the place must have gone on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _SMALL = 0.2  # of what neighbours use: a cellar, a house that was empty are not
 _UNEXPLAINED = 6  # times as many weeks, where nothing says that it is more than an empty room
 _FACTORS = np.log([1000, 100, 10, 5, 4, 3, 2, 1.5, 1 / 1.5, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, 1 / 100, 1 / 1000])
 _NEAR = 0.1  # of a factor's logarithm
-_NO_FACTOR = 0.6  # what a rise counts for that is no multiplier's
+_NO_FACTOR = 0.6  # what counts a rise that is no multiplier's, or a colder house where nobody says that it is lived in
+_DROP = 0.5  # logarithm of a drop of the total alone that counts half: a smaller one needs longer than weeks are kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +44,8 @@ def peers(use: DailyUse, of: Installations, limits: AnomalyLimits) -> list[Anoma
     if d < (_WEEKS_BEFORE + limits.peers_weeks) * WEEK:
         return []
     known = (use.total >= 0) & of.same_account & of.consumes[:, None]
+    # What stands still, or is switched off, is another anomaly.
+    known &= of.flows[:, None] | (use.peak > 0)
     whole = known & (use.unread == 0)
     totals = weekly_means(use.total, known & (use.unread <= limits.unread_intervals))
     group, usual = of.group, medians(totals)
@@ -56,29 +59,29 @@ def peers(use: DailyUse, of: Installations, limits: AnomalyLimits) -> list[Anoma
         step = _step_week(series, group, limits)
         earlier = np.arange(totals.shape[1]) < step[:, None]
         old, new = (medians(np.where(part & (step > 0)[:, None], totals, np.nan)) for part in (earlier, ~earlier))
-        # What stands still is another anomaly.
         compared = (members >= limits.peers_group) & (old > _SMALL * typical) & (new > 0)
         for row in np.flatnonzero(compared).tolist():
             week = int(step[row])
             judged = judge(row, week, weeks, use, of, limits)
-            if judged is None or (row in answer and answer[row].score >= judged[0]):
+            if judged is None:
                 continue
-            moved = float(_step(shared[row : row + 1], week)[0])
+            # The more the neighbours moved as well, the less is known of what would have been.
+            size, moved = (float(_step(series[row : row + 1], week)[0]) for series in (total, shared))
+            score = judged[0] * abs(size) / (abs(size) + abs(moved))
+            if row in answer and answer[row].score >= score:
+                continue
             day = use.end_day - (totals.shape[1] - week) * WEEK
             detail = (
                 f"Since about {day_text(day)}, {of.amount(row, float(new[row]))} a day instead of"
                 f" {of.amount(row, float(old[row]))}, while {int(members[row]) - 1} neighbours changed by"
                 f" {100 * np.expm1(moved):+.0f} %; {judged[1]}."
             )
-            # The more the neighbours moved as well, the less is known of what would have been.
-            size = abs(float(_step(total[row : row + 1], week)[0]))
-            score = judged[0] * size / (size + abs(moved))
             answer[row] = Anomaly(row, day, use.end_day, "peers", score, detail)
     return list(answer.values())
 
 
 def _scaled(
-    row: int, week: int, weeks: _Weeks, _use: DailyUse, of: Installations, limits: AnomalyLimits
+    row: int, week: int, weeks: _Weeks, use: DailyUse, of: Installations, limits: AnomalyLimits
 ) -> tuple[float, str] | None:
     """Score and reason where night, day and (for a rise) peak made one step."""
     size, total, peak = (
@@ -91,9 +94,14 @@ def _scaled(
     alike = _alike(size, total) if size < 0 else min(_alike(size, total), _alike(size, peak))
     near = _FACTORS[np.argmin(np.abs(_FACTORS - size))]
     multiplier = abs(near - size) < _NEAR
-    score = _evidence(weeks.lowest[row, week:], size, limits.peers_weeks) * alike
+    certain = grown(_known(weeks.lowest[row, week:]), limits.peers_weeks / 2)
+    score = certain * alike * (0.6 + 0.4 * grown(abs(size), 0.5))
     if size > 0 and not multiplier:
         score *= _NO_FACTOR
+    if of.heats[row]:
+        # Who goes away turns the heating down, day and night.
+        lived = presence(row, *_since(week, weeks, use), use, of, limits)
+        score *= lived if lived is not None else _NO_FACTOR
     as_by = f", as by a factor of {np.exp(near):.2g}" if multiplier else ""
     return score, f"its lowest interval changed as much, to {np.exp(size):.2g} times{as_by}"
 
@@ -102,18 +110,27 @@ def _less(
     row: int, week: int, weeks: _Weeks, use: DailyUse, of: Installations, limits: AnomalyLimits
 ) -> tuple[float, str] | None:
     """Score and reason where the total alone dropped; that it rose alone is a new car."""
-    size, d = float(_step(weeks.total[row : row + 1], week)[0]), use.total.shape[1]
+    size = float(_step(weeks.total[row : row + 1], week)[0])
     if size > 0:
         return None
     # Gardens and pools have their season: water that stops while the light burns is no theft.
-    lived = None if of.flows[row] else presence(row, d - (weeks.total.shape[1] - week) * WEEK, d, use, of, limits)
+    lived = None if of.flows[row] else presence(row, *_since(week, weeks, use), use, of, limits)
     half = limits.peers_weeks * (1 + (_UNEXPLAINED - 1) * (1 - (lived or 0.0)))
-    said = "the account's other use stayed" if lived and lived > 0.5 else "its lowest interval did not change as much"
-    return _evidence(weeks.total[row, week:], size, half), said
+    said = (
+        "what else is used there stayed as it was"
+        if lived and lived > 0.5
+        else "its lowest interval did not change as much"
+    )
+    return grown(_known(weeks.total[row, week:]), half) * grown(abs(size), _DROP), said
 
 
-def _evidence(after: Floats, size: float, half: float) -> float:
-    return grown(float((~np.isnan(after)).sum()), half) * (0.6 + 0.4 * grown(abs(size), 0.5))
+def _since(week: int, weeks: _Weeks, use: DailyUse) -> tuple[int, int]:
+    d = use.total.shape[1]
+    return d - (weeks.total.shape[1] - week) * WEEK, d
+
+
+def _known(weekly: Floats) -> int:
+    return int((~np.isnan(weekly)).sum())
 
 
 def _step_week(weekly: Floats, group: Int64s, limits: AnomalyLimits) -> Int64s:
@@ -158,4 +175,5 @@ def _apart(weekly: Floats, week: int, sign: Floats, least: int) -> NDArray[np.bo
 
 def _alike(step: float, other: float) -> float:
     """1 where another quantity made about the same step, 0 where it stayed or is not known."""
-    return 0.0 if np.isnan(other) else float(np.clip(1.25 - abs(other - step) / abs(step), 0, 1))
+    smaller = min(abs(step), abs(other))
+    return float(np.clip(1.25 - abs(other - step) / smaller, 0, 1)) if smaller > 0 else 0.0

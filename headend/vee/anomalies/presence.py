@@ -18,7 +18,7 @@ _GONE, _STAYED = 0.5, 0.9
 
 
 def presence(row: int, first: int, end: int, use: DailyUse, of: Installations, limits: AnomalyLimits) -> float | None:
-    """How sure it is that the account went on as before, by its other channel, in columns from `first` to `end`.
+    """How sure it is that a home went on as before, by its other channel, in columns from `first` to `end`.
 
     Of electricity counts what is above the base load, which runs in an empty house as well.
 

@@ -41,8 +41,7 @@ def _same_value(use: DailyUse, of: Installations, limits: AnomalyLimits, whole: 
                 int(use.days[last]) + 1,
                 "stuck",
                 grown(days, limits.stuck_days / 2) * value / (value + _COARSE),
-                f"Every interval of {days} days since {day_text(day)} is {value:,} base units; before, it went up and"
-                " down within the day.",
+                f"Every interval of {days} days since {day_text(day)} is {of.amount(row, value)}; they used to differ.",
             )
         )
     return answer
@@ -76,7 +75,7 @@ def _nothing(use: DailyUse, of: Installations, limits: AnomalyLimits, whole: Boo
                 "stuck",
                 grown(days, least) * sure,
                 f"Nothing on {days} days since {day_text(day)}, after {usual} a day and pauses of {pause} days at most"
-                + ("." if not lived else "; the account's other use goes on."),
+                + ("." if not lived else "; what else is used there goes on."),
             )
         )
     return answer
