@@ -18,33 +18,12 @@ import numpy as np
 
 from benchmarks.planted import AREA, END_DAY, KINDS, Case, Fleet, planted_fleet, with_real_home
 from benchmarks.table import show
+from headend.config import shipped
+from headend.vee import load_rule_set
 from headend.vee.anomalies import Anomaly, AnomalyLimits, Installations, anomalies
 from headend.vee.dailyuse import DAYS, DailyUse
 
-LIMITS = AnomalyLimits(
-    review_score=0.5,
-    unread_intervals=2,
-    common_percent=25,
-    leak_days=3,
-    leak_heating_days=10,
-    leak_dry_percent=80,
-    stuck_days=3,
-    stuck_zero_days=7,
-    stuck_zero_flow_days=28,
-    reverse_days=2,
-    reverse_floor=100,
-    tamper_days=7,
-    tamper_drop_percent=35,
-    inactive_days=3,
-    inactive_wh=500,
-    inactive_litres=20,
-    peers_group=10,
-    peers_weeks=2,
-    peers_drop_percent=35,
-    peers_rise_percent=60,
-    peers_deviations=3,
-)
-
+LIMITS = load_rule_set(shipped("vee.toml")).anomalies
 SEED = 7
 
 Finder = Callable[[DailyUse, Installations, AnomalyLimits], list[Anomaly]]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from benchmarks.anomalies import looked_at_daily
 from benchmarks.planted import AREA, KINDS, planted_fleet, with_real_home
+from headend.config import shipped
 from headend.reads.channels import EXPORT, GAS, IMPORT, WATER, Channel
 from headend.reads.quality import Flag
+from headend.vee import load_rule_set
 from headend.vee.anomalies import (
     Anomaly,
-    AnomalyLimits,
     Installations,
     anomalies,
     inactive,
@@ -27,29 +28,7 @@ from headend.vee.anomalies import (
 )
 from headend.vee.dailyuse import DAYS, UNKNOWN, DailyUse, nothing_known
 
-LIMITS = AnomalyLimits(
-    review_score=0.5,
-    unread_intervals=2,
-    common_percent=25,
-    leak_days=3,
-    leak_heating_days=10,
-    leak_dry_percent=80,
-    stuck_days=3,
-    stuck_zero_days=7,
-    stuck_zero_flow_days=28,
-    reverse_days=2,
-    reverse_floor=100,
-    tamper_days=7,
-    tamper_drop_percent=35,
-    inactive_days=3,
-    inactive_wh=500,
-    inactive_litres=20,
-    peers_group=10,
-    peers_weeks=2,
-    peers_drop_percent=35,
-    peers_rise_percent=60,
-    peers_deviations=3,
-)
+LIMITS = load_rule_set(shipped("vee.toml")).anomalies
 END = 20_089  # 2025-01-01
 HOUR = np.arange(24)
 
