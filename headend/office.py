@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
 from headend.billing.agreements import Agreement
-from headend.billing.ports import GasQualities, Office
+from headend.billing.ports import GasQualities, Hold, Office
 from headend.billing.statement import Utility
+from headend.process.billcheck import check_bills
 from headend.reads import LoadProfiles
 from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels, gas_qualities
 from headend.site import Site
+from headend.store.exceptions import ReadException, holds
 from headend.store.intervals import IntervalStore
 from headend.store.ledger import SqlLedger
+from headend.vee.ruleset import NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,18 @@ class SiteRecords:
         """Reads of (meter, channel) over [start_s, end_s), in the order asked for."""
         return self.store.profiles(self.tx, channels, start_s, end_s, interval_s)
 
+    def holds(self, start_s: int, end_s: int) -> list[Hold]:
+        """What holds bills of reads in [start_s, end_s)."""
+        return [
+            Hold(one.id, one.meter, one.channel.code, one.start_s, one.end_s, _why(one))
+            for one in holds(self.tx, start_s, end_s)
+        ]
+
+
+def _why(one: ReadException) -> str:
+    waits = " (waits for a second person)" if one.state == "waiting" else ""
+    return f"{one.rule} {NAMES.get(one.rule, '')}".rstrip() + f"{waits}: {one.detail}"
+
 
 def office_of(site: Site) -> Office:
     """The office of an open site."""
@@ -51,4 +67,5 @@ def office_of(site: Site) -> Office:
         database=site.database,
         records=lambda tx: SiteRecords(tx, site.store),
         ledger=SqlLedger,
+        check=partial(check_bills, site),
     )

@@ -46,6 +46,7 @@ _STEPS: dict[Step, tuple[tuple[CycleState, ...], CycleState]] = {
 class ExceptionCode(StrEnum):
     """Why an account got no statement."""
 
+    HELD = "held"
     INCOMPLETE_READS = "incomplete_reads"
     NO_METER = "no_meter"
     NO_TARIFF = "no_tariff"
@@ -56,11 +57,18 @@ class ExceptionCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BillException:
-    """One account that is not billed, and why."""
+    """One account that is not billed, and why.
+
+    Parameters
+    ----------
+    held_by
+        numbers of the exceptions of reads that somebody has to decide first.
+    """
 
     account: str
     code: ExceptionCode
     detail: str
+    held_by: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from headend.billing.cycle import ExceptionCode
 from headend.billing.ports import MeterChannel
 from headend.errors import NotFound
 from headend.reads.channels import EXPORT, GAS, HEAT, IMPORT, WATER, Channel
-from headend.reads.days import Period, seconds
+from headend.reads.days import Period, seconds, zone_named
 from headend.tariffs import Tariff, TariffBook
 from headend.tariffs.schema import Energy
 
-_USE_CHANNEL = {"electricity": IMPORT, "gas": GAS, "water": WATER, "heat": HEAT}
+#: What a commodity is billed by.
+USE_CHANNEL = {"electricity": IMPORT, "gas": GAS, "water": WATER, "heat": HEAT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,17 @@ class Part:
     def kind(self) -> tuple[str, date, date, str, int]:
         """Parts of one kind are rated together."""
         return self.tariff.version, self.first, self.end, self.agreement.timezone, self.interval_s
+
+    @property
+    def time_s(self) -> tuple[int, int]:
+        """Begin of the first day and end of the last, UTC [s since 1970]."""
+        days = Period(self.first, self.end, zone_named(self.agreement.timezone))
+        return seconds(days.start_utc), seconds(days.end_utc)
+
+    def measured_by(self, meter: MeterChannel) -> tuple[int, int]:
+        """The part of that time during which one of its meters hung."""
+        begin_s, end_s = self.time_s
+        return max(begin_s, meter.installed_s), end_s if meter.removed_s is None else min(end_s, meter.removed_s)
 
 
 #: By usage point and channel code.
@@ -72,12 +84,12 @@ def parts_of(
         return
     for first, end, tariff in versions:
         its = Period(first, end, days.zone)
-        used = _hung(meters, agreement, _USE_CHANNEL[agreement.commodity], its)
+        used = hung_at(meters, agreement.usage_point, USE_CHANNEL[agreement.commodity], its)
         if not used:
             found = f"no {agreement.commodity} meter at {agreement.usage_point}"
             refuse(agreement, ExceptionCode.NO_METER, found)
             return
-        fed_in = _hung(meters, agreement, EXPORT, its) if _credits_export(tariff) else None
+        fed_in = hung_at(meters, agreement.usage_point, EXPORT, its) if _credits_export(tariff) else None
         problem = _problem(agreement, tariff, its, used, fed_in)
         if problem is not None:
             refuse(agreement, ExceptionCode.CANNOT_RATE, problem)
@@ -85,10 +97,10 @@ def parts_of(
         yield Part(agreement, tariff, first, end, used, fed_in)
 
 
-def _hung(meters: Hung, agreement: Agreement, channel: Channel, days: Period) -> tuple[MeterChannel, ...]:
-    """In the order in which they were installed."""
+def hung_at(meters: Hung, usage_point: str, channel: Channel, days: Period) -> tuple[MeterChannel, ...]:
+    """Meters that measured a channel at a usage point during some of these days, as they were installed."""
     begin_s, end_s = seconds(days.start_utc), seconds(days.end_utc)
-    there = meters.get((agreement.usage_point, channel.code), ())
+    there = meters.get((usage_point, channel.code), ())
     hung = [each for each in there if each.installed_s < end_s and (each.removed_s is None or each.removed_s > begin_s)]
     return tuple(sorted(hung, key=attrgetter("installed_s")))
 

@@ -64,6 +64,30 @@ class GasQuality:
 GasQualities = Mapping[str, Sequence[GasQuality]]
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Reads of which somebody has to decide something before they are billed.
+
+    Parameters
+    ----------
+    exception
+        its number in the queue of exceptions.
+    meter, channel
+        registry key and OBIS code.
+    start_s, end_s
+        begin of the first interval and end of the last, UTC [s since 1970].
+    why
+        the rule, and what it found.
+    """
+
+    exception: int
+    meter: int
+    channel: int
+    start_s: int
+    end_s: int
+    why: str
+
+
 class Records(Protocol):
     """Registry and reads, as one transaction sees them."""
 
@@ -78,6 +102,9 @@ class Records(Protocol):
 
     def profiles(self, channels: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int) -> LoadProfiles:
         """Reads of (meter, channel) over [start_s, end_s), in the order asked for."""
+
+    def holds(self, start_s: int, end_s: int) -> Sequence[Hold]:
+        """What holds bills of reads in [start_s, end_s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +177,9 @@ class Office:
         days from issue until the money is due.
     records, ledger
         open them on a transaction of `database`.
+    check
+        looks at what the bills of a month would rest on, before they are rated, and puts into the queue what somebody
+        has to decide.
     """
 
     utility: Utility
@@ -159,3 +189,4 @@ class Office:
     database: Transactions
     records: Callable[[Any], Records]
     ledger: Callable[[Any], Ledger]
+    check: Callable[[str], object]

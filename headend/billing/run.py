@@ -45,6 +45,8 @@ from headend.reads.days import Period, zone_named
 def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     """Rate every account with an agreement in force in the period; new drafts take the place of older ones.
 
+    What the bills would rest on is looked at first: an account of which somebody has to decide something is held.
+
     Parameters
     ----------
     period
@@ -57,6 +59,10 @@ def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     BillingConflict
         the period is not over, the cycle is approved or issued already, or somebody changed it meanwhile.
     """
+    with office.database.read() as tx:
+        if (before := office.ledger(tx).cycle(name, period)) is not None:
+            check_step(before, "rate")
+    office.check(period)
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
         before = ledger.cycle(name, period)
@@ -95,7 +101,8 @@ def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     Raises
     ------
     BillingConflict
-        the cycle is not rated, its totals do not tie, or reads, agreements or tariffs have changed since.
+        the cycle is not rated, its totals do not tie, or reads, agreements or tariffs have changed since, or a bill is
+        held now.
     """
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
@@ -121,7 +128,9 @@ def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: B
     changed = sorted(account for account in now.keys() | drafts.keys() if now.get(account) != drafts.get(account))
     if changed:
         few = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-        raise BillingConflict(f"reads or agreements have changed since {cycle.id} was rated: {few}. Rate it again")
+        raise BillingConflict(
+            f"reads, decisions or agreements have changed since {cycle.id} was rated: {few}. Rate it again"
+        )
 
 
 def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:

@@ -21,7 +21,7 @@ from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.metered import Metered, at_usage_points, meter_reads, reads_digest, units
 from headend.billing.parts import Part, by_usage_point, parts_of
-from headend.billing.ports import GasQualities, MeterChannel, Records
+from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
 from headend.billing.statement import Comparison, GasEnergy, Segment, TariffVersion
 from headend.billing.usage import UseTables, statement_line, use_by_tier
 from headend.errors import CannotRate
@@ -66,11 +66,14 @@ def rate_agreements(
     period
         month `YYYY-MM`, in each usage point's own zone.
     provisional
-        rate whatever reads there are, and count those there are not as zero: for a look at the running month.
+        rate whatever reads there are, decided or not, and count those there are not as zero: for a look at the running
+        month.
     """
     rated = Rated()
     meters = by_usage_point(records.channels())
     parts = [part for agreement in agreements for part in parts_of(agreement, tariffs, meters, period, rated.refuse)]
+    if not provisional:
+        parts = _released(records, parts, rated)
     gas = records.gas_qualities() if any(is_by_energy(part.tariff) for part in parts) else {}
     places: dict[tuple[str, int], list[Part]] = defaultdict(list)
     for part in parts:
@@ -78,6 +81,27 @@ def rate_agreements(
     for (timezone, _), together in places.items():
         _rate_place(records, together, local_month(period, timezone), gas, rated, provisional)
     return rated
+
+
+def _released(records: Records, parts: list[Part], rated: Rated) -> list[Part]:
+    """Parts of accounts whose reads nobody has to decide about first; the other accounts become exceptions."""
+    if not parts:
+        return parts
+    begins, ends = zip(*(part.time_s for part in parts), strict=True)
+    holds: dict[tuple[int, int], list[Hold]] = defaultdict(list)
+    for hold in records.holds(min(begins), max(ends)):
+        holds[hold.meter, hold.channel].append(hold)
+    held: dict[str, dict[int, Hold]] = defaultdict(dict)
+    for part in parts:
+        for meter in (*part.used, *(part.fed_in or ())):
+            begin_s, end_s = part.measured_by(meter)
+            for hold in holds.get((meter.meter, meter.channel.code), ()):
+                if hold.start_s < end_s and hold.end_s > begin_s:
+                    held[part.agreement.account.id][hold.exception] = hold
+    for account, its in held.items():
+        why = "; ".join(f"exception {number}: {hold.why}" for number, hold in sorted(its.items()))
+        rated.exceptions.append(BillException(account, ExceptionCode.HELD, why, tuple(sorted(its))))
+    return [part for part in parts if part.agreement.account.id not in held]
 
 
 def _rate_place(

@@ -72,6 +72,14 @@ class SqlLedger:
         query = select(statement.c.account_id).where(statement.c.cycle_id.in_(others))
         return set(self.tx.execute(query).scalars())
 
+    def billed_for_good(self, period: str) -> set[str]:
+        """Accounts whose statement of the period is issued, or approved: no more will be decided about it."""
+        final = select(bill_cycle.c.id).where(
+            bill_cycle.c.period == period, bill_cycle.c.state.in_((CycleState.APPROVED, CycleState.ISSUED))
+        )
+        query = select(statement.c.account_id).where(statement.c.cycle_id.in_(final))
+        return set(self.tx.execute(query).scalars())
+
     def replace_drafts(
         self, cycle: BillCycle, drafts: Iterable[Statement], exceptions: Iterable[BillException]
     ) -> None:
@@ -81,7 +89,13 @@ class SqlLedger:
         for rows in _batches(_row(cycle, draft, "draft") for draft in drafts):
             self.tx.execute(statement.insert(), rows)
         refused = (
-            {"cycle_id": cycle.id, "account_id": each.account, "code": str(each.code), "detail": each.detail}
+            {
+                "cycle_id": cycle.id,
+                "account_id": each.account,
+                "code": str(each.code),
+                "detail": each.detail,
+                "held_by": json.dumps(each.held_by) if each.held_by else None,
+            }
             for each in exceptions
         )
         for rows in _batches(refused):
@@ -108,8 +122,11 @@ class SqlLedger:
     def exceptions(self, cycle: BillCycle) -> list[BillException]:
         """The cycle's exceptions, by account."""
         e = bill_exception.c
-        query = select(e.account_id, e.code, e.detail).where(e.cycle_id == cycle.id).order_by(e.account_id)
-        return [BillException(row.account_id, ExceptionCode(row.code), row.detail) for row in self.tx.execute(query)]
+        query = select(e.account_id, e.code, e.detail, e.held_by).where(e.cycle_id == cycle.id).order_by(e.account_id)
+        return [
+            BillException(row.account_id, ExceptionCode(row.code), row.detail, tuple(json.loads(row.held_by or "[]")))
+            for row in self.tx.execute(query)
+        ]
 
     def statement(self, statement_id: str) -> Kept:
         """One statement; raises `NotFound`."""

@@ -326,7 +326,7 @@ edit = Table(
     Column("method", String(16)),  # of an estimate
     Column("start_s", BigInteger, nullable=False),
     Column("end_s", BigInteger, nullable=False),
-    Column("given", Text),  # JSON list of values, for an edit
+    Column("given", Text),  # JSON: the values, of an edit or estimate, and a digest of the reads they take the place of
     Column("reason", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("change", BigInteger, nullable=False),  # energy after − energy before [base units]
@@ -495,4 +495,5 @@ bill_exception = Table(
     Column("account_id", ForeignKey("account.id"), primary_key=True),
     Column("code", String(32), nullable=False),
     Column("detail", Text, nullable=False),
+    Column("held_by", Text),  # JSON list of exceptions of reads that hold the bill; null: none
 )

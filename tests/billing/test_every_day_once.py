@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headend.billing.agreements import Account, Agreement, in_force, overlapping
-from headend.billing.ports import GasQualities
+from headend.billing.ports import GasQualities, Hold
 from headend.billing.segments import rate_agreements
 from headend.reads import NO_REGISTER, Channel, LoadProfiles, Quality
 from headend.reads.channels import IMPORT
@@ -43,10 +43,14 @@ class Hung:
 
 @dataclass(frozen=True)
 class Constant:
-    """Records of meters that all measure 1 kWh an hour; meter 1 has lost one hour of its own."""
+    """Records of meters that all measure 1 kWh an hour.
+
+    Meter 1 has lost one hour of its own; of one of meter 0 somebody has to decide.
+    """
 
     held: Sequence[Agreement]
     lost_s: int
+    asked_s: int
 
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
         return [each for each in self.held if account in (None, each.account.id)]
@@ -67,6 +71,10 @@ class Constant:
         values, flags = np.full(shape, 1_000, np.int64), np.zeros(shape, np.uint8)
         registers = np.full(shape, NO_REGISTER, np.int64)
         return LoadProfiles(interval_s, start_s, meter, channel, values, quality, flags, registers)
+
+    def holds(self, start_s: int, end_s: int) -> list[Hold]:
+        asked = Hold(7, 0, IMPORT.code, self.asked_s, self.asked_s + 3600, "V8 sum check: off")
+        return [asked] if asked.start_s < end_s and asked.end_s > start_s else []
 
 
 def tariff(since: date, price: str) -> Tariff:
@@ -105,15 +113,29 @@ def agreements(draw: st.DrawFn) -> list[Agreement]:
     return made
 
 
-@given(agreements(), st.lists(days, min_size=1, max_size=3, unique=True), st.integers(0, 744))
+hours = st.integers(0, 744).map(lambda hour: seconds(datetime(2026, 10, 1, tzinfo=UTC)) + 3600 * hour)
+
+
+@given(agreements(), st.lists(days, min_size=1, max_size=3, unique=True), hours, hours)
 def test_every_day_is_billed_once_or_refused_by_name(
-    held: list[Agreement], versions: list[date], lost_hour: int
+    held: list[Agreement], versions: list[date], lost_s: int, asked_s: int
 ) -> None:
     book = TariffBook(tariff(since, f"0.{place + 1}") for place, since in enumerate(versions))
-    lost_s = seconds(datetime(2026, 10, 1, tzinfo=UTC)) + 3600 * lost_hour
-    rated = rate_agreements(Constant(held, lost_s), book, held, "2026-10")
+    rated = rate_agreements(Constant(held, lost_s, asked_s), book, held, "2026-10")
     refused = {each.detail.split(":")[0] for each in rated.exceptions}
+    asked = {
+        agreement.account.id
+        for agreement in held
+        if agreement.usage_point == "UP-0"
+        and (due := in_force(agreement, "2026-10")) is not None
+        and seconds(due.start_utc) <= asked_s < seconds(due.end_utc)
+        and min(versions) <= due.first
+    }
+    assert {each.account: each.held_by for each in rated.exceptions if each.held_by} == dict.fromkeys(asked, (7,))
     for agreement in held:
+        if agreement.account.id in asked:
+            assert agreement.account.id not in {each.agreement.account.id for each in rated.segments}
+            continue
         its = [each.segment for each in rated.segments if each.agreement is agreement]
         billed = sorted(use.day for segment in its for use in segment.daily)
         assert len(set(billed)) == len(billed)

@@ -148,7 +148,7 @@ def test_draft_that_vanished_stops_approval(flat: Town) -> None:
 def test_reads_that_changed_after_rating_stop_approval_until_it_is_rated_again(flat: Town) -> None:
     rate_cycle(flat.office, OCTOBER, "monthly", "ann")
     flat.set("E-1", datetime(2026, 10, 5, 12, tzinfo=UTC), values=9_000)
-    with pytest.raises(BillingConflict, match=r"reads or agreements have changed .* Ada. Rate it again"):
+    with pytest.raises(BillingConflict, match=r"decisions or agreements have changed .* Ada. Rate it again"):
         approve(flat.office, OCTOBER, "monthly", "ann")
     rate_cycle(flat.office, OCTOBER, "monthly", "ann")
     assert approve(flat.office, OCTOBER, "monthly", "ann").state == "approved"

@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 
 from headend.billing.cycle import BillException
-from headend.billing.ports import Office
-from headend.billing.statement import Statement, Utility, parse_statement
-from headend.office import SiteRecords
+from headend.billing.statement import Statement, parse_statement
+from headend.collect.topics import Topics
+from headend.config import load_settings, shipped
+from headend.office import office_of
 from headend.reads import Channel, Quality, empty_blocks
 from headend.reads.days import DAY_S, day_number, seconds
 from headend.registry.registry import enrol, enrolled_channels
 from headend.registry.site_file import SiteFile
+from headend.site import Site
 from headend.store.database import Database
+from headend.store.journal import Journal
 from headend.store.ledger import SqlLedger
 from headend.store.sql import SqlIntervalStore
 from headend.tariffs import load_book
+from headend.vee import load_rule_set
 
 IMPORT, EXPORT = "1-0:1.8.0", "1-0:2.8.0"
 BERLIN = "Europe/Berlin"
@@ -101,15 +105,19 @@ class Town:
         self.now = datetime(2026, 11, 3, 9, tzinfo=UTC)
         self.database = Database(site_url or f"sqlite:///{folder / 'site.db'}", "site")
         self.store = SqlIntervalStore()
-        self.office = Office(
-            utility=Utility("Musterstadt Utilities", ("Marktplatz 1", "12345 Musterstadt")),
-            due_days=14,
-            tariffs=load_book(folder / "tariffs"),
-            clock=lambda: self.now,
-            database=self.database,
-            records=lambda tx: SiteRecords(tx, self.store),
-            ledger=SqlLedger,
+        site = {"name": "Musterstadt Utilities", "address": ["Marktplatz 1", "12345 Musterstadt"]}
+        self.site = Site(
+            load_settings(overrides={"site": site, "billing": {"due_after_days": 14}}),
+            lambda: self.now,
+            self.database,
+            Journal(Database(site_url or f"sqlite:///{folder / 'journal.db'}", "journal")),
+            Topics(),
+            {},
+            self.store,
+            load_book(folder / "tariffs"),
+            load_rule_set(shipped("vee.toml")),
         )
+        self.office = office_of(self.site)
 
     def account(
         self, name: str, *agreements: dict[str, Any], at: str = "", gas_area: str | None = None, **other: str

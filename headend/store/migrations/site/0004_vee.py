@@ -15,6 +15,8 @@ def upgrade() -> None:
     """Make them."""
     with op.batch_alter_table("finding") as finding:
         finding.add_column(sa.Column("end_s", sa.BigInteger(), nullable=True))
+    with op.batch_alter_table("bill_exception") as bill_exception:
+        bill_exception.add_column(sa.Column("held_by", sa.Text(), nullable=True))
     op.create_table(
         "exception",
         sa.Column("id", _BIG_KEY, nullable=False),

@@ -1,0 +1,294 @@
+"""The checks of a billing cycle: what bills would rest on is looked at before they are rated.
+
+V11 asks whether a bill's days are like the weeks before, V13 whether it would be another bill on estimates alone. Both
+ask daily use where it is staged; only days that are not, of a month long past or a silent channel, are read. Looking
+twice opens nothing twice, and what is no longer found is cleared.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from headend.billing.agreements import Account, Agreement, in_force
+from headend.billing.parts import USE_CHANNEL, Hung, by_usage_point, hung_at
+from headend.billing.ports import MeterChannel
+from headend.reads.days import DAY_S, Period, midnight, previous_month, seconds
+from headend.registry.registry import agreements, enrolled_channels
+from headend.site import Site
+from headend.store import dailyuse, history
+from headend.store.exceptions import clear_unfound, close, holds, open_found
+from headend.store.ledger import SqlLedger
+from headend.vee.dailyuse import DAYS, UNKNOWN, DailyUse, nothing_known, use_of_days
+from headend.vee.findings import Finding
+from headend.vee.highlow import BillDays, high_low
+from headend.vee.ruleset import ProlongedRule, RuleSet
+
+Int64s = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+# Enough for array operations to pay; a fleet's ten weeks at once would be too much to hold.
+_BILLS_AT_ONCE = 2_000
+_BLOCKS_AT_ONCE = 20_000
+
+#: Meter, channel, begin and end [s since 1970].
+Stretch = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bill:
+    """What one account used of one commodity at one usage point within the month.
+
+    Parameters
+    ----------
+    months
+        the local days to be billed, and those of the months before as far as V13 counts bills, newest first; fewer
+        where the account had no agreement then.
+    since_s
+        begin of the account's first agreement there [s since 1970].
+    billed
+        the channels that measured these days, as they were installed.
+    around
+        the same, with those that measured the weeks and months before.
+    """
+
+    account: Account
+    months: tuple[Period, ...]
+    since_s: int
+    billed: tuple[MeterChannel, ...]
+    around: tuple[MeterChannel, ...]
+
+    @property
+    def stretch(self) -> Stretch:
+        """The channel that findings are put on, and the time it measured of the bill."""
+        c, begin_s, end_s = self.billed[-1], seconds(self.months[0].start_utc), seconds(self.months[0].end_utc)
+        removed_s = end_s if c.removed_s is None else min(end_s, c.removed_s)
+        return c.meter, c.channel.code, max(begin_s, c.installed_s), removed_s
+
+    def utc_days(self, months: int = 1) -> tuple[int, int]:
+        """The UTC days that lie mostly within its own days, or its last months [days since 1970]."""
+        return _utc_day(seconds(self.months[months - 1].start_utc)), _utc_day(seconds(self.months[0].end_utc))
+
+
+def _utc_day(begin_s: int) -> int:
+    """The first UTC day of which at least half comes after a moment."""
+    return -((DAY_S // 2 - begin_s) // DAY_S)
+
+
+def check_bills(site: Site, period: str) -> int:
+    """Look at every bill of month `period` whose days are over, unless it is approved or issued already.
+
+    Returns
+    -------
+    int
+        exceptions that were opened.
+
+    Raises
+    ------
+    StoreAway
+        the interval store does not tell of days that are not staged.
+    """
+    now, rules = site.clock(), site.rules
+    high: list[Finding] = []
+    prolonged: list[Finding] = []
+    looked_at: list[Stretch] = []
+    class_of: dict[tuple[int, int], str] = {}
+    with site.database.read() as tx:
+        bills = _bills(tx, rules, period, now)
+        while some := list(islice(bills, _BILLS_AT_ONCE)):
+            for customer_class, alike in _by_class(some).items():
+                stretches = [bill.stretch for bill in alike]
+                looked_at += stretches
+                class_of |= {stretch[:2]: customer_class for stretch in stretches}
+                use = _use_of(tx, site, alike, 7 * rules.of(customer_class).high_low.weeks)
+                high += _high_or_low(alike, use, rules, customer_class)
+                prolonged += _on_estimates_alone(tx, site, alike, use, rules.of(customer_class).prolonged)
+    by = f"rules {rules.version}"
+    with site.database.write() as tx:
+        history.keep_findings(tx, [*high, *prolonged], rules.version, now)
+        clear_unfound(tx, looked_at, high, by=by, now=now, rules={"V11"})
+        _let_go(tx, looked_at, prolonged, by, now)
+        opened = open_found(tx, high, rules, class_of, now)
+        return opened + open_found(tx, prolonged, rules, class_of, now, holding=True)
+
+
+def _bills(tx: Connection, rules: RuleSet, period: str, now: datetime) -> Iterator[_Bill]:
+    hung, done = by_usage_point(enrolled_channels(tx)), SqlLedger(tx).billed_for_good(period)
+    places: dict[tuple[str, str, str], list[Agreement]] = defaultdict(list)
+    for agreement in agreements(tx):
+        if agreement.account.id not in done:
+            places[agreement.account.id, agreement.usage_point, agreement.commodity].append(agreement)
+    for together in places.values():
+        days = _in_force(together, period)
+        if days is not None and days.end_utc <= now and (bill := _bill(together, days, hung, rules)) is not None:
+            yield bill
+
+
+def _bill(together: Sequence[Agreement], days: Period, hung: Hung, rules: RuleSet) -> _Bill | None:
+    """None where nothing measures it: it will not be billed."""
+    one = together[0]
+    its = rules.of(one.account.customer_class)
+    months = [days]
+    while len(months) < its.prolonged.bills:
+        before = _in_force(together, previous_month(months[-1].first))
+        if before is None:
+            break
+        months.append(before)
+    channel = USE_CHANNEL[one.commodity]
+    begin = min(days.first - timedelta(weeks=its.high_low.weeks), months[-1].first)
+    billed = hung_at(hung, one.usage_point, channel, days)
+    around = hung_at(hung, one.usage_point, channel, replace(days, first=begin))
+    since = min(agreement.valid_from for agreement in together)
+    since_s = seconds(midnight(since, days.zone))
+    return _Bill(one.account, tuple(months), since_s, billed, around) if billed else None
+
+
+def _in_force(together: Iterable[Agreement], period: str) -> Period | None:
+    """The days of a month from the first to the last on which one of these agreements applies."""
+    parts = [part for agreement in together if (part := in_force(agreement, period)) is not None]
+    if not parts:
+        return None
+    return Period(min(part.first for part in parts), max(part.end for part in parts), parts[0].zone)
+
+
+def _by_class(bills: Iterable[_Bill]) -> dict[str, list[_Bill]]:
+    found: dict[str, list[_Bill]] = defaultdict(list)
+    for bill in bills:
+        found[bill.account.customer_class].append(bill)
+    return found
+
+
+# -- rules --
+
+
+def _high_or_low(bills: Sequence[_Bill], use: _Use, rules: RuleSet, customer_class: str) -> list[Finding]:
+    """V11. What holds a bill is always asked about: who else should let go of it?"""
+    rule = rules.of(customer_class).high_low
+    rule = rule.model_copy(update={"review": rule.review or rule.then == "hold_bill"})
+    days = [BillDays(*bill.stretch, *bill.utc_days(), _utc_day(bill.since_s)) for bill in bills]
+    return high_low(days, use.daily, rule)
+
+
+def _on_estimates_alone(
+    tx: Connection, site: Site, bills: Sequence[_Bill], use: _Use, rule: ProlongedRule
+) -> list[Finding]:
+    """V13, of bills: accounts whose last bills and this one were estimated throughout."""
+    if rule.then == "pass":
+        return []
+    suspects = [
+        bill
+        for row, bill in enumerate(bills)
+        if len(bill.months) == rule.bills and use.is_estimated_throughout(row, *bill.utc_days())
+    ]
+    found = []
+    if suspects:
+        longer = _use_of(tx, site, suspects, 0, rule.bills)
+        for row, bill in enumerate(suspects):
+            if longer.is_estimated_throughout(row, *bill.utc_days(rule.bills)):
+                meter, channel, start_s, end_s = bill.stretch
+                first, last = bill.months[-1].first, bill.months[0].end - timedelta(days=1)
+                bills_in_a_row = f"{rule.bills} bills in a row" if rule.bills > 1 else "the bill"
+                detail = f"{bills_in_a_row} on estimates alone: nothing was read from {first} to {last}"
+                found.append(Finding(meter, channel, start_s, end_s, "V13", "warning", detail, review=True))
+    return found
+
+
+def _let_go(tx: Connection, looked_at: Sequence[Stretch], prolonged: Iterable[Finding], by: str, now: datetime) -> None:
+    """Bills that V13 held, and that rest on a read by now, are held by it no more."""
+    if not looked_at:
+        return
+    still = {(each.meter, each.channel, each.start_s, each.end_s) for each in prolonged}
+    places: dict[tuple[int, int], list[Stretch]] = defaultdict(list)
+    for stretch in looked_at:
+        places[stretch[:2]].append(stretch)
+    for one in holds(tx, min(each[2] for each in looked_at), max(each[3] for each in looked_at)):
+        if one.rule == "V13" and one.state == "open":
+            its = [each for each in places[one.key] if each[2] < one.end_s and one.start_s < each[3]]
+            if its and not still & set(its):
+                close(tx, one.id, "cleared", by=by, now=now)
+
+
+# -- daily use of usage points --
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Use:
+    """Daily use of usage points, and how many intervals each of their days has (b, d)."""
+
+    daily: DailyUse
+    intervals: Int64s
+
+    def is_estimated_throughout(self, row: int, first: int, end: int) -> bool:
+        """Whether all of these days are known, and no interval of them was read."""
+        days = (self.daily.days >= first) & (self.daily.days < end)
+        unread, intervals = self.daily.unread[row, days], self.intervals[row, days]
+        return bool((self.daily.total[row, days] >= 0).all() and (unread == intervals).all())
+
+
+def _use_of(tx: Connection, site: Site, bills: Sequence[_Bill], days_before: int, months: int = 1) -> _Use:
+    """Use at each bill's usage point on the days of its last months and some days before, whichever meter hung there.
+
+    A day is known where every meter that hung there on it is.
+    """
+    spans = [bill.utc_days(months) for bill in bills]
+    begin, end_day = min(first for first, _ in spans) - days_before, max(end for _, end in spans)
+    channels = [channel for bill in bills for channel in bill.around]
+    days = np.arange(begin, end_day, dtype=np.int64)
+    installed_s = np.array([channel.installed_s for channel in channels])
+    still = int(np.iinfo(np.int64).max)
+    removed_s = np.array([still if channel.removed_s is None else channel.removed_s for channel in channels])
+    hung = (installed_s[:, None] < (days + 1) * DAY_S) & (removed_s[:, None] > days * DAY_S)
+    wanted_from = np.repeat(
+        [max(first - days_before, _utc_day(bill.since_s)) for bill, (first, _) in zip(bills, spans, strict=True)],
+        [len(bill.around) for bill in bills],
+    )
+    use = _staged(tx, channels, begin, end_day)
+    _read_the_rest(tx, site, channels, use, hung & (days >= wanted_from[:, None]))
+    known = use.total != UNKNOWN
+    per_day = np.array([DAY_S // channel.interval_s for channel in channels])[:, None]
+    # The channels of a usage point lie side by side, and each has at least one.
+    first_of = np.cumsum([0, *(len(bill.around) for bill in bills)])[:-1]
+    total, unread, intervals, unknown = (
+        np.add.reduceat(np.where(hung, each, 0), first_of, axis=0)
+        for each in (use.total, use.unread, np.broadcast_to(per_day, hung.shape), ~known)
+    )
+    total[(intervals == 0) | (unknown > 0)] = UNKNOWN
+    return _Use(replace(nothing_known(len(bills), end_day, len(days)), total=total, unread=unread), intervals)
+
+
+def _staged(tx: Connection, channels: Sequence[MeterChannel], begin: int, end_day: int) -> DailyUse:
+    """What is staged of days [begin, end_day)."""
+    use = nothing_known(len(channels), end_day, end_day - begin)
+    keys = [(channel.meter, channel.channel.code) for channel in channels]
+    # Who moved out and who moved in have one meter, and a bill each.
+    row_of = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+    rows, some = [row_of[key] for key in keys], min(DAYS, end_day - begin)
+    staged = dailyuse.load(tx, list(row_of), end_day)
+    use.total[:, -some:], use.unread[:, -some:] = staged.total[rows, -some:], staged.unread[rows, -some:]
+    return use
+
+
+def _read_the_rest(tx: Connection, site: Site, channels: Sequence[MeterChannel], use: DailyUse, wanted: Bools) -> None:
+    """Put in place the days that are wanted and not staged, where there are reads of them."""
+    rows, columns = np.nonzero(wanted & (use.total == UNKNOWN))
+    lengths = np.array([channels[row].interval_s for row in rows.tolist()])
+    for interval_s in np.unique(lengths).tolist():
+        alike = np.flatnonzero(lengths == interval_s)
+        for some in np.array_split(alike, -(-len(alike) // _BLOCKS_AT_ONCE)):
+            row, column = rows[some], columns[some]
+            keys = [
+                (day, channels[place].meter, channels[place].channel.code)
+                for day, place in zip(use.days[column].tolist(), row.tolist(), strict=True)
+            ]
+            blocks = site.store.load(tx, keys, interval_s)
+            there = blocks.present.any(axis=1)
+            total, _, _, unread, _ = use_of_days(blocks)
+            use.total[row[there], column[there]] = total[there]
+            use.unread[row[there], column[there]] = unread[there]
