@@ -140,7 +140,7 @@ def test_classes_take_what_they_do_not_name_from_the_default() -> None:
         ),
         ('then = "quarantine"', 'then = "warn"', "rules.V1.then: found 'warn', expected "),
         ("fail_s = 180", "fail_s = 30", "rules.V2: "),
-        ('channels = ["1-0:1.8.0"]', 'channels = ["kWh"]', "rules.V9.channels.channel: found 'kWh', expected an OBIS code"),
+        ('channels = ["1-0:1.8.0"]', 'channels = ["kWh"]', "rules.V9.channels.channel: found 'kWh', expected an OBIS"),
     ],
 )
 def test_a_rule_set_that_is_wrong(tmp_path: Path, old: str, new: str, complaint: str) -> None:
