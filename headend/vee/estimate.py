@@ -105,7 +105,7 @@ def bent(
         which values may serve as ends (n,). An interval of a day with an outage may, though it is no reference.
     """
     n = len(values)
-    good, usable = _without(good, at), _without(usable, at)
+    usable = _without(usable, at)
     # Distance to the ends of the run that an interval is in [intervals].
     breaks = np.flatnonzero(at[1:] - at[:-1] > 1) + 1
     run = np.searchsorted(breaks, np.arange(len(at)), side="right")
@@ -133,12 +133,8 @@ def bent(
     known = (days > 0) | there_a | there_b
     found = np.where(days > 0, by_habit, line)
     asked = np.concatenate([np.ones(len(at), dtype=np.bool_), there])
-    return Guess(
-        _whole(np.maximum(found, 0.0)),
-        known,
-        int(min(before[0], like.first[asked].min())),
-        int(max(after[-1], like.last[asked].max())),
-    )
+    first, last = int(like.first[asked].min()), int(like.last[asked].max())
+    return Guess(_whole(np.maximum(found, 0.0)), known, first, last)
 
 
 def linear(before: int, after: int, n: int) -> Int64s:
