@@ -1,5 +1,5 @@
-"""What happens by itself: days are settled when they are due, gateways are asked for what is missing, and last month's
-cycle is rated when its day has come, and what is older than it is to be kept is deleted.
+"""What happens by itself: days are settled when they are due and looked through for anomalies, gateways are asked for
+what is missing, last month's cycle is rated when its day has come, and what is older than it is to be kept is deleted.
 
 The jobs look at the site's clock each time they run, so that nothing is lost by being late and nothing is done twice by
 being early.
@@ -22,6 +22,7 @@ from headend.monitor.lag import behind
 from headend.office import office_of
 from headend.process.retention import forget_old
 from headend.process.settlement import settle_due_days
+from headend.process.watch import watch
 from headend.reads.days import previous_month
 from headend.site import Site
 
@@ -37,11 +38,13 @@ class Jobs:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._forgotten_on: date | None = None
+        self._watched_until: int | None = None
         # Cron and stored jobs are not needed: each job asks the clock what is due.
         self._scheduler = BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(1)})
         settings = site.settings.jobs
         for job, every_s in (
             (self.settle, settings.settle_every_s),
+            (self.watch, settings.settle_every_s),
             (self.backfill, settings.backfill_every_s),
             (self.bill, settings.bill_every_s),
             (self.forget, _FORGET_EVERY_S),
@@ -65,6 +68,16 @@ class Jobs:
             log.info("days settled", channel_days=counts.channel_days, intervals_estimated=counts.estimated)
         if counts.waiting:
             log.warning("the interval store does not tell older days, settlement waits for it", channels=counts.waiting)
+
+    def watch(self) -> None:
+        """Once for each day that is due, look through the daily use of all channels."""
+        site = self._site
+        end_day = site.rules.due_before(site.clock())
+        if end_day == self._watched_until or self._intake_is_behind("watch"):
+            return
+        if opened := watch(site, end_day):
+            log.info("exceptions opened", exceptions=opened)
+        self._watched_until = end_day
 
     def backfill(self) -> None:
         """Ask gateways for what did not come, unless it may be in the journal."""
