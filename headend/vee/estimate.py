@@ -146,37 +146,6 @@ def linear(before: int, after: int, n: int) -> Int64s:
     return before + ((after - before) * steps * 2 + (n + 1)) // (2 * (n + 1))
 
 
-def like_days(values: Int64s, usable: Bools, slot: Int64s, day_type: Int64s, at: Int64s, count: int) -> Int64s:
-    """E3: for each gap interval the mean of the latest intervals at the same local time on days of the same type.
-
-    Days before the gap are preferred; days after it serve where there is none before.
-
-    Parameters
-    ----------
-    values, usable
-        the channel's values, and which of them may serve as reference (n,).
-    slot, day_type
-        local time of day and type of day of every interval (n,).
-    at
-        columns of the gap (g,).
-    count
-        how many days make a mean.
-
-    Returns
-    -------
-    (g,) whole units, rounded half up; -1 where there is no like day at all.
-    """
-    answer = np.full(len(at), -1, dtype=np.int64)
-    places = np.flatnonzero(usable)
-    for i, column in enumerate(at.tolist()):
-        like = places[(slot[places] == slot[column]) & (day_type[places] == day_type[column])]
-        split = int(np.searchsorted(like, column))
-        chosen = like[max(0, split - count) : split] if split else like[:count]
-        if len(chosen):
-            answer[i] = (2 * int(values[chosen].sum()) + len(chosen)) // (2 * len(chosen))
-    return answer
-
-
 def spread(shape: Int64s, total: int) -> Int64s:
     """E1: the total, spread over intervals in proportion to a shape; whole units that add up to the total exactly.
 
