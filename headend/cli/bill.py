@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headend.billing.cycle import BillCycle
     from headend.billing.ports import Office
     from headend.store.ledger import SqlLedger
+    from headend.store.rebills import RebillFlag
 
 app = typer.Typer(help="The clerk's month: rate a cycle, review it, approve it, issue it.", no_args_is_help=True)
 
@@ -59,7 +60,7 @@ def review(
     cycle: Cycle = MONTHLY,
     config: Config = None,
 ) -> None:
-    """All cycles, or one cycle's totals, statements and exceptions; exit 1 if its totals do not tie out."""
+    """All cycles, or one cycle's totals, statements, exceptions and flags; exit 1 if its totals do not tie out."""
     from headend.billing.cycle import tie_out
     from headend.errors import NotFound
     from headend.store.ledger import SqlLedger
@@ -75,6 +76,37 @@ def review(
             raise NotFound(f"no cycle {cycle!r} was ever rated for {period}")
         _show(ledger, found)
     tie_out(found.totals)
+
+
+@app.command()
+def flagged(
+    statement: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Number of a statement; without it: every flagged one.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Statements whose reads have changed since they were made; of one, what it would come to today."""
+    from headend.billing.again import rated_again
+    from headend.billing.statement import parse_statement
+    from headend.store.ledger import SqlLedger
+    from headend.store.rebills import rebills, rebills_of
+
+    office = _office(config, None)
+    with office.database.read() as tx:
+        kept = None if statement is None else SqlLedger(tx).statement(statement)
+        flags = rebills(tx) if kept is None else rebills_of(tx, kept.id)
+    console = Console(markup=False, emoji=False)
+    if flags:
+        console.print(_flags(flags))
+    else:
+        console.print("No statement is flagged." if kept is None else f"Statement {kept.id} is not flagged.")
+    if kept is not None:
+        again = rated_again(office, parse_statement(kept.document))
+        made = f"{kept.id} says {again.made.gross:,} {again.made.currency}"
+        if again.now is None:
+            console.print(f"{made}; it cannot be rated now: {again.problem}")
+        else:
+            console.print(f"{made}; by today's reads it would be {again.now.gross:,}: {again.difference:+,}")
 
 
 def _office(config: Path | None, period: str | None) -> Office:
@@ -120,6 +152,7 @@ def _cycles(cycles: list[BillCycle]) -> Table:
 def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
     from headend.billing.metered import units
     from headend.billing.statement import parse_statement
+    from headend.store.rebills import rebills
     from headend.tariffs.schema import UNIT_OF
 
     console = Console(markup=False, emoji=False)
@@ -139,3 +172,26 @@ def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
         exceptions.add_row(each.account, each.code, each.detail)
     if exceptions.row_count:
         console.print(exceptions)
+    if flags := rebills(ledger.tx, cycle=cycle.id):
+        console.print(_flags(flags))
+
+
+def _flags(flags: list[RebillFlag]) -> Table:
+    """What has changed under statements that stay as they are."""
+    from headend.billing.metered import units
+    from headend.reads.days import moment
+
+    table = Table(
+        "reads changed since", "account", "meter", "channel", "from (UTC)", "to (UTC)", "off by", "changed by"
+    )
+    for one in flags:
+        table.add_row(
+            one.statement,
+            one.account,
+            one.meter_name,
+            one.channel.obis,
+            *(f"{moment(at):%Y-%m-%d %H:%M}" for at in (one.first_s, one.end_s)),
+            f"{units(one.change):+,} {one.channel.unit}",
+            one.cause,
+        )
+    return table

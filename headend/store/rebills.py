@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from headend.billing.cycle import CycleState
 from headend.reads.blocks import Blocks
@@ -75,6 +75,17 @@ def rebills(tx: Connection, *, cycle: str | None = None) -> list[RebillFlag]:
 def rebills_of(tx: Connection, statement_id: str) -> list[RebillFlag]:
     """The flags of one statement."""
     return _flags(tx, _FLAGS.where(statement.c.id == statement_id))
+
+
+def flagged_by_cycle(tx: Connection) -> dict[str, int]:
+    """How many statements of each cycle are flagged; cycles without one are left out."""
+    s = statement.c
+    query = (
+        select(s.cycle_id, func.count(func.distinct(s.id)).label("statements"))
+        .join(rebill_flag, rebill_flag.c.statement_id == s.id)
+        .group_by(s.cycle_id)
+    )
+    return {row.cycle_id: row.statements for row in tx.execute(query)}
 
 
 _FLAGS = (

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp_pydantic.oas.typing import r200
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, select
 from yarl import URL
 
+from headend.billing.again import Again, rated_again
 from headend.billing.cycle import MONTHLY, BillCycle, BillException
 from headend.billing.ports import Office
 from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.statement import Statement, parse_statement
 from headend.errors import HeadendError, NotFound
 from headend.office import office_of
-from headend.reads.days import Period, previous_month
+from headend.reads.days import Period, moment, previous_month
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
+from headend.store.rebills import RebillFlag, flagged_by_cycle, rebills, rebills_of
 from headend.web import words
 from headend.web.access import CLERK, SITE, Page, known_user
+from headend.web.api import as_json as json_of
+from headend.web.api import endpoint
 from headend.web.render import page_number, render, see_other
 from headend.web.statements import as_html, as_json, as_pdf
 
 _log = structlog.get_logger(__name__)
 
 _STATEMENT_ROWS = 50
+_NUMBERS_A_QUERY = 500
 
 Step = Callable[[Office, str, str, str], BillCycle]
 _STEPS: dict[str, tuple[Step, str]] = {
@@ -62,16 +71,17 @@ async def cycles(request: web.Request) -> web.Response:
     """Every cycle with its state and control totals."""
     site, runs = request.app[SITE], request.app[_RUNS]
 
-    def look() -> list[BillCycle]:
+    def look() -> tuple[list[BillCycle], dict[str, int]]:
         with site.database.read() as tx:
-            return SqlLedger(tx).cycles()
+            return SqlLedger(tx).cycles(), flagged_by_cycle(tx)
 
     due = previous_month(site.clock().astimezone(site.settings.site.zone).date())
-    found = await asyncio.to_thread(look)
+    found, flagged = await asyncio.to_thread(look)
     return await render(
         request,
         "clerk/cycles.html",
         cycles=found,
+        flagged=flagged,
         due=due,
         due_cycle=next((cycle for cycle in found if cycle.id == f"{due}/{MONTHLY}"), None),
         name=MONTHLY,
@@ -94,11 +104,21 @@ class StatementRow:
 
 @dataclass(frozen=True, slots=True)
 class CyclePage:
-    """One cycle with a page of its statements."""
+    """One cycle with a page of its statements.
+
+    Parameters
+    ----------
+    undecided
+        numbers of the exceptions of reads that hold bills still.
+    flags
+        statements whose reads have changed since.
+    """
 
     cycle: BillCycle
     statements: list[StatementRow]
     exceptions: list[BillException]
+    undecided: set[int]
+    flags: list[RebillFlag]
     found: int
     page: int
     pages: int
@@ -120,7 +140,9 @@ async def cycle(request: web.Request) -> web.Response:
             pages = max(1, -(-len(rows) // _STATEMENT_ROWS))
             page = min(wanted, pages)
             shown = rows[(page - 1) * _STATEMENT_ROWS : page * _STATEMENT_ROWS]
-            return CyclePage(found, shown, ledger.exceptions(found), len(rows), page, pages)
+            exceptions = ledger.exceptions(found)
+            undecided = _undecided(tx, [number for each in exceptions for number in each.held_by])
+            return CyclePage(found, shown, exceptions, undecided, rebills(tx, cycle=found.id), len(rows), page, pages)
 
     view = await asyncio.to_thread(look)
     return await render(
@@ -131,6 +153,15 @@ async def cycle(request: web.Request) -> web.Response:
         running=view.cycle.id in runs.running,
         failed=runs.failed.get(view.cycle.id),
     )
+
+
+def _undecided(tx: Connection, numbers: Sequence[int]) -> set[int]:
+    """Those of these exceptions of reads of which nobody decided yet."""
+    e, still = t.exception.c, set[int]()
+    for first in range(0, len(numbers), _NUMBERS_A_QUERY):
+        some = numbers[first : first + _NUMBERS_A_QUERY]
+        still.update(tx.execute(select(e.id).where(e.id.in_(some), e.state != "closed")).scalars())
+    return still
 
 
 def _statement_rows(tx: Connection, cycle_id: str, text: str) -> list[StatementRow]:
@@ -144,6 +175,81 @@ def _statement_rows(tx: Connection, cycle_id: str, text: str) -> list[StatementR
     if text:
         query = query.where(s.account_id.icontains(text, autoescape=True) | a.name.icontains(text, autoescape=True))
     return [StatementRow(*row) for row in tx.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    """What has changed under one statement, and what it would come to today."""
+
+    statement: Statement
+    state: str
+    flags: list[RebillFlag]
+    again: Again
+
+
+async def changes(request: web.Request) -> web.Response:
+    """One statement whose reads have changed since it was made."""
+    site = request.app[SITE]
+
+    def look() -> ChangesPage:
+        with site.database.read() as tx:
+            kept = SqlLedger(tx).statement(request.match_info["id"])
+            flags = rebills_of(tx, kept.id)
+        made = parse_statement(kept.document)
+        return ChangesPage(made, kept.state, flags, rated_again(office_of(site), made))
+
+    return await render(request, "clerk/changes.html", view=await asyncio.to_thread(look))
+
+
+class RebillOut(BaseModel):
+    """A channel whose reads have changed since a statement billed them."""
+
+    statement: str
+    account: str
+    period: str
+    meter: str
+    channel: str
+    start: datetime = Field(description="begin of the first interval that changed")
+    end: datetime = Field(description="end of the last")
+    change: int = Field(description="energy now − energy when it was billed, base units; 0 where it changed back")
+    unit: str
+    cause: str = Field(description="what changed it last: journal entries, a rule set, a user")
+    flagged: datetime
+    changed: datetime
+
+
+class RebillsOut(BaseModel):
+    """Every statement whose reads have changed since."""
+
+    rebills: list[RebillOut]
+
+
+@endpoint
+async def rebill_flags(request: web.Request) -> r200[RebillsOut]:
+    """Statements whose reads have changed since they were made; the statements themselves never change."""
+
+    def look() -> list[RebillFlag]:
+        with request.app[SITE].database.read() as tx:
+            return rebills(tx)
+
+    return json_of(RebillsOut(rebills=[_rebill_out(one) for one in await asyncio.to_thread(look)]))
+
+
+def _rebill_out(one: RebillFlag) -> RebillOut:
+    return RebillOut(
+        statement=one.statement,
+        account=one.account,
+        period=one.period,
+        meter=one.meter_name,
+        channel=one.channel.obis,
+        start=moment(one.first_s),
+        end=moment(one.end_s),
+        change=one.change,
+        unit=words.unit_of(one.channel).base,
+        cause=one.cause,
+        flagged=one.flagged_at,
+        changed=one.changed_at,
+    )
 
 
 async def step(request: web.Request) -> web.Response:
@@ -187,6 +293,8 @@ PAGES = (
     Page("GET", "/clerk", cycles, CLERK),
     Page("GET", "/clerk/cycles/{period}/{name}", cycle, CLERK),
     Page("POST", "/clerk/cycles/{period}/{name}/{step}", step, CLERK),
+    Page("GET", "/clerk/statements/{id}/changes", changes, CLERK),
+    Page("GET", "/api/v1/rebills", rebill_flags, CLERK),
     Page("GET", "/clerk/statements/{id}.pdf", as_pdf, CLERK),
     Page("GET", "/clerk/statements/{id}.json", as_json, CLERK),
     Page("GET", "/clerk/statements/{id}", as_html, CLERK),
