@@ -116,7 +116,7 @@ def test_classes_take_what_they_do_not_name_from_the_default() -> None:
     rules = load_rule_set(shipped("vee.toml"))
     assert (rules.of("commercial").spike.floor, rules.of("commercial").spike.then) == (1_000, "fail")
     assert rules.of("commercial").spike.percent == rules.of("residential").spike.percent == 180
-    assert rules.of("commercial").estimation == rules.of("residential").estimation
+    assert rules.of("commercial").estimation.look_back_days == rules.of("residential").estimation.look_back_days
     assert rules.of("residential") == rules.of("nobody named this") == rules.rules
 
 
@@ -129,8 +129,8 @@ def test_classes_take_what_they_do_not_name_from_the_default() -> None:
         ("settle_after_hours = 6", "settle_after_hours = -1", "settle_after_hours: found -1, expected "),
         ("settle_after_hours = 6", "settle_after_hours = nan", "settle_after_hours: found nan, expected "),
         ("\nfactor = 1.2", "\nfactor = 0.5", "rules.V6.factor: found 0.5, expected "),
-        ("like_days = 3", "like_days = 0", "rules.estimation.like_days: found 0, expected "),
-        ("like_days = 3", "like_day = 3", "rules.estimation.like_days: found nothing, expected a value"),
+        ("like_days = 8", "like_days = 0", "rules.estimation.like_days: found 0, expected "),
+        ("like_days = 8", "like_day = 8", "rules.estimation.like_days: found nothing, expected a value"),
         ("\nfloor = 1000", "\nflor = 1000", "classes.commercial.V9.flor: found 1000, expected a key that "),
         ("[rules.V6] ", "[rules.V60] ", "rules.V6: found nothing, expected a value"),
         (

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from headend.reads import Quality, empty_blocks
 from headend.config import shipped
+from headend.reads import Quality, empty_blocks
 from headend.vee import check_arrival, load_rule_set
 from headend.vee.arrival import ArrivalLimits, arrival_limits, limits_of
-
 
 RULES = load_rule_set(shipped("vee.toml")).of("residential")
 

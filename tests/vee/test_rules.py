@@ -312,6 +312,6 @@ def test_an_estimate_names_what_it_rests_on() -> None:
     days = Days(15).missing(3, 4, 5, 6)
     (basis,) = days.settled().basis
     assert (basis.row, basis.begin, basis.stop) == (0, 14 * DAY + 3, 14 * DAY + 7)
-    # Three like days, all before it, as it is the last: Friday, Thursday and Wednesday for a Monday.
-    assert basis.first // DAY == 9
+    # Eight like days before it: the working days of the week before, and Wednesday to Friday of the week before that.
+    assert basis.first // DAY == 14 - 12
     assert basis.end > 14 * DAY + 7
