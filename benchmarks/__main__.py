@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import backlog, collector, demo, fleet, modbus, rating, stores, whole_path
+from benchmarks import (
+    anomalies,
+    backlog,
+    collector,
+    demo,
+    estimation,
+    fleet,
+    modbus,
+    rating,
+    stores,
+    validation,
+    whole_path,
+)
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("--quick", action="store_true", help="a minute instead of several; rougher figures")
 quick = parser.parse_args().quick
-for benchmark in (rating, collector, modbus, fleet, stores, whole_path, backlog, demo):
+for benchmark in (
+    rating,
+    validation,
+    estimation,
+    anomalies,
+    collector,
+    modbus,
+    fleet,
+    stores,
+    whole_path,
+    backlog,
+    demo,
+):
     benchmark.main(quick)

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -19,7 +20,9 @@ GATEWAYS = 50
 METERS = 10_000
 BEGIN = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=101)
 READS = 24
-"""A message, in both kinds of traffic."""
+"""A message, in two of the three kinds of traffic."""
+_VARIES = 500
+_UNTIL = [0, *accumulate(place % _VARIES for place in range(2 * _VARIES))]
 
 #: Gateway and payload of each message, so many of them.
 Traffic = Callable[[int], Iterator[tuple[str, bytes]]]
@@ -49,6 +52,18 @@ def hours(count: int) -> Iterator[tuple[str, bytes]]:
         yield _message(seq, gateway, start + timedelta(hours=1), [_block(meter, start, 1) for meter in meters])
 
 
+def four_days(count: int) -> Iterator[tuple[str, bytes]]:
+    """Messages of four meters' 24 hours each; a day of all meters, then the next."""
+    seq: Counter[str] = Counter()
+    together = METERS // 4
+    for number in range(count):
+        day, place = divmod(number, together)
+        gateway, part = place % GATEWAYS, place // GATEWAYS
+        start = BEGIN + timedelta(days=day)
+        meters = range(gateway, METERS, GATEWAYS)[part * 4 : part * 4 + 4]
+        yield _message(seq, gateway, start + timedelta(days=1), [_block(meter, start, READS) for meter in meters])
+
+
 def reads_in(traffic: Traffic, count: int) -> int:
     """How many reads so many messages carry."""
     return sum(len(block["values"]) for _, payload in traffic(count) for block in json.loads(payload)["blocks"])
@@ -56,13 +71,16 @@ def reads_in(traffic: Traffic, count: int) -> int:
 
 def _block(meter: int, start: datetime, count: int) -> dict[str, Any]:
     first = int((start - BEGIN).total_seconds()) // 3600
+    cycles, rest = divmod(first + count, _VARIES)
+    begin = meter * 7 % _VARIES
+    varied = cycles * _UNTIL[_VARIES] + _UNTIL[begin + rest] - _UNTIL[begin]
     return {
         "meter": f"E-{meter:05}",
         "channel": "1-0:1.8.0",
         "start": _zulu(start),
         "interval_s": 3600,
-        "values": [1_000 + (meter * 7 + first + i) % 500 for i in range(count)],
-        "register": 1_000_000 + 1_000 * (first + count),
+        "values": [1_000 + (meter * 7 + first + i) % _VARIES for i in range(count)],
+        "register": 1_000_000 + 1_000 * (first + count) + varied,
     }
 
 
