@@ -7,6 +7,7 @@ being early.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, date
 
@@ -39,6 +40,8 @@ class Jobs:
         self._site = site
         self._forgotten_on: date | None = None
         self._watched_until: int | None = None
+        # That a job still runs when its time comes again is no news: it looks at the clock when it is next run.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         # Cron and stored jobs are not needed: each job asks the clock what is due.
         self._scheduler = BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(1)})
         settings = site.settings.jobs
