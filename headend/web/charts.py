@@ -11,6 +11,10 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
+from headend.reads.channels import Channel
 from headend.reads.days import Period, midnight, moment, seconds
 from headend.reads.quality import Quality
 from headend.store.telemetry import Series
@@ -18,6 +22,7 @@ from headend.web.readings import DailyUse, Readings
 from headend.web.words import QUANTITIES, unit_of
 
 Spec = dict[str, Any]
+Int64s = NDArray[np.int64]
 
 _COLOURS = {
     "Measured": "#1f6f8b",
@@ -25,6 +30,8 @@ _COLOURS = {
     "Edited": "#7a5ca8",
     "Questionable": "#b3402f",
     "No read": "#f3d3cd",
+    "In question": "#f7dc7a",
+    "Like days": "#2b353d",
 }
 _KIND = {Quality.MISSING: "No read", Quality.QUESTIONABLE: "Questionable", Quality.EDITED: "Edited"}
 #: Always explained beside a chart; the others where they occur.
@@ -38,7 +45,7 @@ _CONFIG = {
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "axis": {"labelColor": "#48535c", "titleColor": "#48535c", "gridColor": "#e6eaed", "domainColor": "#b9c2c9"},
-    "legend": {"labelColor": "#48535c"},
+    "legend": {"labelColor": "#48535c", "symbolStrokeWidth": 0},
 }
 
 
@@ -50,38 +57,99 @@ def load_chart(reads: Readings, zone: ZoneInfo) -> Spec:
     zone
         of the labels.
     """
-    unit = unit_of(reads.channel).shown
     points = _points(reads, zone)
-    colour = _colour(points)
     time = _time("start", reads.start_s, reads.end_s, zone)
+    return _chart(unit_of(reads.channel).shown, points, _loads(points, time, _colour(points), reads.channel))
+
+
+def exception_chart(reads: Readings, usual: Int64s | None, start_s: int, end_s: int, zone: ZoneInfo) -> Spec:
+    """The load around an exception: its span shaded, and a thin line of what like days say.
+
+    Parameters
+    ----------
+    usual
+        what like days say [base units], -1 where they say nothing (n,); None: they could not be looked at.
+    start_s, end_s
+        the span, UTC [s since 1970].
+    zone
+        of the labels.
+    """
+    points = _points(reads, zone)
+    unit = unit_of(reads.channel).shown
+    if not points:
+        return _chart(unit, points, [])
+    span = {"start": max(start_s, reads.start_s), "end": min(end_s, reads.end_s), "kind": "In question"}
+    line = [] if usual is None else _usual_points(reads, usual)
+    colour = _colour([*points, span, *line])
+    time = _time("start", reads.start_s, reads.end_s, zone)
+    shade = {
+        "data": {"values": [span]},
+        "mark": {"type": "rect", "fillOpacity": 0.5, "stroke": _COLOURS["In question"], "strokeWidth": 1.5},
+        "encoding": {"x": time, "x2": {"field": "end"}, "color": colour},
+    }
+    habit = {
+        "data": {"values": line},
+        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.25, "clip": True, "tooltip": False},
+        "encoding": {
+            "x": time,
+            "y": {"field": "use", "type": "quantitative", "title": unit},
+            "detail": {"field": "run"},
+            "color": colour,
+        },
+    }
+    loads = _loads(points, time, colour, reads.channel)
+    return _chart(unit, points, [shade, *loads, *([habit] if line else [])], height=260)
+
+
+def _loads(points: list[Spec], time: Spec, colour: Spec, channel: Channel) -> list[Spec]:
+    """Bands where nothing came, and bars: hollow where estimated, with a mark on top where questionable."""
+    figure = {"field": "use", "type": "quantitative", "title": unit_of(channel).shown}
     what = [
         {"field": "at", "type": "nominal", "title": "Interval"},
         {"field": "quality", "type": "nominal", "title": "Quality"},
     ]
-    figure = {"field": "use", "type": "quantitative", "title": unit}
-    return _chart(
-        unit,
-        points,
-        [
+    told = [*what, {**figure, "format": ",.3f"}]
+    height = {**figure, "scale": {"zero": True}, "axis": {"tickCount": 4}}
+    is_none, is_estimate, is_doubted = (f"datum.kind === '{kind}'" for kind in ("No read", "Estimated", "Questionable"))
+    bar = {"x": time, "x2": {"field": "end"}, "y": height, "y2": {"datum": 0}, "color": colour, "tooltip": told}
+    layers: list[Spec] = [
+        {
+            "transform": [{"filter": is_none}],
+            "mark": {"type": "rect"},
+            "encoding": {"x": time, "x2": {"field": "end"}, "color": colour, "tooltip": what},
+        },
+        {"transform": [{"filter": f"!({is_none}) && !({is_estimate})"}], "mark": {"type": "rect"}, "encoding": bar},
+        {
+            "transform": [{"filter": is_estimate}],
+            "mark": {"type": "rect", "fillOpacity": 0.5, "stroke": _COLOURS["Estimated"], "strokeWidth": 0.75},
+            "encoding": bar,
+        },
+    ]
+    if any(point["kind"] == "Questionable" for point in points):
+        middle = {"calculate": "(datum.start + datum.end) / 2", "as": "middle"}
+        layers.append(
             {
-                "transform": [{"filter": "datum.kind === 'No read'"}],
-                "mark": {"type": "rect"},
-                "encoding": {"x": time, "x2": {"field": "end"}, "color": colour, "tooltip": what},
-            },
-            {
-                "transform": [{"filter": "datum.kind !== 'No read'"}],
-                "mark": {"type": "rect"},
-                "encoding": {
-                    "x": time,
-                    "x2": {"field": "end"},
-                    "y": {**figure, "scale": {"zero": True}, "axis": {"tickCount": 4}},
-                    "y2": {"datum": 0},
-                    "color": colour,
-                    "tooltip": [*what, {**figure, "format": ",.3f"}],
-                },
-            },
-        ],
-    )
+                "transform": [{"filter": is_doubted}, middle],
+                "mark": {"type": "point", "shape": "triangle-down", "filled": True, "size": 45, "yOffset": -5},
+                "encoding": {"x": {**time, "field": "middle"}, "y": height, "color": colour, "tooltip": told},
+            }
+        )
+    return layers
+
+
+def _usual_points(reads: Readings, usual: Int64s) -> list[Spec]:
+    """A step an interval; the line ends where like days say nothing, and begins anew behind it."""
+    points: list[Spec] = []
+    run, length = 0, reads.interval_s
+    for start, value in zip(reads.starts_s.tolist(), usual.tolist(), strict=True):
+        if value < 0:
+            run += 1
+            continue
+        point = {"use": value / 1000, "kind": "Like days", "run": run}
+        if points and points[-1]["start"] == start:
+            points.pop()
+        points += [{"start": start, **point}, {"start": start + length, **point}]
+    return points
 
 
 def daily_chart(use: DailyUse, unit: str) -> Spec:
@@ -222,7 +290,9 @@ def _colour(values: list[Spec]) -> Spec:
     occurring = _EXPLAINED | {value["kind"] for value in values}
     kinds = [kind for kind in _COLOURS if kind in occurring]
     scale = {"domain": kinds, "range": [_COLOURS[kind] for kind in kinds]}
-    return {"field": "kind", "type": "nominal", "scale": scale, "legend": _LEGEND}
+    # More than fit beside each other on a phone stand in rows.
+    legend = {**_LEGEND, "columns": 3} if len(kinds) > 4 else _LEGEND
+    return {"field": "kind", "type": "nominal", "scale": scale, "legend": legend}
 
 
 def _points(reads: Readings, zone: ZoneInfo) -> list[Spec]:

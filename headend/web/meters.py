@@ -6,9 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import numpy as np
 from aiohttp import web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from yarl import URL
 
 from headend.errors import InvalidInput, StoreAway
@@ -20,6 +19,8 @@ from headend.reads.quality import Quality
 from headend.registry.registry import EnrolledChannel, channels_of
 from headend.site import Site
 from headend.store import tables as t
+from headend.store.exceptions import Choice as Undecided
+from headend.store.exceptions import ReadException, exceptions
 from headend.store.telemetry import Series, series_named, telemetry_of
 from headend.web.access import OPERATOR, SITE, Page
 from headend.web.charts import load_chart, telemetry_chart
@@ -31,6 +32,7 @@ _DEFAULT_DAYS = 7
 _MAX_DAYS = 62
 _FINDING_ROWS = 200
 _EVENT_ROWS = 20
+_EXCEPTION_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One row of the table of findings."""
+    """One row of the table of findings: a rule's word on a stretch of intervals; `end_s` None: on one."""
 
     start_s: int
+    end_s: int | None
     channel: Channel
     rule: str
     severity: str
@@ -101,6 +104,7 @@ class MeterPage:
     telemetry: list[Series]
     events: list[Event]
     device: Device | None
+    exceptions: list[ReadException]
 
 
 async def meter(request: web.Request) -> web.Response:
@@ -127,11 +131,12 @@ async def meter(request: web.Request) -> web.Response:
                 last_s,
                 last_known,
                 on_the_way(tx, site, shown, reads.end_s),
-                _intervals(reads),
-                _findings(tx, shown.meter, start_s, end_s),
+                intervals_of(reads)[::-1],
+                findings_between(tx, shown.meter, start_s, end_s),
                 telemetry_of(tx, start_s, end_s, meter=name),
                 events(tx, Choice(meter=name), limit=_EVENT_ROWS),
                 _device(tx, shown.meter, name),
+                exceptions(tx, Undecided(meter=name), limit=_EXCEPTION_ROWS),
             )
 
     view = await asyncio.to_thread(look)
@@ -215,29 +220,38 @@ def _chosen(channels: list[EnrolledChannel], obis: str | None) -> EnrolledChanne
     raise InvalidInput("channel", repr(obis[:40]), f"one of {there}")
 
 
-def _intervals(reads: Readings) -> list[Interval]:
-    """Newest first."""
+def intervals_of(reads: Readings) -> list[Interval]:
+    """Reads as rows of a table, oldest first."""
     missing = reads.quality == Quality.MISSING
-    values = np.where(missing, -1, reads.values).tolist()
     rows_ = zip(
-        reads.starts_s.tolist(), values, missing.tolist(), reads.quality.tolist(), reads.version.tolist(), strict=True
+        reads.starts_s.tolist(),
+        reads.values.tolist(),
+        missing.tolist(),
+        reads.quality.tolist(),
+        reads.version.tolist(),
+        strict=True,
     )
     return [
         Interval(start, None if gone else value, Quality(code), version) for start, value, gone, code, version in rows_
-    ][::-1]
+    ]
 
 
-def _findings(tx: Connection, meter_id: int, start_s: int, end_s: int) -> list[FindingRow]:
-    """Newest first, and no more than a page can bear."""
+def findings_between(
+    tx: Connection, meter_id: int, start_s: int, end_s: int, channel: Channel | None = None
+) -> list[FindingRow]:
+    """What was found in [start_s, end_s), newest first, and no more than a page can bear."""
     f = t.finding.c
     query = (
-        select(f.start_s, f.channel, f.rule, f.severity, f.detail)
-        .where(f.meter == meter_id, f.start_s >= start_s, f.start_s < end_s)
+        select(f.start_s, f.end_s, f.channel, f.rule, f.severity, f.detail)
+        .where(f.meter == meter_id, f.start_s < end_s, func.coalesce(f.end_s, f.start_s + 1) > start_s)
         .order_by(f.start_s.desc(), f.rule)
         .limit(_FINDING_ROWS)
     )
+    if channel is not None:
+        query = query.where(f.channel == channel.code)
     return [
-        FindingRow(row.start_s, Channel(row.channel), row.rule, row.severity, row.detail) for row in tx.execute(query)
+        FindingRow(row.start_s, row.end_s, Channel(row.channel), row.rule, row.severity, row.detail)
+        for row in tx.execute(query)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from yarl import URL
 
+from headend.site import Site
+from headend.store import exceptions
 from headend.web import words
 from headend.web.access import SITE, csrf_token, session_of, user_of
 from headend.web.assets import asset_url
@@ -24,11 +27,17 @@ _environment.filters.update(
     percent=words.percent,
     count=words.count,
     quantity=words.quantity,
+    plain_quantity=words.plain_quantity,
+    signed_quantity=words.signed_quantity,
     telemetry=words.telemetry,
     money=words.money,
     bar=words.bar,
     month=words.month,
     quality_tag=words.quality_tag,
+    rule_name=words.rule_name,
+    rule_code=words.rule_code,
+    outcome_tag=words.outcome_tag,
+    sentence=words.sentence,
     event_kind=words.event_kind,
     event_tag=words.event_tag,
     clock_offset=words.clock_offset,
@@ -37,7 +46,8 @@ _environment.filters.update(
 )
 _environment.globals.update(
     asset=asset_url,
-    rules=words.RULES,
+    actions=words.ACTIONS,
+    methods=words.METHODS,
     commands=words.COMMANDS,
     quantities=words.QUANTITIES,
     unit_of=words.unit_of,
@@ -49,9 +59,13 @@ async def render(request: web.Request, template: str, *, status: int = 200, **co
     session = await session_of(request)
     site = request.app[SITE]
     now, zone = site.clock(), site.settings.site.zone
+    user = user_of(request)
+    # A page that tells of an error asks nothing more of the database: it may be what does not answer.
+    asks = user is not None and user.role != "customer" and status < 400
     text = _environment.get_template(template).render(
         site_name=site.settings.site.name,
-        user=user_of(request),
+        user=user,
+        undecided=await asyncio.to_thread(_undecided, site) if asks else 0,
         path=request.path,
         csrf=csrf_token(session),
         notice=session.pop("notice", None) if "notice" in session else None,
@@ -63,6 +77,11 @@ async def render(request: web.Request, template: str, *, status: int = 200, **co
         **context,
     )
     return web.Response(text=text, status=status, content_type="text/html")
+
+
+def _undecided(site: Site) -> int:
+    with site.database.read() as tx:
+        return exceptions.count(tx, exceptions.Choice())
 
 
 def page_number(request: web.Request) -> int:

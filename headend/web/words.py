@@ -14,6 +14,7 @@ from headend.reads.channels import Channel
 from headend.reads.days import moment
 from headend.reads.quality import IS_ESTIMATED, Quality
 from headend.store.commands import Command
+from headend.vee.ruleset import NAMES
 
 _LOCALE = "en_GB"
 
@@ -40,20 +41,50 @@ def unit_of(channel: Channel) -> Unit:
     return Unit(base[channel.unit], channel.unit)
 
 
-#: What each rule says, for people; the finding's own detail has the numbers.
+#: What each rule and each kind of anomaly says, for people; a finding's own detail has the numbers.
 RULES = {
-    "V4": "No read came",
-    "V5": "Negative where only forward is possible",
-    "V6": "More than the connection can carry",
-    "V7": "Register went back or jumped",
-    "V8": "Intervals do not add up to the register",
-    "V9": "Spike",
-    "V12": "Test mode",
-    "E1": "Estimated from the register",
-    "E2": "Estimated along a straight line",
-    "E3": "Estimated from like days",
-    "E4": "Estimated from average use",
+    **{rule: name[:1].upper() + name[1:] for rule, name in NAMES.items()},
+    "leak": "Leak",
+    "reverse": "Reverse energy",
+    "inactive": "Use on an inactive service",
+    "tamper": "Tampering and a drop",
+    "stuck": "Stuck meter",
+    "peers": "Unlike its neighbours",
+    "hand": "Somebody asked to look",
 }
+
+#: What can be done about an exception.
+ACTIONS = {"accept": "Accept", "edit": "Edit", "estimate": "Estimate", "reject": "Reject"}
+
+#: How an estimate can be made when a person asks for it.
+METHODS = {
+    "register": "from the register",
+    "linear": "along a straight line",
+    "like_days": "from like days",
+    "class_profile": "from the class profile",
+    "average": "from average use",
+}
+
+
+def rule_code(rule: str) -> str:
+    """A rule's id as a tag: V9, and nothing for what has only a name."""
+    return rule if rule[:1] in "VE" and rule[1:].isdecimal() else ""
+
+
+def rule_name(rule: str) -> str:
+    """A rule, or a kind of anomaly, in words; one that has no name is taken at its word."""
+    return RULES.get(rule) or rule.replace("_", " ").capitalize()
+
+
+def outcome_tag(outcome: str) -> str:
+    """Style of how an exception ended."""
+    return {"accepted": "good", "cleared": "good", "rejected": "bad"}.get(outcome, "info")
+
+
+def sentence(text: str) -> str:
+    """With a capital at its beginning and a full stop at its end."""
+    text = text.strip()
+    return text and text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +195,17 @@ def count(number: float) -> str:
 def quantity(base_units: int) -> str:
     """Base units as thousands, all three decimals."""
     return str(format_decimal(Decimal(base_units) / 1000, format="#,##0.000", locale=_LOCALE))
+
+
+def plain_quantity(base_units: int) -> str:
+    """Base units as thousands, as a form takes them: 1240.5 without separators."""
+    return str(Decimal(base_units) / 1000)
+
+
+def signed_quantity(base_units: int) -> str:
+    """A difference: +1.200, −0.350, 0.000."""
+    sign = "+" if base_units > 0 else "−" if base_units < 0 else ""
+    return sign + quantity(abs(base_units))
 
 
 def telemetry(value: float, quantity: str) -> str:

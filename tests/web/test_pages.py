@@ -41,7 +41,7 @@ async def test_meter_page_tells_quality_version_and_findings(visit):
     client = await visit("olga")
     page = await text(client, "/operator/meters/E-1?from=2025-11-03&to=2025-11-03")
     assert "estimated: like days" in page
-    assert "Estimated from like days" in page
+    assert "Estimated: like days" in page
     assert "no read came for this interval" in page
     assert page.count("data-chart=") == 2
     for query in ("from=2025-11-05&to=2025-11-03", "from=2020-01-01&to=2025-01-01", "from=x", "channel=1-0:9.9.9"):
@@ -154,6 +154,7 @@ async def test_pages_say_so_when_there_is_nothing(bare_site):
             ("/operator", "No meter is enrolled yet."),
             ("/operator/gateways", "No gateway is named"),
             ("/operator/events", "Nothing has happened yet"),
+            ("/operator/exceptions", "Nothing to decide."),
             ("/operator/quarantine", "Nothing is in quarantine."),
             ("/clerk", "No month has been rated yet."),
             ("/customer", "No account is enrolled yet."),
