@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from headend.cli.main import main
+from headend.reads.days import day_number
 from headend.store.ledger import SqlLedger
+from headend.store.rebills import flag_rebills
 from tests.billing.town import IMPORT, Town
 
 Run = Callable[..., tuple[int, str, str]]
@@ -75,6 +79,40 @@ def test_clerks_month(village: Town, run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "Ada-2026-10-1.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_held_accounts_and_changed_reads_are_shown(village: Town, run: Run) -> None:
+    village.account("Cyd", {"tariff": "flat"})
+    village.meter("E-3", "Cyd", IMPORT)
+    village.reads("E-3", 500, first=date(2026, 9, 1), last=date(2026, 9, 30))
+    village.reads("E-3", 1_100, first=date(2026, 10, 1))
+    month = ("--period", "2026-10", "--by", "ann")
+    assert "3 accounts = 1 billed + 2 excepted" in run("bill", "run", *month)[1]
+    _, out, _ = run("bill", "review", "--period", "2026-10")
+    assert "held" in out
+    assert (
+        "exception 1: V11 high or low use: 26,400 a day against 12,000 a day in the 3 weeks before: 220 %"
+        in " ".join(out.split())
+    )
+    run("bill", "approve", *month)
+    run("bill", "issue", *month)
+    assert run("bill", "flagged") == (0, "No statement is flagged.\n", "")
+    assert run("bill", "flagged", "Ada-2026-10-1")[1] == (
+        "Statement Ada-2026-10-1 is not flagged.\n"
+        "Ada-2026-10-1 says 154.85 EUR; by today's reads it would be 154.85: +0.00\n"
+    )
+    with village.database.write() as tx:
+        stood = village.store.load(tx, [(day_number(date(2026, 10, 5)), *village.key("E-1", IMPORT))], 3600)
+        now = replace(stood, values=stood.values + 50)
+        village.store.save(tx, now, now.present, settled=True)
+        flag_rebills(tx, stood, now, "journal 8", village.now)
+    for arguments in (("review", "--period", "2026-10"), ("flagged",), ("flagged", "Ada-2026-10-1")):
+        code, out, _ = run("bill", *arguments)
+        assert code == 0
+        (line,) = (line for line in out.splitlines() if "journal 8" in line)
+        told = "Ada-2026-10-1 Ada E-1 1-0:1.8.0 2026-10-05 00:00 2026-10-06 00:00 +1.200 kWh journal 8"
+        assert " ".join(line.replace("│", " ").split()) == told
+    assert "says 154.85 EUR; by today's reads it would be 155.31: +0.46" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -85,6 +123,7 @@ def test_clerks_month(village: Town, run: Run, tmp_path: Path) -> None:
         (("bill", "approve", "--period", "2026-10"), "no cycle 'monthly' was ever rated for 2026-10"),
         (("bill", "review", "--period", "2026-10"), "no cycle 'monthly' was ever rated for 2026-10"),
         (("statement", "show", "X"), "no statement is called 'X'"),
+        (("bill", "flagged", "X"), "no statement is called 'X'"),
         (("statement", "pdf", "Ada-2026-10-1", "-o", "no/such/folder.pdf"), "expected a file that can be written"),
     ],
 )

@@ -29,6 +29,8 @@ EXAMPLES = {
     "/clerk": "clara",
     "/clerk/cycles/2025-10/monthly": "clara",
     "/clerk/statements/A-1-2025-10-1": "clara",
+    "/clerk/statements/A-1-2025-10-1/changes": "clara",
+    "/api/v1/rebills": "clara",
     "/clerk/statements/A-1-2025-10-1.pdf": "clara",
     "/clerk/statements/A-1-2025-10-1.json": "clara",
     "/customer": "anna",
