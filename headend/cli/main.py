@@ -8,7 +8,21 @@ from typing import NoReturn
 import typer
 from sqlalchemy.exc import OperationalError
 
-from headend.cli import bill, demo, firmware, gateway, journal, quarantine, reads, serve, statement, store, tariff, user
+from headend.cli import (
+    bill,
+    demo,
+    exceptions,
+    firmware,
+    gateway,
+    journal,
+    quarantine,
+    reads,
+    serve,
+    statement,
+    store,
+    tariff,
+    user,
+)
 from headend.errors import HeadendError, InvalidInput, NotFound
 
 app = typer.Typer(
@@ -22,6 +36,7 @@ app.add_typer(reads.app, name="reads")
 app.add_typer(tariff.app, name="tariff")
 app.add_typer(bill.app, name="bill")
 app.add_typer(statement.app, name="statement")
+app.add_typer(exceptions.app, name="exception")
 app.add_typer(user.app, name="user")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(firmware.app, name="firmware")

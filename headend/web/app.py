@@ -16,7 +16,10 @@ from headend.web import (
     assets,
     clerk,
     customer,
+    deciding,
     events,
+    exceptions,
+    exceptions_api,
     field_api,
     fleet_api,
     gateways,
@@ -56,9 +59,22 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         samesite="Lax",
     )
     app.middlewares.extend((keep_session, present_errors, guard))
-    for part in (login, assets, machines, operator, meters, history, gateways, events, clerk, customer):
+    for part in (
+        login,
+        assets,
+        machines,
+        operator,
+        meters,
+        history,
+        exceptions,
+        deciding,
+        gateways,
+        events,
+        clerk,
+        customer,
+    ):
         declare(app, part.PAGES)
-    for part in (api, field_api, fleet_api, push):
+    for part in (api, field_api, fleet_api, exceptions_api, push):
         declare(app, part.PAGES)
     operator.prepare(app)
     clerk.prepare(app)

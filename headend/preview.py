@@ -1,0 +1,297 @@
+"""What a decision would do: it is done, settled and billed, and then taken back.
+
+So a preview cannot say anything else than what will happen: the same code has done it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from headend.billing.agreements import Agreement, in_force, local_month
+from headend.billing.parts import USE_CHANNEL
+from headend.billing.segments import rate_agreements
+from headend.office import SiteRecords
+from headend.process.editing import Decision, Plan, carry_out, needs_second_person, plan_again, plan_of, undone
+from headend.reads.channels import EXPORT
+from headend.reads.days import DAY_S, moment, zone_named
+from headend.reads.profiles import LoadProfiles
+from headend.reads.quality import Quality
+from headend.registry.registry import EnrolledChannel, agreements
+from headend.site import Site
+from headend.store.edits import edit_of
+from headend.store.tables import statement
+
+Int64s = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Intervals of one channel, without a hole.
+
+    Parameters
+    ----------
+    start_s
+        begin of the first [s since 1970].
+    values
+        base units, 0 where missing (n,).
+    quality
+        (n,)
+    """
+
+    start_s: int
+    values: Int64s
+    quality: Bytes
+
+    @property
+    def shown(self) -> list[int | None]:
+        """The values; None where there is none."""
+        missing = (self.quality == Quality.MISSING).tolist()
+        return [None if gone else value for value, gone in zip(self.values.tolist(), missing, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class BillEffect:
+    """What a decision means for one account's bill of one month.
+
+    Parameters
+    ----------
+    before, after
+        what the month costs by currency, on the reads there are: what has no value counts as zero. None: there is no
+        price for it.
+    refused_before, refused_after
+        why no bill can be made of it; "": one can, or the month still runs.
+    provisional
+        the month still runs.
+    issued
+        the statement that was issued for it; it would be flagged to be billed again.
+    """
+
+    account: str
+    name: str
+    period: str
+    before: Mapping[str, Decimal] | None
+    after: Mapping[str, Decimal] | None
+    refused_before: str
+    refused_after: str
+    provisional: bool
+    issued: str | None
+
+    @property
+    def change(self) -> dict[str, Decimal]:
+        """What is to be paid more, or less, by currency; nothing where there is no price for one of the two."""
+        if self.before is None or self.after is None:
+            return {}
+        none = Decimal(0)
+        return {
+            currency: self.after.get(currency, none) - self.before.get(currency, none)
+            for currency in sorted({*self.before, *self.after})
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preview:
+    """What a decision would do.
+
+    Parameters
+    ----------
+    channel
+        whose intervals.
+    start_s, end_s
+        the intervals that are decided on [s since 1970].
+    before, after
+        these, as they stand and as they would.
+    days_before, days_after
+        the whole UTC days of all that would change, with what is estimated anew beside the span.
+    change
+        energy after − before, of the intervals that are decided on [base units].
+    second_person
+        so much that another person has to confirm it.
+    bills
+        of every account and month that is touched.
+    """
+
+    decision: Decision
+    channel: EnrolledChannel
+    start_s: int
+    end_s: int
+    before: Stretch
+    after: Stretch
+    days_before: Stretch
+    days_after: Stretch
+    change: int
+    second_person: bool
+    bills: tuple[BillEffect, ...]
+
+    @property
+    def interval_s(self) -> int:
+        """Length of an interval [s]."""
+        return self.channel.interval_s
+
+
+def preview(site: Site, decision: Decision) -> Preview:
+    """What a decision on an open exception would do; nothing is changed. Raises as `decide` does."""
+    return _tried(site, lambda tx: plan_of(tx, site, decision))
+
+
+def preview_again(site: Site, edit: int) -> Preview:
+    """What would happen if what waits were confirmed now; nothing is changed. Raises as `confirm` does."""
+    return _tried(site, lambda tx: plan_again(tx, site, edit_of(tx, edit)))
+
+
+def _tried(site: Site, plan_in: Callable[[Connection], Plan]) -> Preview:
+    now = site.clock()
+    with site.database.write() as tx, undone(tx):
+        plan = plan_in(tx)
+        channel, touched = plan.channel, list(_touched(tx, plan, now))
+        with undone(tx):
+            change = carry_out(tx, site, plan, "a preview", now)
+            after = _around(tx, site, plan)
+            bills_after = [_total(tx, site, one) for one in touched]
+        before = _around(tx, site, plan)
+        bills_before = [_total(tx, site, one) for one in touched]
+        issued = _issued(tx, {(one.account, one.period) for one in touched})
+    span = _columns(before, plan.start_s, plan.end_s)
+    days = _changed_days(before, after, plan)
+    bills = tuple(
+        BillEffect(
+            one.account,
+            one.name,
+            one.period,
+            was.money,
+            will.money,
+            was.refused,
+            will.refused,
+            one.provisional,
+            issued.get((one.account, one.period)),
+        )
+        for one, was, will in zip(touched, bills_before, bills_after, strict=True)
+    )
+    return Preview(
+        plan.decision,
+        channel,
+        plan.start_s,
+        plan.end_s,
+        _stretch(before, span),
+        _stretch(after, span),
+        _stretch(before, days),
+        _stretch(after, days),
+        change,
+        needs_second_person(site, change),
+        bills,
+    )
+
+
+def _around(tx: Connection, site: Site, plan: Plan) -> LoadProfiles:
+    """The channel over all days that the decision can reach."""
+    channel = plan.channel
+    far = site.rules.of(channel.customer_class).estimation.look_back_days
+    first, end = (plan.start_s // DAY_S - far) * DAY_S, (-(-plan.end_s // DAY_S) + far) * DAY_S
+    return site.store.profiles(tx, [plan.exception.key], first, end, channel.interval_s)
+
+
+def _columns(profiles: LoadProfiles, start_s: int, end_s: int) -> slice:
+    return slice((start_s - profiles.start_s) // profiles.interval_s, (end_s - profiles.start_s) // profiles.interval_s)
+
+
+def _changed_days(before: LoadProfiles, after: LoadProfiles, plan: Plan) -> slice:
+    """The columns of whole days from the first to the last that has a change, or lies in the span."""
+    differs = (before.values != after.values) | (before.quality != after.quality)
+    at = np.flatnonzero(differs[0])
+    span = _columns(before, plan.start_s, plan.end_s)
+    per_day = DAY_S // before.interval_s
+    first, last = min([span.start, *at[:1].tolist()]), max([span.stop - 1, *at[-1:].tolist()])
+    return slice(first // per_day * per_day, (last // per_day + 1) * per_day)
+
+
+def _stretch(profiles: LoadProfiles, columns: slice) -> Stretch:
+    start_s = profiles.start_s + columns.start * profiles.interval_s
+    return Stretch(start_s, profiles.values[0, columns], profiles.quality[0, columns])
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """One account's month of which reads may change, with the agreements that are billed together."""
+
+    account: str
+    name: str
+    period: str
+    agreements: tuple[Agreement, ...]
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    money: Mapping[str, Decimal] | None
+    refused: str = ""
+
+
+def _touched(tx: Connection, plan: Plan, now: datetime) -> Iterator[_Touched]:
+    """The accounts and months that are billed by the channel's intervals; by account and month."""
+    channel = plan.channel
+    if channel.channel not in (EXPORT, *USE_CHANNEL.values()):
+        return
+    every = agreements(tx)
+    its: dict[str, list[Agreement]] = defaultdict(list)
+    for one in every:
+        if one.usage_point == channel.usage_point and one.commodity == channel.channel.commodity:
+            its[one.account.id].append(one)
+    for account, here in sorted(its.items()):
+        for period in _months(plan, here[0].timezone):
+            if not any(_covers(one, period, plan) for one in here):
+                continue
+            together = tuple(one for one in every if one.account.id == account and in_force(one, period))
+            over = max(local_month(period, one.timezone).end_utc for one in together) <= now
+            yield _Touched(account, here[0].account.name, period, together, provisional=not over)
+
+
+def _months(plan: Plan, timezone: str) -> list[str]:
+    """The local months `YYYY-MM` that the decision's intervals lie in."""
+    zone = zone_named(timezone)
+    day, last = (moment(at_s).astimezone(zone).date() for at_s in (plan.start_s, plan.end_s - 1))
+    months = []
+    while day <= last:
+        months.append(f"{day:%Y-%m}")
+        day = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return months
+
+
+def _covers(agreement: Agreement, period: str, plan: Plan) -> bool:
+    days = in_force(agreement, period)
+    return days is not None and days.start_utc < moment(plan.end_s) and moment(plan.start_s) < days.end_utc
+
+
+def _total(tx: Connection, site: Site, one: _Touched) -> _Total:
+    """What the month costs the account, by the engine that makes its statement."""
+    records = SiteRecords(tx, site.store)
+    refused = ""
+    if not one.provisional:
+        strictly = rate_agreements(records, site.tariffs, one.agreements, one.period)
+        refused = "; ".join(each.detail for each in strictly.exceptions)
+    rated = rate_agreements(records, site.tariffs, one.agreements, one.period, provisional=True)
+    if rated.exceptions:
+        return _Total(None, refused or rated.exceptions[0].detail)
+    money: dict[str, Decimal] = defaultdict(Decimal)
+    for each in rated.segments:
+        money[each.segment.currency] += each.segment.gross
+    return _Total(dict(money), refused)
+
+
+def _issued(tx: Connection, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The newest issued statement of each account and period that has one."""
+    s = statement.c
+    query = (
+        select(s.account_id, s.period, s.id)
+        .where(s.state == "issued", s.account_id.in_({account for account, _ in wanted}))
+        .order_by(s.revision)
+    )
+    return {(row.account_id, row.period): row.id for row in tx.execute(query) if (row.account_id, row.period) in wanted}
