@@ -24,7 +24,7 @@ from headend.reads.days import DAY_S, Period, midnight, previous_month, seconds
 from headend.registry.registry import agreements, enrolled_channels
 from headend.site import Site
 from headend.store import dailyuse, history
-from headend.store.exceptions import clear_unfound, close, holds, open_found
+from headend.store.exceptions import BILL_RULES, clear_unfound, open_found
 from headend.store.ledger import SqlLedger
 from headend.vee.dailyuse import DAYS, UNKNOWN, DailyUse, nothing_known, use_of_days
 from headend.vee.findings import Finding
@@ -113,8 +113,7 @@ def check_bills(site: Site, period: str) -> int:
     by = f"rules {rules.version}"
     with site.database.write() as tx:
         history.keep_findings(tx, [*high, *prolonged], rules.version, now)
-        clear_unfound(tx, looked_at, high, by=by, now=now, rules={"V11"})
-        _let_go(tx, looked_at, prolonged, by, now)
+        clear_unfound(tx, looked_at, [*high, *prolonged], by=by, now=now, rules=BILL_RULES)
         opened = open_found(tx, high, rules, class_of, now)
         return opened + open_found(tx, prolonged, rules, class_of, now, holding=True)
 
@@ -179,7 +178,10 @@ def _high_or_low(bills: Sequence[_Bill], use: _Use, rules: RuleSet, customer_cla
 def _on_estimates_alone(
     tx: Connection, site: Site, bills: Sequence[_Bill], use: _Use, rule: ProlongedRule
 ) -> list[Finding]:
-    """V13, of bills: accounts whose last bills and this one were estimated throughout."""
+    """V13 of bills: this one and those before were estimated throughout.
+
+    It is an exception of its own beside that of the meter: the bill may go out while somebody is on the way there.
+    """
     if rule.then == "pass":
         return []
     suspects = [
@@ -196,23 +198,8 @@ def _on_estimates_alone(
                 first, last = bill.months[-1].first, bill.months[0].end - timedelta(days=1)
                 bills_in_a_row = f"{rule.bills} bills in a row" if rule.bills > 1 else "the bill"
                 detail = f"{bills_in_a_row} on estimates alone: nothing was read from {first} to {last}"
-                found.append(Finding(meter, channel, start_s, end_s, "V13", "warning", detail, review=True))
+                found.append(Finding(meter, channel, start_s, end_s, "V13b", "warning", detail, review=True))
     return found
-
-
-def _let_go(tx: Connection, looked_at: Sequence[Stretch], prolonged: Iterable[Finding], by: str, now: datetime) -> None:
-    """Bills that V13 held, and that rest on a read by now, are held by it no more."""
-    if not looked_at:
-        return
-    still = {(each.meter, each.channel, each.start_s, each.end_s) for each in prolonged}
-    places: dict[tuple[int, int], list[Stretch]] = defaultdict(list)
-    for stretch in looked_at:
-        places[stretch[:2]].append(stretch)
-    for one in holds(tx, min(each[2] for each in looked_at), max(each[3] for each in looked_at)):
-        if one.rule == "V13" and one.state == "open":
-            its = [each for each in places[one.key] if each[2] < one.end_s and one.start_s < each[3]]
-            if its and not still & set(its):
-                close(tx, one.id, "cleared", by=by, now=now)
 
 
 # -- daily use of usage points --

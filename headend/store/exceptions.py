@@ -35,7 +35,7 @@ SETTLED_RULES: Final = frozenset({"V4", "V7", "V8", "V9", "V10"})
 #: The rule of what somebody asked to look at.
 BY_HAND: Final = "hand"
 #: What is said of one bill, and not of the next one too.
-_OF_A_BILL: Final = "V11"
+BILL_RULES: Final = frozenset({"V11", "V13b"})
 
 #: How urgent a rule's word is beside anomalies, which have a score of their own.
 _SCORE: Final[Mapping[Severity, float]] = MappingProxyType({"info": 0.3, "warning": 0.5, "failed": 0.7})
@@ -148,7 +148,7 @@ class _Found:
 
     def touches(self, other: Any) -> bool:
         """Whether no interval lies between the two; of bills, which lie side by side, whether they share any."""
-        between = int(self.rule == _OF_A_BILL)
+        between = int(self.rule in BILL_RULES)
         return bool(self.start_s + between <= other.end_s and other.start_s + between <= self.end_s)
 
 
@@ -418,8 +418,7 @@ def _extend(tx: Connection, touched: Sequence[Any], found: _Found, by: str, now:
         "score": found.score,
         "detail": found.detail,
         "rule_set": found.rule_set,
-        # What holds a bill does so until somebody decided, whoever finds more of it meanwhile.
-        "holds_bill": found.holds_bill or any(row.holds_bill for row in (kept, *others)),
+        "holds_bill": found.holds_bill,
     }
     if any(getattr(kept, name) != value for name, value in new.items()):
         _change(tx, kept.id, by, now, **new)

@@ -43,6 +43,7 @@ NAMES: Final = MappingProxyType(
         "V11": "high or low use",
         "V12": "device flag",
         "V13": "prolonged estimation",
+        "V13b": "bills on estimates alone",
         "hand": "somebody asked to look",
         "leak": "leak",
         "stuck": "stuck meter",

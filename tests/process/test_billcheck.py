@@ -13,11 +13,13 @@ from sqlalchemy import select
 from headend.billing.run import approve, issue, rate_cycle
 from headend.errors import BillingConflict
 from headend.process.billcheck import check_bills
+from headend.process.editing import Decision, decide
 from headend.reads import Quality
 from headend.reads.days import day_number, seconds
 from headend.store import dailyuse
-from headend.store.exceptions import Choice, ReadException, close, exceptions
+from headend.store.exceptions import Choice, ReadException, exceptions, open_found
 from headend.store.tables import finding
+from headend.vee.findings import Finding
 from headend.vee.ruleset import Rules
 from tests.billing.town import IMPORT, Town
 
@@ -31,10 +33,22 @@ def town(tmp_path: Path) -> Iterator[Town]:
     made = Town(tmp_path)
     made.account("Ada", {"tariff": "flat"})
     made.meter("E-1", "Ada", IMPORT)
-    made.reads("E-1", 500, first=date(2026, 8, 1), last=date(2026, 9, 30))
-    made.reads("E-1", 1_100, first=date(2026, 10, 1))
+    made.reads("E-1", hours(500), first=date(2026, 8, 1), last=date(2026, 9, 30))
+    made.reads("E-1", hours(1_100), first=date(2026, 10, 1))
     yield made
     made.database.close()
+
+
+def hours(mean: int) -> list[int]:
+    """A day of hours, of which no two in a row are alike."""
+    return [mean - 100, mean + 100] * 12
+
+
+def stage(town: Town, first: date, last: date) -> None:
+    """Daily use as settlement leaves it."""
+    days = range(day_number(first), day_number(last) + 1)
+    with town.database.write() as tx:
+        dailyuse.put(tx, town.store.load(tx, [(day, *town.key("E-1", IMPORT)) for day in days], 3600), days.stop)
 
 
 def queue(town: Town, state: str = "undecided") -> list[ReadException]:
@@ -42,9 +56,9 @@ def queue(town: Town, state: str = "undecided") -> list[ReadException]:
         return sorted(exceptions(tx, Choice(state=state)), key=lambda each: each.id)
 
 
-def decide(town: Town, exception: int) -> None:
-    with town.database.write() as tx:
-        close(tx, exception, "accepted", by="ann", now=town.now, reason="usage confirmed")
+def accept(town: Town, exception: int) -> None:
+    decided = decide(town.site, Decision(exception, "accept", by="ann", reason="usage confirmed"))
+    assert (decided.state, decided.change) == ("done", 0)
 
 
 def test_a_high_bill_is_held_until_somebody_decided(town: Town) -> None:
@@ -62,9 +76,10 @@ def test_a_high_bill_is_held_until_somebody_decided(town: Town) -> None:
     rate_cycle(town.office, OCTOBER, "monthly", "ann")
     assert [each.id for each in queue(town)] == [asked.id], "looking again asks nothing again"
 
-    decide(town, asked.id)
+    accept(town, asked.id)
     cycle = rate_cycle(town.office, OCTOBER, "monthly", "ann")
     assert (cycle.totals.billed, cycle.totals.excepted) == (1, 0)
+    assert [each.id for each in queue(town, "closed")] == [asked.id]
     assert queue(town) == []
     approve(town.office, OCTOBER, "monthly", "ann")
     issue(town.office, OCTOBER, "monthly", "ann")
@@ -81,8 +96,9 @@ def test_what_waits_for_a_second_person_is_held_too(town: Town) -> None:
 
 def test_a_decided_bill_of_other_numbers_is_asked_about_again(town: Town) -> None:
     rate_cycle(town.office, OCTOBER, "monthly", "ann")
-    decide(town, queue(town)[0].id)
-    town.reads("E-1", 1_150, first=date(2026, 10, 2), last=date(2026, 10, 31))
+    accept(town, queue(town)[0].id)
+    town.reads("E-1", hours(1_150), first=date(2026, 10, 2), last=date(2026, 10, 31))
+    stage(town, date(2026, 10, 2), date(2026, 10, 31))
     assert check_bills(town.site, OCTOBER) == 1
     assert [each.detail[:6] for each in queue(town)] == ["27,561"]
 
@@ -197,11 +213,24 @@ def test_the_second_bill_on_estimates_alone_is_held(silent: Town) -> None:
     estimated(silent, date(2026, 9, 1), date(2026, 9, 1))
     rate_cycle(silent.office, OCTOBER, "monthly", "ann")
     (asked,) = queue(silent)
-    assert (asked.rule, asked.holds_bill) == ("V13", True)
+    assert (asked.rule, asked.holds_bill) == ("V13b", True)
     assert asked.detail == "2 bills in a row on estimates alone: nothing was read from 2026-09-01 to 2026-10-31"
     assert silent.exceptions()["Ada"].held_by == (asked.id,)
-    decide(silent, asked.id)
+    accept(silent, asked.id)
     assert rate_cycle(silent.office, OCTOBER, "monthly", "ann").totals.billed == 1
+
+
+def test_a_decided_bill_is_not_held_by_the_meter_that_is_silent_still(silent: Town) -> None:
+    """The meter's own exception grows day by day; that is about going there, not about the bill."""
+    rate_cycle(silent.office, OCTOBER, "monthly", "ann")
+    accept(silent, queue(silent)[0].id)
+    key = silent.key("E-1", IMPORT)
+    stretch = seconds(datetime(2026, 9, 1, tzinfo=UTC)), seconds(datetime(2026, 11, 3, tzinfo=UTC))
+    days = Finding(*key, *stretch, "V13", "warning", "nothing was read for 63 days", review=True)
+    with silent.database.write() as tx:
+        open_found(tx, [days], silent.site.rules, {}, silent.now)
+    assert rate_cycle(silent.office, OCTOBER, "monthly", "ann").totals.billed == 1
+    assert [(each.rule, each.holds_bill) for each in queue(silent)] == [("V13", False)]
 
 
 def test_one_read_lets_go_of_a_bill_on_estimates(silent: Town) -> None:
