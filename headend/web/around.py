@@ -26,8 +26,6 @@ Int64s = NDArray[np.int64]
 _HOUR_S: Final = 3_600
 #: How much is drawn before and after the span [s].
 _BESIDE_S: Final = 3 * DAY_S
-#: Registers are looked for so far beside the span [days].
-_REGISTER_DAYS: Final = 35
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +73,7 @@ def by_hours(seen: Around) -> Around:
 
 def verdict(tx: Connection, site: Site, channel: EnrolledChannel, start_s: int, end_s: int, zone: ZoneInfo) -> Verdict:
     """Whether the register reads right before and after the span agree with its intervals; raises `StoreAway`."""
-    sheet, first, end = _sheet(tx, site, channel, start_s, end_s, _REGISTER_DAYS)
+    sheet, first, end = _sheet(tx, site, channel, start_s, end_s)
     w, profile = sheet.windows, sheet.profiles
     over = np.flatnonzero((w.last >= first) & (w.first < end))
     if not len(over):
@@ -102,8 +100,7 @@ def verdict(tx: Connection, site: Site, channel: EnrolledChannel, start_s: int, 
 
 def _usual(tx: Connection, site: Site, channel: EnrolledChannel, reads: Readings, start_s: int, end_s: int) -> Int64s:
     """What like days say of every interval of `reads`; the span itself is no reference."""
-    beside = site.rules.of(channel.customer_class).estimation.look_back_days
-    sheet, first, end = _sheet(tx, site, channel, reads.start_s, reads.end_s, beside)
+    sheet, first, end = _sheet(tx, site, channel, reads.start_s, reads.end_s)
     begins = sheet.profiles.start_s + np.arange(sheet.values.shape[1]) * reads.interval_s
     in_span = (begins >= start_s) & (begins < end_s)
     sheet.good[0, in_span] = False
@@ -119,10 +116,9 @@ def _usual(tx: Connection, site: Site, channel: EnrolledChannel, reads: Readings
 
 
 def _sheet(
-    tx: Connection, site: Site, channel: EnrolledChannel, start_s: int, end_s: int, beside_days: int
+    tx: Connection, site: Site, channel: EnrolledChannel, start_s: int, end_s: int
 ) -> tuple[Worksheet, int, int]:
-    """A channel with days beside a stretch, and the columns of the stretch."""
-    first_day, end_day = start_s // DAY_S - beside_days, -(-end_s // DAY_S) + beside_days
-    sheet = worksheet_of(tx, site, channel, first_day, end_day)
-    first, end = ((at_s - first_day * DAY_S) // channel.interval_s for at_s in (start_s, end_s))
+    """A channel with the weeks beside a stretch, and the columns of the stretch: the first, and after the last."""
+    sheet = worksheet_of(tx, site, channel, start_s, end_s)
+    first, end = ((at_s - sheet.profiles.start_s) // channel.interval_s for at_s in (start_s, end_s))
     return sheet, first, end

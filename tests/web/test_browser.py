@@ -10,7 +10,9 @@ import pytest
 
 from headend.site import Site
 from headend.store.commands import commands_of
+from headend.store.exceptions import exception_of
 from tests.web.browser import CHROMIUM, Browser
+from tests.web.questions import ask
 
 if CHROMIUM is None and not os.environ.get("CI"):
     pytest.skip("no Chromium on this machine", allow_module_level=True)
@@ -61,6 +63,48 @@ async def test_field_pages_fit_a_phone_and_a_restart_is_confirmed_first(visit, s
             while newest(site) != ("restart", "queued"):
                 await asyncio.sleep(0.02)
         assert browser.complaints == []
+
+
+async def test_operator_edits_a_spike_on_a_phone(visit, server, site, tmp_path: Path):
+    asked = ask(site)
+    client = await visit("olga")
+    cookie = next(one for one in client.session.cookie_jar if one.key == "headend_session")
+    base = str(server.make_url("/")).rstrip("/")
+    async with Browser(tmp_path / "profile") as browser:
+        await browser.cookie(base, cookie.key, cookie.value)
+        await browser.send(
+            "Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True
+        )
+        drawn = "document.querySelectorAll('[data-drawn]').length === 1"
+        for rule in ("V4", "V8", "V10", "V11", "leak", "V9"):
+            await browser.open(f"{base}/operator/exceptions/{asked[rule]}", until=drawn)
+            assert await browser.evaluate("document.documentElement.scrollWidth") == 390, rule
+        legend = await browser.evaluate("document.querySelector('.chart svg').textContent")
+        assert "In question" in legend
+        assert "Like days" in legend
+        await browser.evaluate("[...document.querySelectorAll('summary')].find(s => s.textContent == 'Edit…').click()")
+        field = "document.querySelector('details[open] [name=value]')"
+        assert await browser.evaluate(f"{field}.checkVisibility() && {field}.value") == "20.56"
+        await browser.evaluate(
+            f"{field}.value = '2.056'; {field}.form.elements.reason.value = 'failed to validate';"
+            f"{field}.form.querySelector('button').click()"
+        )
+        await until(browser, "document.querySelector('form.decide')")
+        assert await browser.evaluate("document.documentElement.scrollWidth") == 390
+        await browser.evaluate("document.querySelector('form.decide button').click()")
+        await until(browser, "document.querySelector('.notice.good')")
+        said = await browser.evaluate("document.querySelector('.notice.good').textContent")
+        assert said == "Edited: the energy changed by −18.504 kWh."
+        assert browser.complaints == []
+    with site.database.read() as tx:
+        assert exception_of(tx, asked["V9"]).outcome == "edited"
+
+
+async def until(browser: Browser, expression: str) -> None:
+    """Wait until something is in the page that comes."""
+    async with asyncio.timeout(20):
+        while not await browser.evaluate(f"!!{expression}"):
+            await asyncio.sleep(0.02)
 
 
 def newest(site: Site) -> tuple[str, str]:

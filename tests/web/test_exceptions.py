@@ -241,7 +241,7 @@ async def test_spike_is_edited_and_every_page_tells_of_it(site, asked, visit):
     preview = await (await foresee(client, number, form)).text()
     after = round(before / 10)
     words = plain(preview)
-    assert f"{before / 1000:,.3f} validated {after / 1000:,.3f} edited by hand" in words
+    assert f"{before / 1000:,.3f} {after / 1000:,.3f} validated edited by hand" in words
     assert f"Change −{(before - after) / 1000:,.3f} kWh" in words
     assert "A-2 Ben <Water> November 2025 so far" in words
     page = await (await do(client, preview)).text()
@@ -400,7 +400,7 @@ async def test_second_person_confirms_and_the_first_cannot(site, asked, waits):
     theirs = await text(waits["otto"], page)
     assert "olga wants to edit" in theirs
     assert "&lt;i&gt;x10&lt;/i&gt;" in theirs
-    assert "20.560 validated 2.056 edited by hand" in plain(theirs)
+    assert "20.560 2.056 validated edited by hand" in plain(theirs)
     done = plain(await (await send(waits["otto"], f"{page}/confirm", form, page)).text())
     assert "Confirmed: the energy changed by −18.504 kWh." in done
     assert "done confirmed by otto" in done

@@ -17,14 +17,16 @@ from headend.billing.run import rate_cycle
 from headend.config import load_settings
 from headend.errors import StoreAway
 from headend.office import office_of
+from headend.reads.channels import IMPORT
 from headend.reads.days import DAY_S, seconds
 from headend.site import Site
 from headend.store import tables as t
 from headend.store.database import Database
+from headend.store.exceptions import open_by_hand
 from headend.store.influx.parts import interval_store
 from headend.web import make_app
 from tests.servers import Postgres, free_port
-from tests.web.conftest import visitor
+from tests.web.conftest import token, visitor
 from tests.web.sites import NOW
 
 TODAY = seconds(NOW) // DAY_S
@@ -111,6 +113,32 @@ async def test_meter_that_is_long_silent_has_a_page_that_does_not_know_its_newes
     page = await olga.get("/operator/meters/E-1")
     assert page.status == 200
     assert "not known: the interval store does not answer" in await page.text()
+
+
+async def test_exception_of_older_reads_is_shown_without_them_and_cannot_be_decided_on(away, olga):
+    with away.database.write() as tx:
+        meter = tx.execute(select(t.meter.c.id).where(t.meter.c.name == "E-1")).scalar_one()
+        old, recent = (
+            open_by_hand(
+                tx, (meter, IMPORT.code), start_s, start_s + DAY_S, rule_set="1", by="olga", note="odd", now=NOW
+            )
+            for start_s in ((TODAY - 20) * DAY_S, (TODAY - 3) * DAY_S)
+        )
+    assert "2 exceptions" in await (await olga.get("/operator/exceptions")).text()
+    answer = await olga.get(f"/operator/exceptions/{old}")
+    page = await answer.text()
+    assert (answer.status, "cannot be looked at or decided on for now" in page) == (200, True)
+    assert "Odd." in page
+    assert "/preview" not in page
+    chart = await olga.get(f"/operator/exceptions/{old}/chart", headers={"Accept": "application/json"})
+    assert (chart.status, chart.content_type) == (503, "application/problem+json")
+    # What like days say would need older days; the reads themselves are there.
+    spec = await (await olga.get(f"/operator/exceptions/{recent}/chart")).json()
+    assert len(spec["data"]["values"]) > 24
+    assert "Like days" not in str(spec)
+    form = {"csrf": await token(olga, "/operator/exceptions"), "action": "accept", "reason": "other"}
+    answer = await olga.post(f"/operator/exceptions/{old}/preview", data=form)
+    assert (answer.status, SAID in await answer.text()) == (503, True)
 
 
 async def test_fleet_begins_a_day_later_and_says_so(away, olga):
