@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import structlog
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -21,21 +22,25 @@ from headend.collect.topics import SPARKPLUG, Births
 from headend.errors import StoreBroken
 from headend.process.belief import CURABLE, Belief, belief_of
 from headend.process.registers import make_intervals
+from headend.process.reopening import horizon, reopen_dependants
 from headend.process.unpack import GatewayNews, Happened, Rejected, Unpacked, unpack
-from headend.reads.blocks import Blocks, contested, merge
-from headend.reads.days import seconds
+from headend.reads.blocks import Blocks, Merged, contested, merge
+from headend.reads.days import DAY_S, seconds
+from headend.reads.quality import IS_MEASURED
 from headend.registry.gateways import revoked_gateways
 from headend.registry.registry import enrolled_channels
 from headend.site import Site
-from headend.store import commands, history
+from headend.store import commands, exceptions, history
 from headend.store import tables as t
 from headend.store.births import births, keep_births
 from headend.store.checkpoints import IntakeCounts, advance, checkpoint
 from headend.store.database import storable, upsert
 from headend.store.journal import Entry
+from headend.store.rebills import flag_rebills
 from headend.store.telemetry import keep_clock_offsets, keep_telemetry
 from headend.vee import check_arrival
 from headend.vee.arrival import arrival_limits, limits_of
+from headend.vee.findings import Finding
 
 log = structlog.get_logger(__name__)
 
@@ -57,12 +62,15 @@ class _Registry:
     ----------
     limits
         what single values are held against, by (meter, channel); see `arrival_limits`.
+    class_of
+        customer class, by (meter, channel).
     read_at
         steady time [s].
     """
 
     belief: Belief
     limits: dict[tuple[int, int], tuple[int, int, int, int, int]]
+    class_of: dict[tuple[int, int], str]
     read_at: float
 
 
@@ -77,7 +85,7 @@ class Intake:
 
     def __init__(self, site: Site, steady: Callable[[], float] = time.monotonic) -> None:
         self._site, self._steady = site, steady
-        self._registry = _Registry(belief_of(site, [], ()), {}, -math.inf)
+        self._registry = _Registry(belief_of(site, [], ()), {}, {}, -math.inf)
         # A gap in what a Sparkplug node sends asks for its names; forgotten at a restart, it is not noticed once.
         self._sequences: dict[str, int | None] = {}
         self._at_once = site.settings.process.batch_messages
@@ -159,7 +167,7 @@ class Intake:
         site, now = self._site, self._site.clock()
         tolerance_s = site.settings.process.register_tolerance_s
         findings = make_intervals(tx, unpacked.registers, tolerance_s, unpacked.runs)
-        history.keep_findings(tx, findings, site.rules.version, now)
+        self._note(tx, findings, now)
         counts = IntakeCounts()
         cause = f"journal {entries[0].offset}–{entries[-1].offset}" if entries else ""
         for blocks in unpacked.stacks:
@@ -181,6 +189,7 @@ class Intake:
                 (c.meter, c.channel.code): arrival_limits(c.max_per_interval, rules.of(c.customer_class))
                 for c in channels
             },
+            {(c.meter, c.channel.code): c.customer_class for c in channels},
             self._steady(),
         )
 
@@ -191,15 +200,42 @@ class Intake:
         stored = site.store.load(tx, checked.keys, checked.interval_s)
         redelivered = history.holds(tx, checked, contested(stored, checked))
         merged = merge(stored, checked, redelivered)
-        history.keep(tx, stored, merged.replaced, by=cause, now=site.clock())
+        now = site.clock()
+        history.keep(tx, stored, merged.replaced, by=cause, now=now)
         said = (merged.blocks.register != stored.register) | (merged.blocks.flags != stored.flags)
         changed = merged.stored | merged.replaced | said
         touched = changed.any(axis=1)
         site.store.save(tx, merged.blocks.take(touched), changed[touched], settled=False)
-        history.keep_findings(tx, findings, site.rules.version, site.clock())
+        self._note(tx, [*findings, *self._replaced(stored, merged)], now)
+        if (merged.blocks.day < horizon(site)).any():
+            reopen_dependants(tx, site, stored, merged.blocks, changed)
+            _flag_rebills(tx, stored, merged.blocks, horizon(site), cause, now)
         counts.stored += int(merged.stored.sum())
         counts.replaced += int(merged.replaced.sum())
         counts.duplicates += int(merged.duplicates.sum())
+
+    def _replaced(self, stored: Blocks, merged: Merged) -> Iterator[Finding]:
+        """V3: another value took the place of one that was measured."""
+        rules, class_of = self._site.rules, self._registry.class_of
+        other = merged.replaced & IS_MEASURED[stored.quality] & (merged.blocks.values != stored.values)
+        for row, column in np.argwhere(other).tolist():
+            key = int(stored.meter[row]), int(stored.channel[row])
+            if rules.of(class_of[key]).duplicate.then == "warn":
+                start_s = int(stored.day[row]) * DAY_S + column * stored.interval_s
+                detail = f"was {stored.values[row, column]}, now {merged.blocks.values[row, column]}"
+                yield Finding(*key, start_s, start_s + stored.interval_s, "V3", "warning", detail)
+
+    def _note(self, tx: Connection, findings: Sequence[Finding], now: datetime) -> None:
+        """Keep what was found, and put before people what they are to be asked about."""
+        rules = self._site.rules
+        history.keep_findings(tx, findings, rules.version, now)
+        exceptions.open_found(tx, findings, rules, self._registry.class_of, now)
+
+
+def _flag_rebills(tx: Connection, stored: Blocks, now: Blocks, horizon: int, cause: str, at: datetime) -> None:
+    """What is not due yet nobody has billed."""
+    due = now.day < horizon
+    flag_rebills(tx, stored.take(due), now.take(due), cause, at)
 
 
 def _in_words(error: Exception) -> str:

@@ -56,6 +56,7 @@ def _forget_reads(site: Site, before_day: int, gone: Counter[str]) -> None:
     for table, old in (
         (t.interval_history, h.start_s < before_s),
         (t.finding, f.start_s < before_s),
+        (t.estimate_basis, t.estimate_basis.c.day < before_day),
         (t.register_read, r.at_s < newest.scalar_subquery()),
     ):
         _delete(site, table, _by_meters(site, table, old), gone)

@@ -3,14 +3,14 @@
 A day is due some hours after its end. Days of which nothing came at all are due as well: the registry says who should
 have reported. Almost every channel is clean and needs no more than its open days and the register before them, so that
 is what is loaded first; only for the others are the weeks before them read.
+
+What settlement itself makes of a read, other days may rest on: those are settled in a second round, which opens none.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from zoneinfo import ZoneInfo
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
@@ -18,36 +18,29 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from headend.errors import StoreAway, StoreBroken
-from headend.reads.blocks import NO_REGISTER, supersede
-from headend.reads.constants import modulus_at
+from headend.process.due import DueRun, alike, due_runs, open_runs
+from headend.process.evidence import as_measured, calendar_of, class_profiles, due_of
+from headend.process.outcome import Outcome, keep_outcome, without_guesses
+from headend.process.reopening import horizon, reopen_dependants
+from headend.reads.blocks import NO_REGISTER
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles
-from headend.reads.quality import IS_ESTIMATED, Quality
+from headend.reads.quality import IS_DECIDED, IS_ESTIMATED, IS_MEASURED, Quality
 from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.site import Site
-from headend.store import history
-from headend.vee import Due, Settled, settle
-from headend.vee.daytypes import day_types
+from headend.store import dailyuse
+from headend.store.completeness import open_days_of
+from headend.store.intervals import BlockKey, ChannelKey
+from headend.vee import settle
+from headend.vee.dailyuse import last_read
+from headend.vee.prolonged import given_up
 
 log = structlog.get_logger(__name__)
 
+Bools = NDArray[np.bool_]
+
 # Channels settled in one transaction: enough for array operations to pay, few enough not to hold up intake.
-_CHANNELS_AT_ONCE = 250
-# Runs that begin within the same weeks are looked at together, so that none has to be read over years.
-_ALIKE_DAYS = 28
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """One channel with a run of due days, oldest first; `run` tells it from the channel's other runs."""
-
-    channel: EnrolledChannel
-    days: tuple[int, ...]
-    run: int
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.channel.meter, self.channel.channel.code
+_CHANNELS_AT_ONCE = 1_000
 
 
 @dataclass(slots=True)
@@ -67,20 +60,80 @@ class SettlementCounts:
 
 def settle_due_days(site: Site) -> SettlementCounts:
     """Validate and estimate every day that is due by the site's clock."""
-    counts = SettlementCounts()
-    end_day = site.rules.due_before(site.clock())
+    work = _Settlement(site, horizon(site))
     with site.database.read() as tx:
-        due = _due(tx, site, end_day)
-    store_answers = True
-    for alike in _alike(due):
-        for first in range(0, len(alike), _CHANNELS_AT_ONCE):
-            group: Sequence[_Due] = alike[first : first + _CHANNELS_AT_ONCE]
+        due = due_runs(tx, site, work.everyone_in(tx), work.horizon)
+    _in_groups(work, due)
+    if work.opened:
+        work.reopens = False
+        _in_groups(work, open_runs(work.everyone, work.opened))
+    return work.counts
+
+
+def settle_channels(
+    tx: Connection, site: Site, keys: Collection[ChannelKey], end_day: int | None = None
+) -> SettlementCounts:
+    """Settle the open days of these channels within a transaction: what an edit opened, and its preview.
+
+    Parameters
+    ----------
+    end_day
+        days before it are settled; by default those that are due by the site's clock.
+
+    Raises
+    ------
+    StoreAway
+        the interval store does not tell the days that are needed.
+    """
+    work = _Settlement(site, horizon(site) if end_day is None else end_day)
+    wanted = set(keys)
+    channels = [c for c in work.everyone_in(tx) if (c.meter, c.channel.code) in wanted]
+    _in_transaction(work, tx, open_runs(channels, open_days_of(tx, wanted, work.horizon)))
+    if work.opened:
+        work.reopens = False
+        _in_transaction(work, tx, open_runs(channels, work.opened))
+    return work.counts
+
+
+@dataclass(slots=True)
+class _Settlement:
+    """One settlement under way.
+
+    Parameters
+    ----------
+    horizon
+        days before it are settled, or are now: what lies there between a late day and today may be looked at.
+    opened
+        days that rest on what it changed.
+    reopens
+        whether it opens such days.
+    """
+
+    site: Site
+    horizon: int
+    counts: SettlementCounts = field(default_factory=SettlementCounts)
+    opened: set[BlockKey] = field(default_factory=set)
+    reopens: bool = True
+    everyone: Sequence[EnrolledChannel] = ()
+
+    def everyone_in(self, tx: Connection) -> Sequence[EnrolledChannel]:
+        """All channels of the registry."""
+        self.everyone = enrolled_channels(tx)
+        return self.everyone
+
+
+def _in_groups(work: _Settlement, due: Sequence[DueRun]) -> None:
+    """Settle channels that are alike together, some at a time, each lot in transactions of its own."""
+    site, store_answers = work.site, True
+    for kind in alike(due):
+        for first in range(0, len(kind), _CHANNELS_AT_ONCE):
+            group: Sequence[DueRun] = kind[first : first + _CHANNELS_AT_ONCE]
             # What needs the weeks before has a transaction of its own: the store may not have them for now. It is asked
             # for them no more then: it may take long not to answer, and nobody else writes meanwhile.
             for settled in (_settle_clean, _settle_rest) if store_answers else (_settle_clean,):
                 try:
                     with site.database.write() as tx:
-                        group = settled(tx, site, group, end_day, counts)
+                        group = settled(work, tx, group)
                 except StoreAway as away:
                     log.debug("the interval store does not answer", channels=len(group), reason=str(away))
                     store_answers = False
@@ -88,82 +141,42 @@ def settle_due_days(site: Site) -> SettlementCounts:
                 except StoreBroken as broken:
                     log.warning("channels are not settled", channels=len(group), reason=str(broken))
                     break
-            counts.waiting += len(group)
-    return counts
+            work.counts.waiting += len(group)
 
 
-def _due(tx: Connection, site: Site, end_day: int) -> list[_Due]:
-    """Channels with days before `end_day` that are open, or of which nothing came."""
-    channels = enrolled_channels(tx)
-    began = {(c.meter, c.channel.code): -(-c.installed_s // DAY_S) for c in channels}
-    first_seen: dict[tuple[int, int], int] = {}
-    there: dict[tuple[int, int], set[int]] = defaultdict(set)
-    open_days: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for day, meter, channel in site.store.open_days(tx, end_day):
-        open_days[meter, channel].add(day)
-    look_back = site.rules.look_back_days
-    for found in site.store.channel_days(tx, end_day - look_back, end_day):
-        key = found.meter, found.channel
-        there[key].add(found.day)
-        first_seen[key] = min(found.day, first_seen.get(key, found.day))
-    due = []
-    for c in channels:
-        key = c.meter, c.channel.code
-        last = end_day if c.removed_s is None else min(end_day, -(-c.removed_s // DAY_S))
-        # A channel that has not reported for weeks is silent, not missing a day: the operator sees it, and nothing is
-        # known to estimate it from.
-        silent = set(range(max(began[key], first_seen.get(key, last)), last)) - there[key]
-        due += [_Due(c, run, place) for place, run in enumerate(_runs(sorted(silent | open_days[key])))]
-    return due
+def _in_transaction(work: _Settlement, tx: Connection, due: Sequence[DueRun]) -> None:
+    for group in alike(due):
+        _settle_rest(work, tx, _settle_clean(work, tx, group))
 
 
-def _runs(days: Sequence[int]) -> list[tuple[int, ...]]:
-    """Days cut into runs without a gap: what lies between two of them is not due."""
-    runs: list[list[int]] = []
-    for day in days:
-        if runs and day == runs[-1][-1] + 1:
-            runs[-1].append(day)
-        else:
-            runs.append([day])
-    return [tuple(run) for run in runs]
-
-
-def _alike(due: Iterable[_Due]) -> list[list[_Due]]:
-    """Grouped by what validation of many channels at once has in common."""
-    groups: dict[tuple[int, str, str, int, int], list[_Due]] = defaultdict(list)
-    for d in due:
-        age = d.days[0] // _ALIKE_DAYS
-        groups[d.channel.interval_s, d.channel.timezone, d.channel.customer_class, d.run, age].append(d)
-    return list(groups.values())
-
-
-def _settle_clean(
-    tx: Connection, site: Site, group: Sequence[_Due], horizon: int, counts: SettlementCounts
-) -> list[_Due]:
-    """Settle the channels of which the due days and the one before them say enough; the others.
-
-    Days before `horizon` are settled, or are now: what lies there between a late day and today may be looked at.
-    """
-    end_day = max(d.days[-1] for d in group) + 1
-    quick = _validate(tx, site, group, min(d.days[0] for d in group) - 1, end_day)
-    clean = quick[1].clean & ~_ends_unclosed(group, quick[0], horizon)
-    _keep(tx, site, group, quick, end_day, clean, counts)
+def _settle_clean(work: _Settlement, tx: Connection, group: Sequence[DueRun]) -> list[DueRun]:
+    """Settle the channels of which the due days and the one before them say enough; the others."""
+    first_day, end_day = min(d.days[0] for d in group) - 1, max(d.days[-1] for d in group) + 1
+    profiles = _profiles(work, tx, group, first_day, end_day)
+    outcome = _validate(work, tx, group, profiles, estimates=False)
+    clean = outcome.settled.clean & ~_ends_unclosed(group, profiles, work.horizon) & (_gap_begins(group, profiles) < 0)
+    _keep(work, tx, outcome, clean)
     return [d for d, is_clean in zip(group, clean.tolist(), strict=True) if not is_clean]
 
 
-def _settle_rest(
-    tx: Connection, site: Site, group: Sequence[_Due], horizon: int, counts: SettlementCounts
-) -> list[_Due]:
+def _settle_rest(work: _Settlement, tx: Connection, group: Sequence[DueRun]) -> list[DueRun]:
     """Settle channels by the weeks around their due days; none is left."""
     if group:
-        look_back = site.rules.of(group[0].channel.customer_class).estimation.look_back_days
-        end_day = min(horizon, max(d.days[-1] for d in group) + 1 + look_back)
-        thorough = _validate(tx, site, group, min(d.days[0] for d in group) - look_back, end_day)
-        _keep(tx, site, group, thorough, end_day, np.ones(len(group), dtype=np.bool_), counts)
+        look_back = work.site.rules.of(group[0].channel.customer_class).estimation.look_back_days
+        end_day = min(work.horizon, max(d.days[-1] for d in group) + 1 + look_back)
+        profiles = _profiles(work, tx, group, min(d.days[0] for d in group) - look_back, end_day)
+        group = _with_whole_gaps(group, profiles)
+        outcome = _validate(work, tx, group, profiles, estimates=True)
+        _keep(work, tx, outcome, np.ones(len(group), dtype=np.bool_))
     return []
 
 
-def _ends_unclosed(group: Sequence[_Due], profiles: LoadProfiles, horizon: int) -> NDArray[np.bool_]:
+def _profiles(work: _Settlement, tx: Connection, group: Sequence[DueRun], first_day: int, end_day: int) -> LoadProfiles:
+    interval_s = group[0].channel.interval_s
+    return work.site.store.profiles(tx, [d.key for d in group], first_day * DAY_S, end_day * DAY_S, interval_s)
+
+
+def _ends_unclosed(group: Sequence[DueRun], profiles: LoadProfiles, horizon: int) -> Bools:
     """Late channels of which the register read that closes their last due interval was not loaded (k,)."""
     ends = np.array([d.days[-1] + 1 for d in group])
     last = (ends * DAY_S - profiles.start_s) // profiles.interval_s - 1
@@ -172,92 +185,55 @@ def _ends_unclosed(group: Sequence[_Due], profiles: LoadProfiles, horizon: int) 
     return np.asarray((ends < horizon) & ~closed)
 
 
-def _validate(
-    tx: Connection, site: Site, group: Sequence[_Due], first_day: int, end_day: int
-) -> tuple[LoadProfiles, Settled]:
-    shared = group[0].channel
-    rules = site.rules.of(shared.customer_class)
-    per_day = DAY_S // shared.interval_s
-    profiles = site.store.profiles(tx, [d.key for d in group], first_day * DAY_S, end_day * DAY_S, shared.interval_s)
-    calendar = day_types(
-        profiles.start_s, profiles.values.shape[1], shared.interval_s, ZoneInfo(shared.timezone), site.rules.holidays
-    )
-    open_from = np.array(
-        [max((d.days[0] - first_day) * per_day, _column(d.channel.installed_s, profiles)) for d in group]
-    )
-    open_to = np.array([min((d.days[-1] + 1 - first_day) * per_day, _end_column(d.channel, profiles)) for d in group])
-    modulus = _modulus([d.channel for d in group], profiles)
-    maximum = np.array([int(d.channel.max_per_interval * rules.maximum.factor) for d in group])
-    due = Due(open_from, open_to, modulus, maximum, np.zeros(len(group), dtype=np.bool_))
-    return profiles, settle(profiles, due, rules, calendar)
+def _gap_begins(group: Sequence[DueRun], profiles: LoadProfiles) -> NDArray[np.int64]:
+    """Where a guess that lasts until the first due interval began (k,); -1: the interval before it is no guess.
+
+    The gap of which it is goes on now, or has its other end: it is one gap, and is filled as one.
+    """
+    per_day, first_day = DAY_S // profiles.interval_s, profiles.start_s // DAY_S
+    begins = (np.array([d.days[0] for d in group]) - first_day) * per_day
+    quality = profiles.quality
+    guessed = IS_ESTIMATED[quality] & ~IS_DECIDED[quality] & (quality != Quality.ESTIMATED_FROM_REGISTER)
+    column = np.arange(quality.shape[1])
+    # After the last interval before the due ones that is no guess.
+    other = np.where(~guessed & (column < begins[:, None]), column, -1).max(axis=1, initial=-1)
+    return np.where(other < begins - 1, other + 1, -1)
 
 
-def _modulus(channels: Sequence[EnrolledChannel], profiles: LoadProfiles) -> NDArray[np.int64]:
-    """Where each row's register rolls over (k,), or each register itself where a constant changes on the way (k, n)."""
-    modulus = np.array([modulus_at(c.constants, c.register_digits, profiles.start_s) for c in channels])
-    shape = profiles.values.shape
-    end_s = profiles.start_s + shape[1] * profiles.interval_s
-    changes = [
-        (row, constant)
-        for row, c in enumerate(channels)
-        for constant in c.constants
-        if profiles.start_s < constant.valid_from_s < end_s
+def _with_whole_gaps(group: Sequence[DueRun], profiles: LoadProfiles) -> list[DueRun]:
+    """The runs with the days before them from which on the gap was guessed that reaches to them."""
+    per_day, first_day = DAY_S // profiles.interval_s, profiles.start_s // DAY_S
+    return [
+        d if begin < 0 else replace(d, days=(*range(first_day + begin // per_day, d.days[0]), *d.days))
+        for d, begin in zip(group, _gap_begins(group, profiles).tolist(), strict=True)
     ]
-    if changes:
-        modulus = np.repeat(modulus[:, None], shape[1], axis=1)
-        for row, constant in changes:
-            modulus[row, _column(constant.valid_from_s, profiles) :] = constant.scaled(
-                10 ** channels[row].register_digits
-            )
-    return modulus
 
 
-def _column(moment_s: int, profiles: LoadProfiles) -> int:
-    """The first column that begins at or after a moment."""
-    return -((profiles.start_s - moment_s) // profiles.interval_s)
-
-
-def _end_column(channel: EnrolledChannel, profiles: LoadProfiles) -> int:
-    """The first column that ends after the meter was removed, or the end."""
-    if channel.removed_s is None:
-        return profiles.values.shape[1]
-    return (channel.removed_s - profiles.start_s) // profiles.interval_s
-
-
-def _keep(
-    tx: Connection,
-    site: Site,
-    group: Sequence[_Due],
-    outcome: tuple[LoadProfiles, Settled],
-    end_day: int,
-    rows: NDArray[np.bool_],
-    counts: SettlementCounts,
-) -> None:
-    """Store the chosen rows' outcome: every day from the first that changed or was due."""
-    if not rows.any():
-        return
-    profiles, settled = outcome
+def _validate(
+    work: _Settlement, tx: Connection, group: Sequence[DueRun], profiles: LoadProfiles, *, estimates: bool
+) -> Outcome:
+    """What should stand; `estimates`: the profiles are long enough for them to be kept."""
+    site, shared = work.site, group[0].channel
+    rules, first_day = site.rules.of(shared.customer_class), profiles.start_s // DAY_S
+    before = dailyuse.load(tx, [d.key for d in group], first_day)
+    due = due_of(tx, group, profiles, rules, before)
+    calendar = calendar_of(site, shared, profiles)
+    if not estimates:
+        return Outcome(group, profiles, settle(profiles, due, rules, calendar))
+    end_day = first_day + profiles.values.shape[1] * profiles.interval_s // DAY_S
+    of_class = class_profiles(tx, site, shared, end_day, lambda: work.everyone)
+    settled = settle(as_measured(tx, profiles, due), due, rules, calendar, of_class)
     per_day = DAY_S // profiles.interval_s
-    first_day = profiles.start_s // DAY_S
-    shape = len(group), end_day - first_day, per_day
-    differs = (settled.values != profiles.values) | (settled.quality != profiles.quality)
-    touched = differs.reshape(shape).any(axis=2)
-    for place, d in enumerate(group):
-        touched[place, np.array(d.days) - first_day] = True
-    touched[~rows] = False
-    row, day = np.nonzero(touched)
-    wanted = zip((day + first_day).tolist(), profiles.meter[row].tolist(), profiles.channel[row].tolist(), strict=True)
-    stood = site.store.load(tx, list(wanted), profiles.interval_s)
-    values, quality = settled.values.reshape(shape)[row, day], settled.quality.reshape(shape)[row, day]
-    merged = supersede(stood, values, quality)
-    history.keep(tx, stood, merged.replaced, by=f"rules {site.rules.version}", now=site.clock())
-    # A day that intake touched since the due days were listed is not settled by a neighbour's window.
-    unseen = (quality == Quality.RAW).any(axis=1)
-    changed = merged.stored | merged.replaced | (quality != stood.quality)
-    for rows_now, are_settled in ((~unseen, True), (unseen, False)):
-        site.store.save(tx, merged.blocks.take(rows_now), changed[rows_now], settled=are_settled)
-    kept = {d.key for d, keep in zip(group, rows.tolist(), strict=True) if keep}
-    findings = (f for f in settled.findings if (f.meter, f.channel) in kept)
-    history.keep_findings(tx, findings, site.rules.version, site.clock())
-    counts.channel_days += len(row)
-    counts.estimated += int((IS_ESTIMATED[quality] & (merged.stored | merged.replaced)).sum())
+    read = np.logical_or.reduce(IS_MEASURED[profiles.quality].reshape(len(group), -1, per_day), axis=2)
+    silent = given_up(last_read(before, per_day), read, first_day, rules.prolonged)
+    return without_guesses(Outcome(group, profiles, settled), np.repeat(silent, per_day, axis=1))
+
+
+def _keep(work: _Settlement, tx: Connection, outcome: Outcome, rows: Bools) -> None:
+    kept = keep_outcome(tx, work.site, outcome, rows, work.horizon)
+    if kept is None:
+        return
+    work.counts.channel_days += len(kept.now)
+    work.counts.estimated += kept.estimated
+    if work.reopens:
+        work.opened |= set(reopen_dependants(tx, work.site, kept.stood, kept.now, kept.changed, but=kept.now.keys))

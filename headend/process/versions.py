@@ -24,12 +24,13 @@ from headend.store.tables import finding, interval_history
 
 _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
-#: The rule whose estimate has this quality.
+#: The rule whose estimate has this quality; of one made by a method that a person chose, the edit tells.
 _RULE_OF: Final[Mapping[Quality, str]] = {
     Quality.ESTIMATED_FROM_REGISTER: "E1",
     Quality.ESTIMATED_LINEAR: "E2",
     Quality.ESTIMATED_LIKE_DAY: "E3",
     Quality.ESTIMATED_AVERAGE: "E4",
+    Quality.ESTIMATED_CLASS_PROFILE: "E4",
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, select
 
-from headend.store.intervals import BlockKey, ChannelDay
+from headend.store.intervals import BlockKey, ChannelDay, ChannelKey
 from headend.store.tables import day_block, moved_day
+
+_METERS_A_QUERY = 500
 
 
 def channel_days(tx: Connection, first_day: int, end_day: int) -> Iterable[ChannelDay]:
@@ -56,6 +58,19 @@ def open_days(tx: Connection, before_day: int) -> list[BlockKey]:
     b = day_block.c
     query = select(b.day, b.meter, b.channel).where(b.settled.is_(False), b.day < before_day)
     return [(row.day, row.meter, row.channel) for row in tx.execute(query)]
+
+
+def open_days_of(tx: Connection, channels: Collection[ChannelKey], before_day: int) -> list[BlockKey]:
+    """The same, of these channels."""
+    b = day_block.c
+    query = select(b.day, b.meter, b.channel).where(b.settled.is_(False), b.day < before_day)
+    meters = sorted({meter for meter, _ in channels})
+    return [
+        (row.day, row.meter, row.channel)
+        for first in range(0, len(meters), _METERS_A_QUERY)
+        for row in tx.execute(query.where(b.meter.in_(meters[first : first + _METERS_A_QUERY])))
+        if (row.meter, row.channel) in channels
+    ]
 
 
 def days_there_are(tx: Connection) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,15 @@ from sqlalchemy import Connection
 
 from headend.reads.blocks import Blocks
 from headend.reads.days import microseconds
-from headend.reads.quality import IS_MEASURED
+from headend.reads.quality import IS_MEASURED, Quality
 from headend.store.bulk import Row, rows_at, upsert_rows
 from headend.store.tables import finding, interval_history
 from headend.vee.findings import Finding
 
 Bools = NDArray[np.bool_]
+
+#: So begins what supersedes a version where a person decided.
+BY_A_PERSON: Final = "edit "
 
 
 def keep(tx: Connection, stored: Blocks, replaced: Bools, *, by: str, now: datetime) -> None:
@@ -65,6 +69,25 @@ def holds(tx: Connection, incoming: Blocks, asked: Bools) -> Bools:
         if cell is not None and IS_MEASURED[row.quality]:
             found[cell] = True
     return found
+
+
+def last_measured(tx: Connection, intervals: Iterable[tuple[int, int, int]]) -> dict[int, tuple[int, int]]:
+    """What was measured last of intervals of which something else stands now: value and quality, by place.
+
+    Parameters
+    ----------
+    intervals
+        meter, channel, begin [s since 1970]; different ones.
+    """
+    place = {interval: i for i, interval in enumerate(intervals)}
+    found = [row for row in rows_at(tx, interval_history, place) if IS_MEASURED[row.quality]]
+    found.sort(key=lambda row: (row.superseded_us, row.version))
+    return {place[row.meter, row.channel, row.start_s]: (row.value, _quality_for_good(row)) for row in found}
+
+
+def _quality_for_good(row: Any) -> int:
+    """Of a version that was replaced: what a person put something else in the place of is not judged anew."""
+    return Quality.QUESTIONABLE if row.superseded_by.startswith(BY_A_PERSON) else int(row.quality)
 
 
 def keep_findings(tx: Connection, findings: Iterable[Finding], rule_set: str, now: datetime) -> None:

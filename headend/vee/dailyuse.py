@@ -8,6 +8,7 @@ day that is settled again is put in its place again: nothing is added up that co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ Int64s = NDArray[np.int64]
 #: Days that are kept: two months and the month's comparison before them.
 DAYS = 70
 UNKNOWN = -1
+#: What stands of a day of which nothing is known: total, peak, low, unread, flags.
+NOTHING: Final = (UNKNOWN, UNKNOWN, UNKNOWN, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,3 +74,26 @@ def use_of_days(blocks: Blocks) -> tuple[Int64s, Int64s, Int64s, Int64s, Int64s]
         (~read).sum(axis=1),
         np.bitwise_or.reduce(blocks.flags, axis=1).astype(np.int64),
     )
+
+
+def moved(numbers: Int64s, end_day: Int64s, to_day: Int64s) -> Int64s:
+    """Days laid out before other ends: what falls off either side is forgotten, what comes in is not known.
+
+    Parameters
+    ----------
+    numbers
+        the five numbers of each day before `end_day`, in the order of `DailyUse` (k, 5, d).
+    end_day, to_day
+        the day after each row's last one, as it is and as it is to be [days since 1970] (k,).
+    """
+    d = numbers.shape[2]
+    from_ = np.arange(d) + (to_day - end_day)[:, None]
+    there = (from_ >= 0) & (from_ < d)
+    taken = np.take_along_axis(numbers, from_.clip(0, d - 1)[:, None, :], axis=2)
+    return np.where(there[:, None, :], taken, np.array(NOTHING)[:, None])
+
+
+def last_read(use: DailyUse, per_day: int) -> Int64s:
+    """The newest day of each row of which at least one interval was read [days since 1970] (k,); -1: none is known."""
+    read = (use.total != UNKNOWN) & (use.unread < per_day)
+    return np.where(read, use.days, -1).max(axis=1, initial=-1)

@@ -90,7 +90,9 @@ def test_findings_of_the_interval_alone(story: Field) -> None:
     assert [(one.rule, one.severity, one.rule_set, one.found) for one in found] == [
         ("E2", "info", RULE_SET, MONDAY + DAY + 7 * HOUR),
         ("V4", "warning", RULE_SET, MONDAY + DAY + 7 * HOUR),
+        ("V3", "warning", RULE_SET, MONDAY + 3 * DAY),
     ]
+    assert found[-1].detail == "was 240, now 260"
 
 
 def test_every_message_that_told_of_an_interval_and_what_became_of_it(story: Field) -> None:

@@ -66,6 +66,8 @@ def reads_said_of(field: Field, *at: datetime) -> None:
             t.finding,
             start | {"rule": "V4", "severity": "warning", "detail": "", "rule_set": "1", "found_us": now_us},
         )
+        day = {"channel": place, "day": day_number(moment.date())}
+        put(field, t.estimate_basis, key | day | {"first_day": 0, "end_day": 1})
         put(field, t.register_read, key | {"at_s": seconds(moment), "register": place})
         at_place = {"offset": 1, "place": place, "at_s": seconds(moment), "gateway": "GW"}
         put(field, t.event, at_place | {"kind": "restart", "detail": ""})
@@ -80,6 +82,7 @@ def test_what_is_older_goes_and_what_is_younger_stays(field: Field) -> None:
         "day_block": 3,
         "interval_history": 3,
         "finding": 3,
+        "estimate_basis": 3,
         "register_read": 2,
         "event": 3,
     }
@@ -152,8 +155,8 @@ def test_many_meters_and_days_go_in_portions(field: Field) -> None:
 
     event.listen(field.site.database.engine, "after_cursor_execute", note)
     assert forget_old(keeping(field, 400))["finding"] == 231
-    # Four days; of 231 meters a hundred at a time history, findings and registers; an hour of events.
-    assert deleted == [1, 1, 1, 1, 1, 0, 0, 100, 100, 31, 0, 0, 0, 1]
+    # Four days; of 231 meters a hundred at a time history, findings, bases and registers; an hour of events.
+    assert deleted == [1, 1, 1, 1, 1, 0, 0, 100, 100, 31, 1, 0, 0, 0, 0, 0, 1]
 
 
 def test_the_job_looks_once_a_day(field: Field) -> None:

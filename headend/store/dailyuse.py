@@ -1,0 +1,82 @@
+"""Daily use in the site database: a row a channel, its last days in one value, as `headend.vee.dailyuse` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from headend.errors import StoreBroken
+from headend.reads.blocks import Blocks
+from headend.store.bulk import rows_at, upsert_rows
+from headend.store.intervals import ChannelKey
+from headend.store.tables import daily_use
+from headend.vee.dailyuse import DAYS, NOTHING, DailyUse, moved, use_of_days
+
+Int64s = NDArray[np.int64]
+
+_NUMBERS = len(NOTHING)
+_BYTES = _NUMBERS * DAYS * 8
+
+
+def load(tx: Connection, channels: Sequence[ChannelKey], end_day: int) -> DailyUse:
+    """What is known of the `DAYS` days before `end_day`, of these different channels in this order."""
+    stood, ends = _rows(tx, channels, end_day)
+    numbers = moved(stood, ends, np.full(len(channels), end_day))
+    total, peak, low, unread, flags = numbers.transpose(1, 0, 2)
+    return DailyUse(end_day, total, peak, low, unread, flags)
+
+
+def put(tx: Connection, blocks: Blocks, end_day: int) -> None:
+    """Put the days of these different blocks in their places, whatever stands there.
+
+    Days that are older than what is kept are passed over.
+
+    Parameters
+    ----------
+    end_day
+        no day from here on has ended yet. A row that is further ahead than it is long, for a clock was wrong once, is
+        put back: else it would take in nothing for as long as that clock was ahead.
+    """
+    if not len(blocks):
+        return
+    channels = list(dict.fromkeys(zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)))
+    row_of = {channel: row for row, channel in enumerate(channels)}
+    row = np.array([row_of[key] for key in zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)])
+    stood, ends = _rows(tx, channels, end_day)
+    newest = np.zeros(len(channels), np.int64)
+    np.maximum.at(newest, row, blocks.day + 1)
+    sane = np.where(ends > end_day + DAYS, 0, ends)
+    ahead = np.maximum(sane, np.minimum(newest, end_day))
+    numbers = moved(stood, ends, ahead)
+    column = blocks.day - ahead[row] + DAYS
+    inside = (column >= 0) & (column < DAYS)
+    numbers[row[inside], :, column[inside]] = np.stack(use_of_days(blocks), axis=1)[inside]
+    packed = numbers.astype("<i8").tobytes()
+    upsert_rows(
+        tx,
+        daily_use,
+        [
+            (meter, channel, end, packed[i * _BYTES : (i + 1) * _BYTES])
+            for i, ((meter, channel), end) in enumerate(zip(channels, ahead.tolist(), strict=True))
+        ],
+    )
+
+
+def _rows(tx: Connection, channels: Sequence[ChannelKey], end_day: int) -> tuple[Int64s, Int64s]:
+    """The five numbers of each day (k, 5, d), and the day after the last one (k,); nothing known where no row is."""
+    row_of = {channel: row for row, channel in enumerate(channels)}
+    numbers = np.empty((len(channels), _NUMBERS, DAYS), np.int64)
+    numbers[:] = np.array(NOTHING)[:, None]
+    ends = np.full(len(channels), end_day, np.int64)
+    for row in rows_at(tx, daily_use, channels):
+        if len(row.days) != _BYTES:
+            raise StoreBroken(
+                f"daily use of meter {row.meter}, channel {row.channel}: found {len(row.days)} bytes, expected {_BYTES}"
+            )
+        place = row_of[row.meter, row.channel]
+        numbers[place] = np.frombuffer(row.days, "<i8").reshape(_NUMBERS, DAYS)
+        ends[place] = row.end_day
+    return numbers, ends
