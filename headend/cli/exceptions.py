@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Exceptions: what a person has to look at, and what they decide.", no_args_is_help=True)
 
-Number: TypeAlias = Annotated[int, typer.Argument(metavar="ID", min=0, help="The exception's number.")]
-EditNumber: TypeAlias = Annotated[int, typer.Argument(metavar="EDIT", min=0, help="The edit's number.")]
+Number: TypeAlias = Annotated[int, typer.Argument(metavar="ID", min=0, max=2**63 - 1, help="The exception's number.")]
+EditNumber: TypeAlias = Annotated[int, typer.Argument(metavar="EDIT", min=0, max=2**63 - 1, help="The edit's number.")]
 By: TypeAlias = Annotated[
     str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
 ]
 Reason: TypeAlias = Annotated[str, typer.Option(metavar="R", help="One of the rule set's reasons.")]
 Note: TypeAlias = Annotated[str, typer.Option(metavar="TEXT", help="For whoever looks at this in a year.")]
-Part: TypeAlias = Annotated[str | None, typer.Option(metavar="T", help="Where only a part of it is decided.")]
+Part: TypeAlias = Annotated[str | None, typer.Option("--from", metavar="T", help="Where only a part of it is decided.")]
 Until: TypeAlias = Annotated[str | None, typer.Option("--to", metavar="T", help="The end of that part.")]
 OnlyTell: TypeAlias = Annotated[
     bool, typer.Option("--preview", help="Tell what would happen to reads and bills, and change nothing.")
@@ -51,7 +52,7 @@ def list_exceptions(
     state: Annotated[Literal["undecided", "open", "waiting", "closed", "all"], typer.Option()] = "undecided",
     rule: Annotated[str | None, typer.Option(metavar="RULE", help="V1 to V13, an anomaly, or hand.")] = None,
     meter: Annotated[str | None, typer.Option(metavar="ID")] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 50,
     as_json: AsJson = False,
 ) -> None:
     """What to look at first; of closed ones what changed last."""
@@ -270,8 +271,8 @@ def _show(one: ReadException, told: OneExceptionOut) -> None:
     holds = ", holds the bill" if one.holds_bill else ""
     console.print(f"{one.severity}: {one.detail} (rules {one.rule_set}, score {one.score:.2f}{holds})")
     values = Table("from (UTC)", Column(told.unit, justify="right"), "quality", "version")
-    rows = zip(told.values, told.quality, told.version, strict=True)
-    for place, (value, quality, version) in list(enumerate(rows))[:_ROWS_SHOWN]:
+    rows = enumerate(zip(told.values, told.quality, told.version, strict=True))
+    for place, (value, quality, version) in islice(rows, _ROWS_SHOWN):
         at_s, label = one.start_s + place * told.interval_s, told.quality_labels[str(quality)]
         values.add_row(_utc(at_s), "" if value is None else f"{value:,}", label, str(version))
     console.print(values)

@@ -31,6 +31,7 @@ from headend.registry.registry import EnrolledChannel, channels_of
 from headend.site import Site
 from headend.store import exceptions as queue
 from headend.store import history
+from headend.store.database import storable
 from headend.store.edits import Action, Edit, edit_of, edits_of, has_changed, keep_edit, second
 from headend.store.exceptions import Outcome, ReadException, exception_of
 from headend.store.rebills import flag_rebills
@@ -492,13 +493,13 @@ def _channel(channels: Sequence[EnrolledChannel], obis: str) -> EnrolledChannel:
 
 
 def _checked_name(by: str) -> str:
-    if not (name := by.strip()):
+    if not (name := storable(by).strip()):
         raise InvalidInput("by", "nothing", "the name of who does it")
     return name
 
 
 def _checked_note(note: str) -> str:
-    note = note.strip()
+    note = storable(note).strip()
     if len(note) > _LONGEST_NOTE:
         raise InvalidInput("note", f"{len(note)} characters", f"at most {_LONGEST_NOTE}")
     return note

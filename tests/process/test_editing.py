@@ -6,7 +6,10 @@ and 6 are 150 and 160 Wh.
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -741,3 +744,133 @@ def test_intervals_of_a_quarter_hour(tmp_path: Path) -> None:
     shown = preview(field.site, decision(field, "edit", number, values=[1, 2, 3, 4]))
     assert (shown.before.shown, shown.after.shown, shown.interval_s) == ([120, 121, 122, 123], [1, 2, 3, 4], 900)
     field.close()
+
+
+# ---- PostgreSQL ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def there(tmp_path: Path, postgres_url: str) -> Iterator[Field]:
+    made = Field(tmp_path, site_file(), postgres_url=postgres_url)
+    tell(made, {FIVE: 900, FIVE + HOUR: 900})
+    yield made
+    made.close()
+
+
+def test_on_postgresql_a_preview_is_taken_back_and_what_waits_changes_nothing(there: Field) -> None:
+    before = store(there)
+    wanted = decision(there, "reject", note="lid\0open")
+    shown = preview(there.site, wanted)
+    assert shown.after.shown == [150, 160]
+    happens(there, shown, decide(there.site, wanted))
+    assert exception(there, wanted.exception).note == "lid\ufffdopen"
+    assert store(there) != before
+    reads = there.everything()
+    _, asked = large(there)
+    assert (asked.state, there.everything()) == ("waiting", reads)
+    assert confirm(there.site, asked.edit, "ben").state == "done"
+    assert there.values(FIVE, 4) == LARGE
+
+
+def test_on_postgresql_one_of_two_decides(there: Field) -> None:
+    test_of_two_at_once_one_decides(there)
+
+
+# ---- the command ---------------------------------------------------------------------------------------------------
+
+
+def headend(field: Field, *args: str) -> subprocess.CompletedProcess[str]:
+    config = field.folder / "headend.toml"
+    config.write_text(f'[data]\ndirectory = "{field.folder}"\n[site]\nregistry = ""\n[log]\nlevel = "warning"\n')
+    command = [sys.executable, "-m", "headend", "exception", *args, "--config", str(config)]
+    env = {"COLUMNS": "240", "PATH": "", "LOGNAME": "anna"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)
+
+
+def said(field: Field, *args: str) -> list[str]:
+    """What the command says, line by line, without the lines of tables."""
+    ended = headend(field, *args)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return [" ".join(line.replace("│", " ").split()) for line in ended.stdout.splitlines()]
+
+
+def test_the_command_tells_decides_and_confirms(told: Field, tmp_path: Path) -> None:
+    two = ("--from", "2026-02-12T06:00:00+01:00", "--to", "2026-02-12T07:00:00Z")
+    assert said(told, "ask", "--meter", "E-1", "--channel", IMPORT.obis, *two, "--note", "too much?") == ["1"]
+    assert "1 1.00 hand E-1 1-0:1.8.0 2026-02-12 05:00 2026-02-12 07:00 open too much?" in said(told, "list")
+    before = store(told)
+    foreseen = said(told, "edit", "1", "--reason", REASON, "--values", "20000, 20000", "--preview")
+    assert "2026-02-12 05:00 900 validated 20,000 edited by hand" in foreseen
+    assert "the energy would change by +38,200 Wh" in foreseen
+    assert "A-1 2026-02: 69.29 EUR before, 83.73 EUR after" in foreseen
+    assert foreseen[-1] == "nothing was changed"
+    assert store(told) == before
+    (tmp_path / "values").write_text("24000\n24000\n")
+    third = said(
+        told,
+        "ask",
+        "--meter",
+        "E-1",
+        "--channel",
+        IMPORT.obis,
+        "--from",
+        "2026-02-12T05:00Z",
+        "--to",
+        "2026-02-12T08:00Z",
+    )
+    (tmp_path / "values").write_text("24000\n24000\n24000\n")
+    assert said(told, "edit", *third, "--reason", REASON, "--values-file", str(tmp_path / "values")) == [
+        "edit 1 waits: it changes +70,030, which another person has to confirm (headend exception confirm 1)"
+    ]
+    assert said(told, "list", "--state", "waiting")[3].endswith("waits for a second person anna asks to look")
+    assert "the energy would change by +70,030 Wh; more than 50,000 Wh: another person has to confirm it" in said(
+        told, "confirm", "1", "--preview"
+    )
+    same = headend(told, "confirm", "1")
+    assert (same.returncode, same.stderr) == (
+        1,
+        "headend: edit 1 was asked for by anna: another person has to confirm it\n",
+    )
+    assert said(told, "refuse", "1", "--by", "ben") == ["edit 1 is refused: its exception is open again"]
+    assert said(told, "estimate", "1", "--reason", REASON, "--method", "linear") == [
+        "edit 2 is done: the energy changed by -1,490"
+    ]
+    shown = said(told, "show", "1")
+    assert shown[0].startswith("exception 1: ")
+    assert shown[0].endswith("E-1 1-0:1.8.0, 2026-02-12 05:00 to 2026-02-12 07:00 UTC, estimated by anna")
+    assert "2026-02-12 06:00 160 estimated: method chosen by a person 2" in shown
+    assert shown[-1].startswith(f"edit 2 done: estimate by linear, -1,490 Wh, {REASON} (anna ")
+    assert said(told, "reject", *third, "--reason", REASON, "--by", "ben")[0].startswith("edit 3 is done")
+
+
+def test_the_command_for_machines(told: Field) -> None:
+    number = ask(told)
+    listed = json.loads(headend(told, "list", "--json").stdout)
+    assert (listed["total"], listed["exceptions"][0]["id"], listed["by_rule"]) == (1, number, {"hand": 1})
+    shown = json.loads(headend(told, "show", str(number), "--json").stdout)
+    assert (shown["values"], shown["quality"]) == ([900, 900], [2, 2])
+    foreseen = json.loads(headend(told, "reject", str(number), "--reason", REASON, "--preview", "--json").stdout)
+    assert (foreseen["after"]["values"], foreseen["change"]) == ([150, 160], -1490)
+    done = json.loads(headend(told, "accept", str(number), "--reason", REASON, "--json").stdout)
+    assert done == {"edit": 1, "state": "done", "change": 0}
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("show", "9"), "no exception has the number 9"),
+        (("accept", "1"), "Missing option '--reason'."),
+        (("accept", "1", "--reason", "x"), "reason: found 'x', expected one of meter changed, "),
+        (("edit", "1", "--reason", REASON), "--values: found nothing, expected either --values or --values-file"),
+        (("edit", "1", "--reason", REASON, "--values", "1,x"), "value 2: found 'x', expected a whole number of units"),
+        (("edit", "1", "--reason", REASON, "--values", "1"), "values: found 1, expected 2, one for each interval from"),
+        (("estimate", "1", "--reason", REASON, "--method", "x"), "Invalid value for '--method': "),
+        (("reject", "1", "--reason", REASON, "--from", "x"), "--from: found 'x', expected a time with Z or an offset"),
+        (("refuse", "9"), "no edit has the number 9"),
+    ],
+)
+def test_wrong_input_of_the_command_is_one_line(told: Field, args: tuple[str, ...], line: str) -> None:
+    ask(told)
+    ended = headend(told, *args)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert ended.stderr.startswith(f"headend: {line}"), ended.stderr
