@@ -154,7 +154,7 @@ def _tried(site: Site, plan_in: Callable[[Connection], Plan]) -> Preview:
         plan = plan_in(tx)
         channel, touched = plan.channel, list(_touched(tx, plan, now))
         with undone(tx):
-            change = carry_out(tx, site, plan, "a preview", now)
+            _, change = carry_out(tx, site, plan, now)
             after = _around(tx, site, plan)
             bills_after = [_total(tx, site, one) for one in touched]
         before = _around(tx, site, plan)

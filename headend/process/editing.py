@@ -48,6 +48,8 @@ _OUTCOME: Final[dict[Action, Outcome]] = {
     "estimate": "estimated",
     "reject": "rejected",
 }
+#: Rules that ask about intervals; the others ask about the use of days.
+_OF_INTERVALS: Final = queue.SETTLED_RULES | {queue.BY_HAND}
 _LONGEST_NOTE = 2_000
 #: What somebody may ask to look at, at once.
 _LONGEST_DAYS = 400
@@ -149,10 +151,8 @@ def decide(site: Site, decision: Decision) -> Decided:
         now = site.clock()
         plan = plan_of(tx, site, decision)
         attempt = tx.begin_nested()
-        made = _keep(tx, plan, 0, "done", now)
-        change = carry_out(tx, site, plan, _cause(made, decision.reason, decision.by), now)
+        made, change = carry_out(tx, site, plan, now)
         if not needs_second_person(site, change):
-            has_changed(tx, made, change)
             attempt.commit()
             return Decided(made, "done", change)
         attempt.rollback()
@@ -179,7 +179,7 @@ def confirm(site: Site, edit: int, by: str) -> Decided:
             raise EditConflict(f"edit {edit} was asked for by {asked.made_by}: another person has to confirm it")
         plan = plan_again(tx, site, asked)
         second(tx, edit, "done", by=by, now=now)
-        change = carry_out(tx, site, plan, _cause(edit, asked.reason, asked.made_by, by), now)
+        change = _carry_out(tx, site, plan, _cause(edit, asked.reason, asked.made_by, by), now)
         if change != asked.change or plan.given != (None if asked.values is None else list(asked.values)):
             raise EditConflict(
                 f"edit {edit} would change {change} now, not {asked.change} as it was asked for: {_DECIDE_ANEW}"
@@ -278,7 +278,15 @@ def plan_again(tx: Connection, site: Site, asked: Edit) -> Plan:
 _DECIDE_ANEW = "refuse it and decide anew"
 
 
-def carry_out(tx: Connection, site: Site, plan: Plan, cause: str, now: datetime) -> int:
+def carry_out(tx: Connection, site: Site, plan: Plan, now: datetime) -> tuple[int, int]:
+    """Do what is planned, and note it; the edit's number and the change of energy [base units]."""
+    made = _keep(tx, plan, 0, "done", now)
+    change = _carry_out(tx, site, plan, _cause(made, plan.decision.reason, plan.decision.by), now)
+    has_changed(tx, made, change)
+    return made, change
+
+
+def _carry_out(tx: Connection, site: Site, plan: Plan, cause: str, now: datetime) -> int:
     """Close the exception, write what is planned, settle what rests on it; the change of energy [base units]."""
     decision, stood = plan.decision, plan.stood
     by, reason, note = decision.by, decision.reason, decision.note
@@ -310,8 +318,9 @@ def undone(tx: Connection) -> Iterator[None]:
 
 def _plan(tx: Connection, site: Site, decision: Decision, exception: ReadException) -> Plan:
     channel = _channel(channels_of(tx, exception.meter_name), exception.channel.obis)
-    start_s = exception.start_s if decision.start_s is None else decision.start_s
-    end_s = exception.end_s if decision.end_s is None else decision.end_s
+    begins_s, ends_s = _measured(exception, channel, site.clock())
+    start_s = begins_s if decision.start_s is None else decision.start_s
+    end_s = ends_s if decision.end_s is None else decision.end_s
     if not exception.start_s <= start_s < end_s <= exception.end_s:
         found = f"{_utc(start_s)} to {_utc(end_s)}"
         raise InvalidInput("from", found, f"a part of {_utc(exception.start_s)} to {_utc(exception.end_s)}")
@@ -321,7 +330,8 @@ def _plan(tx: Connection, site: Site, decision: Decision, exception: ReadExcepti
     most = int(channel.max_per_interval * site.rules.of(channel.customer_class).maximum.factor)
     match decision.action:
         case "accept":
-            its, quality = _accepted(its, quality, start_s, channel, most)
+            whole = exception.rule in _OF_INTERVALS
+            its, quality = _accepted(its, quality, start_s, channel, most, whole)
             gives_way = np.zeros(len(its), dtype=np.bool_)
         case "edit":
             its, quality, gives_way = _edited(its, quality, decision.values, start_s, channel, most)
@@ -339,12 +349,25 @@ def _plan(tx: Connection, site: Site, decision: Decision, exception: ReadExcepti
     return Plan(decision, exception, channel, start_s, end_s, stood, inside, values, qualities, versioned, digest)
 
 
+def _measured(exception: ReadException, channel: EnrolledChannel, now: datetime) -> tuple[int, int]:
+    """What the channel measured of an exception's days: from when it was installed, up to what is over."""
+    interval_s = channel.interval_s
+    over_s = min(seconds(now), channel.removed_s or exception.end_s) // interval_s * interval_s
+    return max(exception.start_s, -(-channel.installed_s // interval_s) * interval_s), min(exception.end_s, over_s)
+
+
 def _accepted(
-    values: Int64s, quality: Bytes, start_s: int, channel: EnrolledChannel, most: int
+    values: Int64s, quality: Bytes, start_s: int, channel: EnrolledChannel, most: int, whole: bool
 ) -> tuple[Int64s, Bytes]:
-    """What was read is verified; an estimate is a person's choice now, and stays until a read comes."""
+    """What was read is verified; an estimate is a person's choice now, and stays until a read comes.
+
+    Parameters
+    ----------
+    whole
+        it is about these intervals, each of which must be there, and not about the use of days.
+    """
     missing = quality == Quality.MISSING
-    if missing.any():
+    if missing.all() or (whole and missing.any()):
         first = _utc(start_s + int(missing.argmax()) * channel.interval_s)
         raise InvalidInput("accept", f"no value at {first}", "a value: estimate or edit it")
     wrong = (values < 0) | (values > most)

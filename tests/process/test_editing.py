@@ -35,7 +35,7 @@ from headend.reads.days import seconds
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
 from headend.store.edits import edit_of, edits_of
-from headend.store.exceptions import ReadException, exception_of, open_found
+from headend.store.exceptions import ReadException, exception_of, open_anomalies, open_found
 from headend.vee import Finding
 
 from .field import DAY, HOUR, IMPORT, MONDAY, Field, meter, run
@@ -600,11 +600,11 @@ def test_a_preview_changes_nothing_and_says_what_happens(told: Field, what: dict
     happens(told, shown, decide(told.site, wanted))
 
 
-def happens(field: Field, shown: Preview, done: Decided) -> None:
+def happens(field: Field, shown: Preview, done: Decided, hours: int = 2) -> None:
     """What was shown is what is."""
     assert (shown.change, shown.second_person) == (done.change, done.state == "waiting")
-    for stretch, hours in ((shown.after, 2), (shown.days_after, len(shown.days_after.values))):
-        stands = field.stands(MONDAY + timedelta(seconds=stretch.start_s - seconds(MONDAY)), hours)
+    for stretch, many in ((shown.after, hours), (shown.days_after, len(shown.days_after.values))):
+        stands = field.stands(MONDAY + timedelta(seconds=stretch.start_s - seconds(MONDAY)), many)
         assert stretch.shown == stands.values
         assert stretch.quality.tolist() == stands.quality
 
@@ -711,6 +711,36 @@ def test_what_was_accepted_for_a_rule_is_not_found_again(told: Field) -> None:
         assert tx.execute(query).all() == []
     one = exception(told, number)
     assert (one.outcome, set(told.stands(FIVE - 5 * HOUR, 14).quality)) == ("accepted", {Quality.VERIFIED})
+
+
+def test_a_preview_knows_what_is_accepted_for_a_rule_that_fails(told: Field) -> None:
+    """What ran on was only noted when it was settled, and would be refused by the rules of today."""
+    tell(told, {FIVE - 5 * HOUR + n * HOUR: 77 for n in range(14)})
+    with told.site.database.read() as tx:
+        number = tx.execute(select(t.exception.c.id).where(t.exception.c.rule == "V10")).scalar_one()
+    runs = told.site.rules.rules.runs.model_copy(update={"then": "fail"})
+    everybodys = told.site.rules.rules.model_copy(update={"runs": runs})
+    told.site = replace(told.site, rules=told.site.rules.model_copy(update={"rules": everybodys}))
+    wanted = decision(told, "accept", number)
+    shown = preview(told.site, wanted)
+    assert shown.after.shown == [77] * 14
+    happens(told, shown, decide(told.site, wanted), hours=14)
+
+
+def test_of_use_over_days_what_is_there_can_be_accepted(field: Field) -> None:
+    """An anomaly from the midnight before the meter was installed, up to a day that is not over."""
+    installed, now = MONDAY + 10 * HOUR, MONDAY + 2 * DAY + 7 * HOUR
+    field.enrol(site_file(meters=[meter("E-1", installed=installed.isoformat()), meter("E-2", usage_point="UP-2")]))
+    field.clock.now = now
+    field.send(installed, [100] * 20 + [None] + [100] * 20)
+    key = field.channel().meter, IMPORT.code
+    with field.site.database.write() as tx:
+        leak = (*key, "leak", seconds(MONDAY), seconds(MONDAY + 3 * DAY), 0.8, "never below 100")
+        open_anomalies(tx, [leak], "1", now)
+        (number,) = tx.execute(select(t.exception.c.id).where(t.exception.c.rule == "leak")).scalars()
+    assert preview(field.site, decision(field, "accept", number)).before.start_s == seconds(installed)
+    do(field, "accept", number)
+    assert set(field.stands(installed, 14).quality) == {Quality.VERIFIED}
 
 
 def test_an_exception_of_a_rule_is_decided_like_one_by_hand(told: Field) -> None:
