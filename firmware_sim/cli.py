@@ -63,7 +63,7 @@ def fleet(
     mqtt: Annotated[str, typer.Option(help="The broker: mqtt://[USER:PASSWORD@]HOST[:PORT].")],
     begin: Annotated[str, typer.Option("--from", help="First hour of the history (ISO 8601 with offset or Z).")],
     end: Annotated[str | None, typer.Option("--to", help="End; needed unless --live-from is given.")] = None,
-    live_from: Annotated[str | None, typer.Option(help="Where history ends and live hours begin.")] = None,
+    live_from: Annotated[str | None, typer.Option(help="Where history ends, and simulated time goes on.")] = None,
     speed: Annotated[float, typer.Option(help="Simulated seconds in a second of the live phase.")] = 1.0,
     faults: Annotated[Path | None, typer.Option(help="Fault plan (TOML).")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write every measured interval here (CSV).")] = None,
@@ -167,7 +167,7 @@ def _schedule(begin: str, end: str | None, live_from: str | None, speed: float) 
         raise InvalidInput("--to", str(end), "a time after --live-from")
     if speed <= 0:
         raise InvalidInput("--speed", f"{speed:g}", "a number above 0")
-    return Schedule(first, live, last, speed)
+    return Schedule(first, live, last, speed, simulated=live_from is not None)
 
 
 def main() -> None:

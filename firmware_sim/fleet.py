@@ -131,9 +131,9 @@ class Fleet:
         self._report({"event": "done", **self._tally.totals()})
 
     def _now(self) -> datetime:
-        """The gateways' clock: the real one, or with a live phase the simulated one, which waits for the history."""
+        """The gateways' clock: the real one, or the simulated one, which waits for the history."""
         schedule = self._schedule
-        if schedule.end == schedule.live_from:
+        if not schedule.simulated:
             return datetime.now(UTC)
         ran = 0.0 if self._live_since is None else time.monotonic() - self._live_since
         return datetime.fromtimestamp(schedule.live_from * HOUR_S, UTC) + timedelta(seconds=ran * schedule.speed)

@@ -21,12 +21,15 @@ class Schedule:
         the live phase is live_from ≤ h < end; None: until it is stopped; equal to `live_from`: there is none.
     speed
         simulated seconds in a second of the live phase.
+    simulated
+        gateways' clocks show simulated time, which stands still until the history is told; else the real time.
     """
 
     begin: int
     live_from: int
     end: int | None
     speed: float
+    simulated: bool
 
 
 @dataclass(frozen=True, slots=True)

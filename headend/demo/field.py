@@ -77,10 +77,12 @@ class Field:
         ]
         command += ["--from", self.start.isoformat(), "--timezone", self.timezone]
         command += ["--faults", str(self.faults), "--truth", str(self.truth), *_each("--without", without)]
+        # The gateways' clocks stand with ours where the history ends.
+        command += ["--live-from", self.end.isoformat()]
         if self.live_speed is None:
             command += ["--to", self.end.isoformat()]
         else:
-            command += ["--live-from", self.end.isoformat(), "--speed", str(self.live_speed)]
+            command += ["--speed", str(self.live_speed)]
         return FieldProcess(command)
 
     @property

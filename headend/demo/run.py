@@ -132,7 +132,7 @@ class Demo:
                 return result.reconciled
             modbus = await asyncio.to_thread(_start_modbus, outside, profiles, told["since"], processes)
             with site.database.write() as tx:
-                enrol(tx, village(plan, shipment, modbus, played.start, played.billed_from))
+                enrol(tx, village(plan, shipment, modbus, played.start, played.first))
             return await self._go_on(site, process, cycle, logins)
 
     async def _play(
@@ -215,7 +215,7 @@ class Demo:
         self, site: Site, plan: DemoPlan, shipment: dict[str, Any], played: Times, profiles: dict[str, str]
     ) -> list[tuple[str, str, str]]:
         """Registry and users; (login, password, who it is) of each."""
-        registry = village(plan, shipment, dict.fromkeys(profiles), played.start, played.billed_from)
+        registry = village(plan, shipment, dict.fromkeys(profiles), played.start, played.first)
         kind_of = {meter["premise"]: meter["kind"] for meter in shipment["meters"]}
         customers: dict[str, tuple[str, str]] = {}
         for account in registry.accounts:

@@ -34,15 +34,15 @@ class Times:
     ----------
     start, end
         the history (UTC): begins at a local midnight, ends when the last billed day is due for settlement.
-    billed_from
-        first local day of all agreements.
+    first
+        its first local day; agreements are in force from it on.
     period
         the billed month, YYYY-MM.
     """
 
     start: datetime
     end: datetime
-    billed_from: date
+    first: date
     period: str
 
 
@@ -60,4 +60,4 @@ def times(today: date, days: int | None, zone: ZoneInfo, settle_after: timedelta
     first = before.first if days is None else month.end - timedelta(days=days)
     last_utc_midnight = -(-int(month.end_utc.timestamp()) // DAY_S) * DAY_S
     end = datetime.fromtimestamp(last_utc_midnight, tz=UTC) + settle_after
-    return Times(midnight(first, zone), end, max(first, month.first), period)
+    return Times(midnight(first, zone), end, first, period)

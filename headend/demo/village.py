@@ -69,7 +69,7 @@ def village(
     shipment: dict[str, Any],
     modbus: Mapping[str, dict[str, Any] | None],
     installed: datetime,
-    billed_from: date,
+    agreed_from: date,
 ) -> SiteFile:
     """The registry of the demo's utility.
 
@@ -81,7 +81,7 @@ def village(
         meters that no gateway reads: the site file's `modbus` row of each, None before there is one.
     installed
         when all meters began to measure.
-    billed_from
+    agreed_from
         first day of every agreement.
     """
     homes: dict[str, list[dict[str, Any]]] = {}
@@ -102,7 +102,7 @@ def village(
                 "usage_point": premise,
                 "commodity": commodity,
                 "tariff": next_tariff(kind if commodity == "electricity" else commodity),
-                "valid_from": billed_from,
+                "valid_from": agreed_from,
             }
             for commodity in sorted({meter["commodity"] for meter in meters})
         ]
