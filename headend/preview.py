@@ -6,7 +6,7 @@ So a preview cannot say anything else than what will happen: the same code has d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -24,7 +24,7 @@ from headend.reads.channels import EXPORT
 from headend.reads.days import DAY_S, moment, zone_named
 from headend.reads.profiles import LoadProfiles
 from headend.reads.quality import Quality
-from headend.registry.registry import EnrolledChannel, agreements
+from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels
 from headend.site import Site
 from headend.store.edits import edit_of
 from headend.store.tables import statement
@@ -150,9 +150,12 @@ def preview_again(site: Site, edit: int) -> Preview:
 
 def _tried(site: Site, plan_in: Callable[[Connection], Plan]) -> Preview:
     now = site.clock()
+    # Whoever wants to write waits for what comes below, so the registry is read before.
+    with site.database.read() as tx:
+        every, hung = agreements(tx), enrolled_channels(tx)
     with site.database.write() as tx, undone(tx):
         plan = plan_in(tx)
-        channel, touched = plan.channel, list(_touched(tx, plan, now))
+        channel, touched = plan.channel, list(_touched(every, hung, plan, now))
         with undone(tx):
             _, change = carry_out(tx, site, plan, now)
             after = _around(tx, site, plan)
@@ -220,13 +223,25 @@ def _stretch(profiles: LoadProfiles, columns: slice) -> Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _Touched:
-    """One account's month of which reads may change, with the agreements that are billed together."""
+    """One account's month of which reads may change: the agreements that are billed together, and their channels."""
 
     account: str
     name: str
     period: str
     agreements: tuple[Agreement, ...]
+    channels: tuple[EnrolledChannel, ...]
     provisional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Records(SiteRecords):
+    """Records of some channels that are known already."""
+
+    its: Sequence[EnrolledChannel]
+
+    def channels(self) -> Sequence[EnrolledChannel]:
+        """These."""
+        return self.its
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +250,13 @@ class _Total:
     refused: str = ""
 
 
-def _touched(tx: Connection, plan: Plan, now: datetime) -> Iterator[_Touched]:
+def _touched(
+    every: Sequence[Agreement], hung: Sequence[EnrolledChannel], plan: Plan, now: datetime
+) -> Iterator[_Touched]:
     """The accounts and months that are billed by the channel's intervals; by account and month."""
     channel = plan.channel
     if channel.channel not in (EXPORT, *USE_CHANNEL.values()):
         return
-    every = agreements(tx)
     its: dict[str, list[Agreement]] = defaultdict(list)
     for one in every:
         if one.usage_point == channel.usage_point and one.commodity == channel.channel.commodity:
@@ -251,7 +267,9 @@ def _touched(tx: Connection, plan: Plan, now: datetime) -> Iterator[_Touched]:
                 continue
             together = tuple(one for one in every if one.account.id == account and in_force(one, period))
             over = max(local_month(period, one.timezone).end_utc for one in together) <= now
-            yield _Touched(account, here[0].account.name, period, together, provisional=not over)
+            places = {one.usage_point for one in together}
+            channels = tuple(one for one in hung if one.usage_point in places)
+            yield _Touched(account, here[0].account.name, period, together, channels, provisional=not over)
 
 
 def _months(plan: Plan, timezone: str) -> list[str]:
@@ -272,7 +290,7 @@ def _covers(agreement: Agreement, period: str, plan: Plan) -> bool:
 
 def _total(tx: Connection, site: Site, one: _Touched) -> _Total:
     """What the month costs the account, by the engine that makes its statement."""
-    records = SiteRecords(tx, site.store)
+    records = _Records(tx, site.store, one.channels)
     refused = ""
     if not one.provisional:
         strictly = rate_agreements(records, site.tariffs, one.agreements, one.period)
