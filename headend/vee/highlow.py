@@ -3,6 +3,9 @@
 Like is compared with like: what is expected of a bill's days is the mean of the same weekdays in the weeks before. Only
 days that were read all through say what is usual. Of the bill's own days an estimated one counts towards *high*, for it
 is billed as well and a missing interval adds nothing; towards *low* it does not count, for a hole is no low use.
+
+The season is nobody's fault: where enough bills of the class are looked at together, what they did on the same channel
+is expected of each of them.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _WEEK = 7
+_LARGEST_SEASON = 4
 #: 1970-01-01 was the fourth day of its week.
 _FIRST_WEEKDAY = 3
 
@@ -52,7 +56,8 @@ class BillDays:
 def high_low(bills: Sequence[BillDays], use: DailyUse, rule: HighLowRule) -> list[Finding]:
     """Bills of which the average daily use is above `high_percent` or below `low_percent` of the weeks before.
 
-    There is no verdict on less than a week: of the bill, or, of any weekday, no day in the weeks before that was read.
+    Bills are of one customer class. There is no verdict on less than a week: of the bill, or, of any weekday, no day in
+    the weeks before that was read.
 
     Parameters
     ----------
@@ -71,15 +76,19 @@ def high_low(bills: Sequence[BillDays], use: DailyUse, rule: HighLowRule) -> lis
     days_before = before @ weekday
     usual = (np.where(before, use.total, 0) @ weekday) / np.maximum(days_before, 1)
     whole_week = (days_before > 0).all(axis=1)
+    channel = np.array([bill.channel for bill in bills])
     found: dict[int, str] = {}
     for counted, is_high in ((billed, True), (billed & read, False)):
         days = counted.sum(axis=1)
         used = np.where(counted, use.total, 0).sum(axis=1)
         expected = ((counted @ weekday) * usual).sum(axis=1)
-        off = used * 100 > expected * rule.high_percent if is_high else used * 100 < expected * rule.low_percent
-        off &= whole_week & (days >= _WEEK) & (np.maximum(used, expected) > rule.floor)
+        judged = whole_week & (days >= _WEEK) & (np.maximum(used, expected) > rule.floor)
+        season = _season(used, expected, channel, judged, rule)
+        due = expected * season
+        off = judged & (used * 100 > due * rule.high_percent if is_high else used * 100 < due * rule.low_percent)
         for row in np.flatnonzero(off).tolist():
-            found[row] = _sentence(used[row] / days[row], expected[row] / days[row], int(days_before[row].sum()), rule)
+            now, usual_day = used[row] / days[row], expected[row] / days[row]
+            found[row] = _sentence(now, usual_day, float(season[row]), int(days_before[row].sum()), rule)
     return [
         Finding(bill.meter, bill.channel, bill.start_s, bill.end_s, "V11", "warning", found[row], rule.review)
         for row, bill in enumerate(bills)
@@ -87,8 +96,21 @@ def high_low(bills: Sequence[BillDays], use: DailyUse, rule: HighLowRule) -> lis
     ]
 
 
-def _sentence(now: float, usual: float, days_before: int, rule: HighLowRule) -> str:
-    """Both averages per day, and how many days the second is made of where some were not read."""
+def _season(used: Int64s, expected: Floats, channel: Int64s, judged: Bools, rule: HighLowRule) -> Floats:
+    """What bills on the same channel did, as a factor of what was usual (k,): their median; 1 where they are few."""
+    season = np.ones(len(used))
+    for code in np.unique(channel).tolist():
+        of_channel = channel == code
+        alike = of_channel & judged & (expected > 0)
+        if alike.sum() >= rule.alike:
+            season[of_channel] = np.median(used[alike] / expected[alike])
+    # A fault of all meters together is no season.
+    return season.clip(1 / _LARGEST_SEASON, _LARGEST_SEASON)
+
+
+def _sentence(now: float, usual: float, season: float, days_before: int, rule: HighLowRule) -> str:
+    """Both averages per day, how many days the second is made of where some were not read, and what others did."""
     made_of = f", of which {days_before} days were read" if days_before < _WEEK * rule.weeks else ""
     share = f": {now * 100 / usual:,.0f} %" if usual else ""
+    share += f", while others like it are at {season * 100:,.0f} %" if usual and season != 1 else ""
     return f"{now:,.0f} a day against {usual:,.0f} a day in the {rule.weeks} weeks before{made_of}{share}"

@@ -168,6 +168,7 @@ class HighLowRule(_Strict):
     then: Literal["pass", "warn", "hold_bill"]
     review: bool
     weeks: _Weeks
+    alike: Annotated[int, Field(ge=3, le=10_000)]
     high_percent: Annotated[float, Field(gt=100, le=10_000)]
     low_percent: Annotated[float, Field(ge=0, lt=100)]
     floor: _Units

@@ -12,7 +12,7 @@ from headend.vee.ruleset import HighLowRule
 #: Thursday, 3 September 2026: the bill's first day.
 FIRST = 20_699
 DAYS_BEFORE, DAYS = 21, 14
-RULE = HighLowRule(then="hold_bill", review=True, weeks=3, high_percent=200, low_percent=50, floor=10_000)
+RULE = HighLowRule(then="hold_bill", review=True, weeks=3, alike=8, high_percent=200, low_percent=50, floor=10_000)
 BILL = BillDays(7, 1, FIRST * 86_400 - 7_200, (FIRST + DAYS) * 86_400 - 7_200, FIRST, FIRST + DAYS, 0)
 
 
@@ -123,3 +123,39 @@ def test_each_bill_has_days_of_its_own() -> None:
     bills = [BillDays(7, 1, 0, 1, FIRST, FIRST + 7, 0), BillDays(7, 1, 1, 2, FIRST + 7, FIRST + 14, 0)]
     (finding,) = high_low(bills, both, RULE)
     assert (finding.start_s, finding.detail[:5]) == (0, "9,000")
+
+
+def neighbours(*now: int) -> tuple[list[BillDays], DailyUse]:
+    """Bills of one class that all used 1,000 a day before, and what each uses a day now."""
+    made = nothing_known(len(now), FIRST + DAYS)
+    made.total[:, -DAYS:] = np.array(now)[:, None]
+    made.total[:, -DAYS - DAYS_BEFORE : -DAYS] = 1_000
+    return [BillDays(meter, 1, BILL.start_s, BILL.end_s, FIRST, FIRST + DAYS, 0) for meter in range(len(now))], made
+
+
+def test_what_the_season_does_to_all_is_expected_of_each() -> None:
+    # It grew cold: most use 2.4 times what they did. Who uses 5,000 is high, who uses as before is low.
+    bills, made = neighbours(2_300, 2_400, 2_400, 2_400, 2_500, 2_350, 2_450, 5_000, 1_000)
+    findings = high_low(bills, made, RULE)
+    assert [(finding.meter, finding.detail) for finding in findings] == [
+        (7, "5,000 a day against 1,000 a day in the 3 weeks before: 500 %, while others like it are at 240 %"),
+        (8, "1,000 a day against 1,000 a day in the 3 weeks before: 100 %, while others like it are at 240 %"),
+    ]
+
+
+def test_few_bills_tell_no_season() -> None:
+    bills, made = neighbours(*[2_400] * 7)
+    assert len(high_low(bills, made, RULE)) == 7
+    bills, made = neighbours(*[2_400] * 8)
+    assert high_low(bills, made, RULE) == []
+
+
+def test_a_season_is_that_of_the_same_channel() -> None:
+    bills, made = neighbours(*[2_400] * 8, 2_400)
+    other = BillDays(8, 2, BILL.start_s, BILL.end_s, FIRST, FIRST + DAYS, 0)
+    assert [finding.meter for finding in high_low([*bills[:8], other], made, RULE)] == [8]
+
+
+def test_a_wrong_multiplier_on_all_meters_is_no_season() -> None:
+    bills, made = neighbours(*[10_000] * 9)
+    assert len(high_low(bills, made, RULE)) == 9
