@@ -13,9 +13,7 @@ from headend.store import tables as t
 from headend.store.commands import OPEN
 from headend.store.journal import Journal
 from headend.store.sequence import SequenceWindow
-
-#: A clock further off than this [s] is worth a look; further off than the second, its reads are wrong.
-CLOCK_OFF_S, CLOCK_WRONG_S = 60, 180
+from headend.vee.ruleset import ClockRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,8 @@ class GatewayHealth:
         when it was heard last [s since 1970]; None: never.
     clock_offset_s
         its clock minus ours [s].
+    clock
+        how far off it may be.
     native
         it speaks our own wire; None: it has said nothing.
     firmware
@@ -60,20 +60,27 @@ class GatewayHealth:
     silent: int
     completeness: Completeness
     quiet: bool
+    clock: ClockRule
 
     @property
     def clock_off(self) -> bool:
-        """Its clock is off by more than `CLOCK_OFF_S`."""
-        return abs(self.clock_offset_s or 0) > CLOCK_OFF_S
+        """Its clock is off by so much that it is worth a look."""
+        return abs(self.clock_offset_s or 0) > self.clock.warn_s
 
     @property
     def clock_wrong(self) -> bool:
-        """Its clock is off by more than `CLOCK_WRONG_S`."""
-        return abs(self.clock_offset_s or 0) > CLOCK_WRONG_S
+        """Its clock is off by so much that its reads are wrong."""
+        return abs(self.clock_offset_s or 0) > self.clock.fail_s
 
 
 def gateway_healths(
-    tx: Connection, journal: Journal, meters: Sequence[MeterHealth], now_s: int, *, gateway: str | None = None
+    tx: Connection,
+    journal: Journal,
+    meters: Sequence[MeterHealth],
+    now_s: int,
+    clock: ClockRule,
+    *,
+    gateway: str | None = None,
 ) -> tuple[GatewayHealth, ...]:
     """Every gateway that was named or heard, or one of them, by name.
 
@@ -83,6 +90,8 @@ def gateway_healths(
         those of all gateways.
     now_s
         [s since 1970]
+    clock
+        how far off a gateway's clock may be.
     """
     bound: dict[str | None, list[MeterHealth]] = defaultdict(list)
     for meter in meters:
@@ -108,6 +117,7 @@ def gateway_healths(
                 silent=sum(meter.silent for meter in mine),
                 completeness=completeness(mine),
                 quiet=row.last_seen_s is not None and now_s - row.last_seen_s > SILENT_S,
+                clock=clock,
             )
         )
     return tuple(healths)

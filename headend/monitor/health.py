@@ -20,6 +20,7 @@ from headend.store.checkpoints import totals
 from headend.store.commands import State
 from headend.store.intervals import IntervalStore
 from headend.store.journal import Journal
+from headend.vee.ruleset import ClockRule
 
 #: Local days, before today, over which completeness is counted.
 WINDOW_DAYS = 30
@@ -75,7 +76,9 @@ class Fleet:
     store_away: bool
 
 
-def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime, zone: ZoneInfo) -> Fleet:
+def fleet(
+    tx: Connection, store: IntervalStore, journal: Journal, now: datetime, zone: ZoneInfo, clock: ClockRule
+) -> Fleet:
     """The fleet over the last `WINDOW_DAYS` local days and today so far.
 
     Parameters
@@ -84,11 +87,13 @@ def fleet(tx: Connection, store: IntervalStore, journal: Journal, now: datetime,
         aware UTC.
     zone
         whose midnights bound the window.
+    clock
+        how far off a gateway's clock may be.
     """
     begin = midnight(now.astimezone(zone).date() - timedelta(days=WINDOW_DAYS), zone)
     seen = meter_healths(tx, store, (seconds(begin), seconds(now)))
     meters = seen.meters
-    gateways = gateway_healths(tx, journal, meters, seconds(now))
+    gateways = gateway_healths(tx, journal, meters, seconds(now), clock)
     trusted = [gateway for gateway in gateways if gateway.revoked_s is None]
     taken = totals(tx)
     figures = Totals(

@@ -46,7 +46,7 @@ class FleetCamera:
     def _take(self) -> Fleet:
         site = self._site
         with site.database.read() as tx:
-            return fleet(tx, site.store, site.journal, site.clock(), site.settings.site.zone)
+            return fleet(tx, site.store, site.journal, site.clock(), site.settings.site.zone, site.rules.rules.clock)
 
 
 CAMERA: Final = web.AppKey("fleet_camera", FleetCamera)

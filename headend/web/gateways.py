@@ -124,7 +124,7 @@ def _last_days(site: Site) -> tuple[int, int]:
 def _look(site: Site, fleet: Fleet, name: str, page: int) -> GatewayPage:
     meters = [meter for meter in fleet.meters if meter.gateway == name]
     with site.database.read() as tx:
-        found = gateway_healths(tx, site.journal, meters, seconds(site.clock()), gateway=name)
+        found = gateway_healths(tx, site.journal, meters, seconds(site.clock()), site.rules.rules.clock, gateway=name)
         if not found:
             raise NotFound(f"no gateway is called {name!r}")
         window = site.journal.windows(name).get(name)

@@ -71,7 +71,11 @@ class _FleetFigures(Collector):
             ("headend_meters_silent", "Meters not heard for 24 hours.", totals.silent),
             ("headend_gateways", "Gateways that are not revoked.", totals.gateways),
             ("headend_gateways_online", "Gateways that say they are online.", totals.gateways_online),
-            ("headend_gateways_clock_off", "Gateways whose clock is off by more than 60 s.", totals.clocks_off),
+            (
+                "headend_gateways_clock_off",
+                "Gateways whose clock is further off than the rules allow.",
+                totals.clocks_off,
+            ),
             ("headend_gateway_sequence_missing", "Messages that never came, later ones did.", totals.sequence_missing),
             ("headend_journal_lag_messages", "Durable messages not yet processed.", totals.journal_lag),
             ("headend_quarantined", "Messages and blocks in quarantine.", totals.quarantined),

@@ -23,6 +23,7 @@ from headend.store.database import Database
 from headend.store.journal import Journal
 from headend.store.sequence import Note
 from headend.store.sql import SqlIntervalStore
+from headend.vee.ruleset import ClockRule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2025, 11, 12, 11, 0, tzinfo=UTC)
@@ -75,7 +76,9 @@ class Bench:
 
     def look(self) -> Fleet:
         with self.database.read() as tx:
-            return fleet(tx, self.store, self.journal, NOW, BERLIN)
+            return fleet(
+                tx, self.store, self.journal, NOW, BERLIN, ClockRule(then="fail", future_s=300, warn_s=60, fail_s=180)
+            )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def stories(draw: st.DrawFn) -> tuple[list[list[Any]], list[list[Any]]]:
     pieces: list[list[Any]] = []
     for number in range(days):
         cuts = [0, *sorted(random.choice(np.arange(1, 24), 3, replace=False).tolist()), 24]
-        for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
+        for begin, end in pairwise(cuts):
             values = [None if lost[number, h] else int(flow[number, h]) for h in range(begin, end)]
             shown = int(register[number * 24 + end - 1]) if random.random() < with_register else None
             pieces.append([number, begin, values, shown])
