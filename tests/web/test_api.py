@@ -157,6 +157,12 @@ async def test_openapi_lists_every_route_of_the_api(visit):
     assert set(spec["paths"]) == {
         "/api/v1/meters",
         "/api/v1/fleet",
+        "/api/v1/exceptions",
+        "/api/v1/exceptions/{id}",
+        "/api/v1/exceptions/{id}/decisions",
+        "/api/v1/edits/{id}/preview",
+        "/api/v1/edits/{id}/confirm",
+        "/api/v1/edits/{id}/refuse",
         "/api/v1/meters/{id}/intervals",
         "/api/v1/meters/{id}/telemetry",
         "/api/v1/gateways/{id}/telemetry",
