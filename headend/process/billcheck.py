@@ -53,6 +53,8 @@ class _Bill:
         where the account had no agreement then.
     since_s
         begin of the account's first agreement there [s since 1970].
+    is_done
+        it is approved or issued already: it tells what others did, and nothing is asked about it.
     billed
         the channels that measured these days, as they were installed.
     around
@@ -62,6 +64,7 @@ class _Bill:
     account: Account
     months: tuple[Period, ...]
     since_s: int
+    is_done: bool
     billed: tuple[MeterChannel, ...]
     around: tuple[MeterChannel, ...]
 
@@ -83,7 +86,7 @@ def _utc_day(begin_s: int) -> int:
 
 
 def check_bills(site: Site, period: str) -> int:
-    """Look at every bill of month `period` whose days are over, unless it is approved or issued already.
+    """Look at every bill of month `period` whose days are over.
 
     Returns
     -------
@@ -104,11 +107,15 @@ def check_bills(site: Site, period: str) -> int:
         bills = _bills(tx, rules, period, now)
         while some := list(islice(bills, _BILLS_AT_ONCE)):
             for customer_class, alike in _by_class(some).items():
-                stretches = [bill.stretch for bill in alike]
-                looked_at += stretches
-                class_of |= {stretch[:2]: customer_class for stretch in stretches}
+                asked = [bill.stretch for bill in alike if not bill.is_done]
+                looked_at += asked
+                class_of |= {stretch[:2]: customer_class for stretch in asked}
                 use = _use_of(tx, site, alike, 7 * rules.of(customer_class).high_low.weeks)
-                high += _high_or_low(alike, use, rules, customer_class)
+                high += [
+                    finding
+                    for finding in _high_or_low(alike, use, rules, customer_class)
+                    if (finding.meter, finding.channel) in class_of
+                ]
                 prolonged += _on_estimates_alone(tx, site, alike, use, rules.of(customer_class).prolonged)
     by = f"rules {rules.version}"
     with site.database.write() as tx:
@@ -122,15 +129,16 @@ def _bills(tx: Connection, rules: RuleSet, period: str, now: datetime) -> Iterat
     hung, done = by_usage_point(enrolled_channels(tx)), SqlLedger(tx).billed_for_good(period)
     places: dict[tuple[str, str, str], list[Agreement]] = defaultdict(list)
     for agreement in agreements(tx):
-        if agreement.account.id not in done:
-            places[agreement.account.id, agreement.usage_point, agreement.commodity].append(agreement)
+        places[agreement.account.id, agreement.usage_point, agreement.commodity].append(agreement)
     for together in places.values():
-        days = _in_force(together, period)
-        if days is not None and days.end_utc <= now and (bill := _bill(together, days, hung, rules)) is not None:
+        days, is_done = _in_force(together, period), together[0].account.id in done
+        if days is None or days.end_utc > now:
+            continue
+        if (bill := _bill(together, days, hung, rules, is_done=is_done)) is not None:
             yield bill
 
 
-def _bill(together: Sequence[Agreement], days: Period, hung: Hung, rules: RuleSet) -> _Bill | None:
+def _bill(together: Sequence[Agreement], days: Period, hung: Hung, rules: RuleSet, *, is_done: bool) -> _Bill | None:
     """None where nothing measures it: it will not be billed."""
     one = together[0]
     its = rules.of(one.account.customer_class)
@@ -146,7 +154,7 @@ def _bill(together: Sequence[Agreement], days: Period, hung: Hung, rules: RuleSe
     around = hung_at(hung, one.usage_point, channel, replace(days, first=begin))
     since = min(agreement.valid_from for agreement in together)
     since_s = seconds(midnight(since, days.zone))
-    return _Bill(one.account, tuple(months), since_s, billed, around) if billed else None
+    return _Bill(one.account, tuple(months), since_s, is_done, billed, around) if billed else None
 
 
 def _in_force(together: Iterable[Agreement], period: str) -> Period | None:
@@ -187,7 +195,7 @@ def _on_estimates_alone(
     suspects = [
         bill
         for row, bill in enumerate(bills)
-        if len(bill.months) == rule.bills and use.is_estimated_throughout(row, *bill.utc_days())
+        if not bill.is_done and len(bill.months) == rule.bills and use.is_estimated_throughout(row, *bill.utc_days())
     ]
     found = []
     if suspects:

@@ -21,7 +21,7 @@ from headend.errors import NotFound
 from headend.reads.channels import Channel
 from headend.reads.days import microseconds, moment_us
 from headend.store import tables as t
-from headend.vee.findings import Finding, Severity
+from headend.vee.findings import OF_OTHERS, Finding, Severity
 from headend.vee.ruleset import Rules, RuleSet
 
 State = Literal["open", "waiting", "closed"]
@@ -380,7 +380,8 @@ def _queue(
 
 def _has_same_detail(found: _Found, decided: Any) -> bool:
     within = decided.start_s <= found.start_s and found.end_s <= decided.end_s
-    return bool(within and found.detail == decided.detail)
+    its_own, decided_on = (each.detail.partition(OF_OTHERS)[0] for each in (found, decided))
+    return bool(within and its_own == decided_on)
 
 
 def _is_no_worse(found: _Found, decided: Any) -> bool:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+#: What a detail says after it is of others, and may change with them: of the channel itself it says nothing new.
+OF_OTHERS = " — "
+
 Severity = Literal["info", "warning", "failed"]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.vee.dailyuse import DailyUse
-from headend.vee.findings import Finding
+from headend.vee.findings import OF_OTHERS, Finding
 from headend.vee.ruleset import HighLowRule
 
 Int64s = NDArray[np.int64]
@@ -112,5 +112,5 @@ def _sentence(now: float, usual: float, season: float, days_before: int, rule: H
     """Both averages per day, how many days the second is made of where some were not read, and what others did."""
     made_of = f", of which {days_before} days were read" if days_before < _WEEK * rule.weeks else ""
     share = f": {now * 100 / usual:,.0f} %" if usual else ""
-    share += f", while others like it are at {season * 100:,.0f} %" if usual and season != 1 else ""
+    share += f"{OF_OTHERS}others like it are at {season * 100:,.0f} %" if usual and season != 1 else ""
     return f"{now:,.0f} a day against {usual:,.0f} a day in the {rule.weeks} weeks before{made_of}{share}"

@@ -138,8 +138,8 @@ def test_what_the_season_does_to_all_is_expected_of_each() -> None:
     bills, made = neighbours(2_300, 2_400, 2_400, 2_400, 2_500, 2_350, 2_450, 5_000, 1_000)
     findings = high_low(bills, made, RULE)
     assert [(finding.meter, finding.detail) for finding in findings] == [
-        (7, "5,000 a day against 1,000 a day in the 3 weeks before: 500 %, while others like it are at 240 %"),
-        (8, "1,000 a day against 1,000 a day in the 3 weeks before: 100 %, while others like it are at 240 %"),
+        (7, "5,000 a day against 1,000 a day in the 3 weeks before: 500 % — others like it are at 240 %"),
+        (8, "1,000 a day against 1,000 a day in the 3 weeks before: 100 % — others like it are at 240 %"),
     ]
 
 
