@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from headend.reads.days import DAY_S
 from headend.registry.registry import EnrolledChannel
 from headend.site import Site
+from headend.store.completeness import coverage, days_of
 from headend.store.intervals import BlockKey, ChannelKey
 
 # Runs that begin within the same weeks are looked at together, so that none has to be read over years.
@@ -38,25 +39,31 @@ class DueRun:
 
 def due_runs(tx: Connection, site: Site, channels: Sequence[EnrolledChannel], end_day: int) -> list[DueRun]:
     """Runs of days before `end_day` that are open, or of which nothing came."""
-    began = {(c.meter, c.channel.code): -(-c.installed_s // DAY_S) for c in channels}
-    first_read: dict[ChannelKey, int] = {}
-    there: dict[ChannelKey, set[int]] = defaultdict(set)
-    look_back = site.rules.look_back_days
-    for found in site.store.channel_days(tx, end_day - look_back, end_day):
-        key = found.meter, found.channel
-        there[key].add(found.day)
-        if found.present:
-            first_read[key] = min(found.day, first_read.get(key, found.day))
+    begin_day = end_day - site.rules.look_back_days
+    found = {(one.meter, one.channel): one for one in coverage(tx, begin_day, end_day)}
+    expected: dict[ChannelKey, range] = {}
+    for c in channels:
+        # A channel that has not reported for weeks is silent, not missing a day: the operator sees it, and nothing is
+        # known to estimate it from.
+        its = found.get((c.meter, c.channel.code))
+        if its is not None and its.first_read is not None:
+            days = range(max(-(-c.installed_s // DAY_S), its.first_read), _last_day(c, end_day))
+            # Counted, they are all there: as almost always. Else they are looked at one by one.
+            if its.days != len(days) or its.first_day not in days or its.last_day not in days:
+                expected[c.meter, c.channel.code] = days
+    there = days_of(tx, expected, begin_day, end_day) if expected else {}
     open_days = _by_channel(site.store.open_days(tx, end_day))
     runs = []
     for c in channels:
         key = c.meter, c.channel.code
-        last = end_day if c.removed_s is None else min(end_day, -(-c.removed_s // DAY_S))
-        # A channel that has not reported for weeks is silent, not missing a day: the operator sees it, and nothing is
-        # known to estimate it from.
-        silent = set(range(max(began[key], first_read.get(key, last)), last)) - there[key]
-        runs += _runs_of(c, silent | open_days[key])
+        silent = set(expected[key]) - there[key] if key in expected else set()
+        runs += _runs_of(c, silent | open_days.get(key, set()))
     return runs
+
+
+def _last_day(channel: EnrolledChannel, end_day: int) -> int:
+    """The day after the last on which something can be due."""
+    return end_day if channel.removed_s is None else min(end_day, -(-channel.removed_s // DAY_S))
 
 
 def open_runs(channels: Sequence[EnrolledChannel], open_days: Iterable[BlockKey]) -> list[DueRun]:

@@ -53,6 +53,46 @@ def channel_totals(tx: Connection, first_day: int, end_day: int) -> list[Channel
     return [ChannelTotals(*row) for row in tx.execute(query).all()]
 
 
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Of how many days one channel has blocks: the first and the last of them, and the first with a value."""
+
+    meter: int
+    channel: int
+    days: int
+    first_day: int
+    last_day: int
+    first_read: int | None
+
+
+def coverage(tx: Connection, first_day: int, end_day: int) -> list[Coverage]:
+    """Every channel's days in [first_day, end_day), counted by the database."""
+    b = day_block.c
+    first_read = func.min(case((b.present > 0, b.day)))
+    query = (
+        select(b.meter, b.channel, func.count(), func.min(b.day), func.max(b.day), first_read)
+        .where(b.day >= first_day, b.day < end_day)
+        .group_by(b.meter, b.channel)
+    )
+    return [Coverage(*row) for row in tx.execute(query).all()]
+
+
+def days_of(
+    tx: Connection, channels: Collection[ChannelKey], first_day: int, end_day: int
+) -> dict[ChannelKey, set[int]]:
+    """The days in [first_day, end_day) of which these channels have blocks."""
+    b = day_block.c
+    query = select(b.day, b.meter, b.channel).where(b.day >= first_day, b.day < end_day)
+    meters = sorted({meter for meter, _ in channels})
+    if len(meters) <= _METERS_A_QUERY:
+        query = query.where(b.meter.in_(meters))
+    days: dict[ChannelKey, set[int]] = {key: set() for key in channels}
+    for day, meter, channel in tx.execute(query).all():
+        if (its := days.get((meter, channel))) is not None:
+            its.add(day)
+    return days
+
+
 def open_days(tx: Connection, before_day: int) -> list[BlockKey]:
     """Keys of blocks before `before_day` that validation has not closed."""
     b = day_block.c

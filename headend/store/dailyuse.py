@@ -71,12 +71,13 @@ def _rows(tx: Connection, channels: Sequence[ChannelKey], end_day: int) -> tuple
     numbers = np.empty((len(channels), _NUMBERS, DAYS), np.int64)
     numbers[:] = np.array(NOTHING)[:, None]
     ends = np.full(len(channels), end_day, np.int64)
-    for row in rows_at(tx, daily_use, channels):
+    rows = rows_at(tx, daily_use, channels)
+    for row in rows:
         if len(row.days) != _BYTES:
             raise StoreBroken(
                 f"daily use of meter {row.meter}, channel {row.channel}: found {len(row.days)} bytes, expected {_BYTES}"
             )
-        place = row_of[row.meter, row.channel]
-        numbers[place] = np.frombuffer(row.days, "<i8").reshape(_NUMBERS, DAYS)
-        ends[place] = row.end_day
+    places = [row_of[row.meter, row.channel] for row in rows]
+    numbers[places] = np.frombuffer(b"".join([row.days for row in rows]), "<i8").reshape(-1, _NUMBERS, DAYS)
+    ends[places] = [row.end_day for row in rows]
     return numbers, ends
