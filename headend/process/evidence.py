@@ -83,35 +83,44 @@ def as_measured(tx: Connection, profiles: LoadProfiles, due: Due) -> LoadProfile
 def class_profiles(
     tx: Connection,
     site: Site,
-    like: EnrolledChannel,
+    group: Sequence[DueRun],
     end_day: int,
-    everyone: Callable[[], Sequence[EnrolledChannel]],
+    everyone: Sequence[EnrolledChannel],
 ) -> Callable[[int], ClassProfile | None]:
-    """What the class of a channel used in the weeks before `end_day`, by OBIS code; looked for when it is asked for."""
+    """What the class of a group used in the weeks before `end_day`, by OBIS code; looked for when it is asked for.
+
+    Parameters
+    ----------
+    everyone
+        all channels there are: the others of the class, who have nothing to be estimated, say how it goes.
+    """
+    like, itself = group[0].channel, {d.key for d in group}
     known: dict[int, ClassProfile | None] = {}
+
+    others = [c for c in everyone if (c.meter, c.channel.code) not in itself]
 
     def of(channel: int) -> ClassProfile | None:
         if channel not in known:
-            known[channel] = _class_profile(tx, site, like, channel, end_day, everyone())
+            known[channel] = _class_profile(tx, site, like, channel, end_day, others)
         return known[channel]
 
     return of
 
 
 def _class_profile(
-    tx: Connection, site: Site, like: EnrolledChannel, channel: int, end_day: int, everyone: Sequence[EnrolledChannel]
+    tx: Connection, site: Site, like: EnrolledChannel, channel: int, end_day: int, others: Sequence[EnrolledChannel]
 ) -> ClassProfile | None:
     kind = like.customer_class, channel, like.interval_s, like.timezone
     start_s, end_s = (end_day - _CLASS_DAYS) * DAY_S, end_day * DAY_S
     keys = [
         (c.meter, c.channel.code)
-        for c in everyone
+        for c in others
         if (c.customer_class, c.channel.code, c.interval_s, c.timezone) == kind
         and c.installed_s < end_s
         and (c.removed_s is None or c.removed_s > start_s)
     ]
-    if len(keys) < 2:
-        return None  # nobody but itself
+    if not keys:
+        return None
     # From all over the fleet: what stands side by side in the registry may hang in one building.
     chosen = keys[:: -(-len(keys) // _OF_A_CLASS)]
     profiles = site.store.profiles(tx, chosen, start_s, end_s, like.interval_s)

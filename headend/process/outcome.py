@@ -13,7 +13,7 @@ from headend.process.due import DueRun
 from headend.reads.blocks import Blocks, supersede
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles
-from headend.reads.quality import IS_DECIDED, IS_ESTIMATED, Quality
+from headend.reads.quality import IS_DECIDED, IS_ESTIMATED, IS_MEASURED, Quality
 from headend.site import Site
 from headend.store import dailyuse, exceptions, history
 from headend.store.basis import drop_basis, keep_basis
@@ -140,10 +140,12 @@ def _keep_findings(tx: Connection, site: Site, outcome: Outcome, rows: Bools, ho
 
 
 def _check_prolonged(tx: Connection, site: Site, outcome: Outcome, rows: Bools, horizon: int) -> Iterable[Finding]:
-    """V13. A day on which all was read ends no stretch but its own: what was read just now need not be looked at."""
-    per_day = DAY_S // outcome.profiles.interval_s
-    late = np.array([d.days[-1] + 1 < horizon for d in outcome.group])
-    asked = rows & (late | ~outcome.settled.clean)
+    """V13, where a day is late, has a hole, or follows one on which nothing was read: else nothing is new about it."""
+    per_day, first_day = DAY_S // outcome.profiles.interval_s, outcome.profiles.start_s // DAY_S
+    begins = np.array([d.days[0] for d in outcome.group])
+    read = np.logical_or.reduce(IS_MEASURED[outcome.profiles.quality].reshape(len(begins), -1, per_day), axis=2)
+    before = read[np.arange(len(begins)), (begins - 1 - first_day).clip(0)]
+    asked = rows & ((begins + 1 < horizon) | ~outcome.settled.clean | ~before)
     group = [d for d, is_asked in zip(outcome.group, asked.tolist(), strict=True) if is_asked]
     if not group:
         return []
