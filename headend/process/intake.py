@@ -207,9 +207,9 @@ class Intake:
         touched = changed.any(axis=1)
         site.store.save(tx, merged.blocks.take(touched), changed[touched], settled=False)
         self._note(tx, [*findings, *self._replaced(stored, merged)], now)
-        if (merged.blocks.day < horizon(site)).any():
+        if (touched & (merged.blocks.day < horizon(site))).any():
             reopen_dependants(tx, site, stored, merged.blocks, changed)
-            _flag_rebills(tx, stored, merged.blocks, horizon(site), cause, now)
+            flag_rebills(tx, stored, merged.blocks, cause, now)
         counts.stored += int(merged.stored.sum())
         counts.replaced += int(merged.replaced.sum())
         counts.duplicates += int(merged.duplicates.sum())
@@ -230,12 +230,6 @@ class Intake:
         rules = self._site.rules
         history.keep_findings(tx, findings, rules.version, now)
         exceptions.open_found(tx, findings, rules, self._registry.class_of, now)
-
-
-def _flag_rebills(tx: Connection, stored: Blocks, now: Blocks, horizon: int, cause: str, at: datetime) -> None:
-    """What is not due yet nobody has billed."""
-    due = now.day < horizon
-    flag_rebills(tx, stored.take(due), now.take(due), cause, at)
 
 
 def _in_words(error: Exception) -> str:

@@ -16,7 +16,7 @@ from headend.reads.blocks import Blocks
 from headend.reads.days import DAY_S
 from headend.reads.quality import IS_ACTUAL, IS_DECIDED, Quality
 from headend.site import Site
-from headend.store.basis import resting_on
+from headend.store.basis import is_any, resting_on
 from headend.store.intervals import BlockKey
 from headend.store.tables import day_block
 
@@ -45,13 +45,16 @@ def reopen_dependants(
     but
         days that stay as they are.
     """
+    due = now.day < horizon(site)
+    if not is_any(tx):
+        return []
     matters = changed & (
         (_counts(stood) != _counts(now))
         | ((_counts(now) > 0) & (stood.values != now.values))
         | (stood.register != now.register)
         | (stood.flags != now.flags)
     )
-    touched = matters.any(axis=1) & (now.day < horizon(site))
+    touched = matters.any(axis=1) & due
     if not touched.any():
         return []
     opened = sorted(resting_on(tx, now.take(touched).keys) - set(but))

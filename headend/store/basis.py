@@ -42,10 +42,13 @@ def drop_basis(tx: Connection, days: Iterable[BlockKey]) -> None:
         delete_rows(tx, estimate_basis, gone)
 
 
+def is_any(tx: Connection) -> bool:
+    """Whether anything rests on anything."""
+    return tx.execute(select(estimate_basis.c.meter).limit(1)).first() is not None
+
+
 def resting_on(tx: Connection, changed: Collection[BlockKey]) -> set[BlockKey]:
     """The days whose estimates rest on one of these, of the same channel."""
-    if not changed or tx.execute(select(estimate_basis.c.meter).limit(1)).first() is None:
-        return set()
     days: dict[ChannelKey, list[int]] = defaultdict(list)
     for day, meter, channel in changed:
         days[meter, channel].append(day)
