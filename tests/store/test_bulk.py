@@ -62,7 +62,7 @@ def test_a_value_that_does_not_fit_is_refused_and_not_cut(postgres_url: str, wro
     database = Database(postgres_url, "site")
     meter, start_s, rule = wrong
     with pytest.raises(DataError), database.write() as tx:
-        upsert_rows(tx, finding, [(meter, 7, start_s, rule, "info", "", "1", 0)])
+        upsert_rows(tx, finding, [(meter, 7, start_s, rule, "info", "", "1", 0, None)])
     database.close()
 
 

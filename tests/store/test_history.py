@@ -65,10 +65,12 @@ def test_a_rules_newer_word_replaces_its_older_one(site_database: Database) -> N
     with site_database.write() as tx:
         history.keep_findings(tx, [], "1", NOW)
         history.keep_findings(
-            tx, [Finding(1, 7, 0, "V4", "warning", "a"), Finding(1, 7, 0, "V4", "warning", "b")], "1", NOW
+            tx, [Finding(1, 7, 0, 60, "V4", "warning", "a"), Finding(1, 7, 0, 60, "V4", "warning", "b")], "1", NOW
         )
         history.keep_findings(
-            tx, [Finding(1, 7, 0, "V8", "failed", "c"), Finding(1, 7, 0, "V4", "info", "d")], "2", NOW
+            tx, [Finding(1, 7, 0, 60, "V8", "failed", "c"), Finding(1, 7, 0, 120, "V4", "info", "d")], "2", NOW
         )
-        rows = tx.execute(select(finding.c.rule, finding.c.detail, finding.c.rule_set).order_by(finding.c.rule)).all()
-    assert [tuple(row) for row in rows] == [("V4", "d", "2"), ("V8", "c", "2")]
+        rows = tx.execute(
+            select(finding.c.rule, finding.c.detail, finding.c.rule_set, finding.c.end_s).order_by(finding.c.rule)
+        ).all()
+    assert [tuple(row) for row in rows] == [("V4", "d", "2", 120), ("V8", "c", "2", 60)]
