@@ -84,7 +84,9 @@ def _estimate_by_habit(sheet: Worksheet, row: int, at: Int64s) -> Int64s:
 
 def _estimate_from_others(sheet: Worksheet, row: int, at: Int64s) -> bool:
     """E4: the profile of its class, at the channel's own level where that is known; False: nothing is known at all."""
+    near = sheet.reach(at)
     own = np.flatnonzero(sheet.good[row])
+    own = own[(own >= near.start) & (own < near.stop)]
     average = float(sheet.values[row, own].mean()) if len(own) else None
     profile = sheet.class_profile(int(sheet.profiles.channel[row]))
     if profile is not None:

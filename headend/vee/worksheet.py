@@ -7,7 +7,7 @@ what those before left.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -166,23 +166,43 @@ class Worksheet:
     def guess(self, row: int, at: Int64s) -> estimate.Guess:
         """Like days, bent to what the good ends of the gap say."""
         how, interval_s = self.rules.estimation.habit, self.profiles.interval_s
-        return estimate.bent(self.values[row], self.good[row], self.usable(row), self.calendar, at, how, interval_s)
+        usable, whole = self._references(row, at)
+        found = estimate.bent(self.values[row], self.good[row], usable, self.calendar, at, how, interval_s)
+        if whole:
+            return found
+        # The first day within reach that becomes whole will be the only one that counts.
+        reach = self.reach(at)
+        return replace(found, first=min(found.first, reach.start), last=max(found.last, reach.stop - 1))
 
     def habit(self, row: int, at: Int64s) -> estimate.Guess:
         """What like days say, whatever stands in the intervals themselves."""
         how, interval_s = self.rules.estimation.habit, self.profiles.interval_s
-        return estimate.expected(self.values[row], self.usable(row), self.calendar, at, how, interval_s)
+        usable, _ = self._references(row, at)
+        return estimate.expected(self.values[row], usable, self.calendar, at, how, interval_s)
 
     def usable(self, row: int) -> Bools:
         """Reference intervals (n,): of whole days of actual reads; only where there is none, of days with holes.
 
         Days with an outage or a clock that was set are none.
         """
+        return self._references(row, np.array([0, len(self.values[row]) - 1]))[0]
+
+    def reach(self, at: Int64s) -> slice:
+        """The columns around a gap in which its like days may lie; they may be outside the row."""
+        columns = self.rules.estimation.look_back_days * self.per_day
+        return slice(int(at[0]) - columns, int(at[-1]) + 1 + columns)
+
+    def _references(self, row: int, at: Int64s) -> tuple[Bools, bool]:
+        """Reference intervals (n,) of a gap, and whether they are of whole days: days out of reach decide nothing."""
+        reach = self.reach(at)
+        near = np.zeros(len(self.values[row]), dtype=np.bool_)
+        near[max(0, reach.start) : reach.stop] = True
         read = self.good[row] & (self.quality[row] != Quality.ESTIMATED_BY_HAND)
         days = read.reshape(-1, self.per_day)
         usual = ~(self.profiles.flags[row] & _UNUSUAL).reshape(-1, self.per_day).any(axis=1)
         whole = days.all(axis=1) & usual
-        return (days & (whole if whole.any() else usual)[:, None]).reshape(-1)
+        some = bool((whole & near.reshape(-1, self.per_day).any(axis=1)).any())
+        return (days & (whole if some else usual)[:, None]).reshape(-1), some
 
     def find(
         self, row: int, begin: int, stop: int, rule: str, severity: Severity, detail: str, review: bool = False

@@ -77,6 +77,21 @@ def test_a_corrected_like_day_changes_the_estimates_that_rest_on_it_alone(field:
     assert field.settle(due_after(19)).channel_days == 0
 
 
+def test_a_day_that_becomes_whole_is_the_reference_for_who_had_none(field: Field) -> None:
+    # Each day lacks its last hour, so that days with holes must do; the first Tuesday's comes late.
+    for number in range(10):
+        level = 300 if number == 1 else 100
+        missing = {23, *range(8, 14)} if number == 9 else {23}
+        field.send(MONDAY + number * DAY, [None if h in missing else level for h in range(24)])
+    field.settle(due_after(10))
+    assert field.values(MONDAY + 9 * DAY + 8 * HOUR, 6) == [100] * 6
+    field.send(MONDAY + DAY + 23 * HOUR, [300])
+    assert open_days(field) == list(range(10))
+    field.settle(due_after(10))
+    middle = field.values(MONDAY + 9 * DAY + 10 * HOUR, 2)
+    assert all(value is not None and 100 < value < 300 for value in middle)
+
+
 def test_the_same_read_again_opens_nothing(field: Field) -> None:
     weekdays(field, n=5, without={2: range(8, 14)})
     field.settle(due_after(5))
