@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -24,10 +25,12 @@ from benchmarks.table import show
 from headend.config import shipped
 from headend.reads import NO_REGISTER, Blocks, LoadProfiles, Quality
 from headend.reads.channels import Channel
-from headend.reads.days import DAY_S
+from headend.reads.days import DAY_S, day_number, day_of
 from headend.vee import Due, Rules, Settled, check_arrival, load_rule_set, settle
 from headend.vee.arrival import arrival_limits, limits_of
+from headend.vee.dailyuse import DAYS, nothing_known
 from headend.vee.daytypes import day_types
+from headend.vee.highlow import BillDays, high_low
 
 _RULES = load_rule_set(shipped("vee.toml"))
 _IMPORT = Channel.parse("1-0:1.8.0").code
@@ -154,11 +157,12 @@ def accuracy(quick: bool) -> None:
                     f"{clean.noted}",
                     f"{clean.asked}",
                     f"{100 * clean.asked / clean.days:.2f}",
+                    "{} of {}".format(*held_bills(meter, _RULES.of(its_class))),
                     f"{spikes.found} of {spikes.spikes}",
                     f"{100 * spikes.found / spikes.spikes:.1f} %",
                 )
             )
-    head = ("meter as it is", "days", "noted", "asked", "per 100 days", "×10 found", "")
+    head = ("meter as it is", "days", "noted", "asked", "per 100 days", "bills held", "×10 found", "")
     show("Real meters: findings, exceptions that reach a person, spikes of one hour × 10", head, rows)
     rows = []
     for meter in (building("b13", 2019), building("b101", 2019)):
@@ -167,6 +171,27 @@ def accuracy(quick: bool) -> None:
         rows.append((meter.name, f"{len(runs)}", f"{sum(runs)}", f"{named.runs}", f"{named.asked}"))
     head = ("zero for missing", "runs", "hours", "named by V10", "exceptions")
     show("Real meters of which the publisher wrote zero where nothing was read", head, rows)
+
+
+def held_bills(meter: RealMeter, rules: Rules) -> tuple[int, int]:
+    """Months of a meter as bills of their own, with no others to tell the season: held by V11, and how many."""
+    totals = meter.values.reshape(-1, _DAY).sum(axis=1)
+    unread = (~meter.there).reshape(-1, _DAY).sum(axis=1)
+    first_day = meter.start_s // DAY_S
+    first, end = day_of(first_day), day_of(first_day + len(totals))
+    months = [month for year in range(first.year, end.year + 1) for month in (date(year, m, 1) for m in range(1, 13))]
+    held = bills = 0
+    for month, after in pairwise(months):
+        begin, stop = day_number(month), day_number(after)
+        if begin - first_day < 7 * rules.high_low.weeks or stop - first_day > len(totals):
+            continue
+        span = slice(max(0, stop - first_day - DAYS), stop - first_day)
+        use = nothing_known(1, stop, span.stop - span.start)
+        use.total[0], use.unread[0] = totals[span], unread[span]
+        bill = BillDays(1, _IMPORT, begin * DAY_S, stop * DAY_S, begin, stop, first_day)
+        held += len(high_low([bill], use, rules.high_low))
+        bills += 1
+    return held, bills
 
 
 def zero_runs(values: np.ndarray) -> list[int]:
