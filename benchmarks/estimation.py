@@ -8,22 +8,17 @@ and of building b0; everything shown is the second half, or a building that was 
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks import realmeters
 from benchmarks.table import show
-from headend.reads.days import DAY_S, seconds
 from headend.vee.daytypes import DayTypes, day_types
 from headend.vee.estimate import Bools, Habit, Int64s, bent, expected, spread
 
-READS = Path(__file__).parent.parent / "tests" / "data" / "meters"
 LONDON = ZoneInfo("Europe/London")
 HOUR_S = 3600
 MONTH = 30 * 24
@@ -168,34 +163,21 @@ def _charge(meter: Meter, span: slice, amounts: Int64s) -> float:
 
 
 def london_home() -> Meter:
-    """Hours whose both half hours are there, from the first use on; a repeated stamp counts once."""
-    start_s, halves = _read(READS / "mac000002_halfhourly.csv", HOUR_S // 2)
-    pairs = halves.reshape(-1, 2)
-    values = np.where((pairs >= 0).all(axis=1), pairs.sum(axis=1), -1)
-    values[: int(np.flatnonzero(values > 0)[0])] = -1
-    return _meter("London home", start_s, values, HOME)
+    """From the first use on."""
+    home = realmeters.london_home()
+    used = np.arange(len(home.values)) >= int(np.flatnonzero(home.values)[0])
+    return _meter(home, home.there & used, HOME)
 
 
-def building(name: str) -> Meter:
+def building(name: str, year: int) -> Meter:
     """A Cambridge building; its zeros are what the publisher wrote for missing."""
-    start_s, values = _read(next(READS.glob(f"{name}_electricity_*.csv")), HOUR_S)
-    return _meter(f"Building {name}", start_s, np.where(values == 0, -1, values), BUILDING)
+    its = realmeters.building(name, year)
+    return _meter(its, its.there & (its.values > 0), BUILDING)
 
 
-def _read(path: Path, interval_s: int) -> tuple[int, NDArray[np.int64]]:
-    """Begin of the first day, and Wh of every interval of whole days; -1 where the file has none."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    stamps = np.array([seconds(datetime.fromisoformat(stamp).replace(tzinfo=UTC)) for stamp, _ in rows])
-    start_s = int(stamps[0]) // DAY_S * DAY_S
-    values = np.full((int(stamps[-1]) - start_s + DAY_S) // DAY_S * DAY_S // interval_s, -1, dtype=np.int64)
-    values[(stamps - start_s) // interval_s] = [round(float(kwh) * 1000) for _, kwh in rows]
-    return start_s, values
-
-
-def _meter(name: str, start_s: int, values: Int64s, habit: Habit) -> Meter:
-    calendar = day_types(start_s, len(values), HOUR_S, LONDON, "GB-ENG")
-    return Meter(name, values.clip(0), values >= 0, calendar, habit)
+def _meter(real: realmeters.RealMeter, there: Bools, habit: Habit) -> Meter:
+    calendar = day_types(real.start_s, len(real.values), HOUR_S, LONDON, "GB-ENG")
+    return Meter(real.name, np.where(there, real.values, 0), there, calendar, habit)
 
 
 def figures(meter: Meter, count: int) -> Iterator[tuple[str, list[Accuracy]]]:
@@ -208,7 +190,7 @@ def main(quick: bool = False) -> None:
     """Print the tables."""
     count = 60 if quick else 400
     head = ("gap [h]", *(str(length) for length in GAPS))
-    for meter in (london_home(), *(building(name) for name in ("b0", "b13", "b101"))):
+    for meter in (london_home(), *(building(*each) for each in (("b0", 2016), ("b13", 2019), ("b101", 2019)))):
         found = list(figures(meter, count))
         by_hour = [(name, *(f"{a.wape:.1f}" for a in row)) for name, row in found]
         show(f"{meter.name}: error of the missing hours, WAPE [%], {count} gaps of each length", head, by_hour)

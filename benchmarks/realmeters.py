@@ -18,7 +18,7 @@ _HOUR_S = 3_600
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RealMeter:
-    """Whole days of a channel: Wh an hour (n,), and which hours the file has (n,)."""
+    """Whole days of a channel: Wh an hour (n,), 0 where the file has none, and which hours it has (n,)."""
 
     name: str
     start_s: int
@@ -50,8 +50,7 @@ def _rows(file: str) -> list[tuple[int, int]]:
 
 
 def _whole_days(name: str, hours: dict[int, int]) -> RealMeter:
-    first = -(-min(hours) // DAY_S) * DAY_S
-    end = (max(hours) + _HOUR_S) // DAY_S * DAY_S
+    first, end = min(hours) // DAY_S * DAY_S, (max(hours) // DAY_S + 1) * DAY_S
     starts = range(first, end, _HOUR_S)
     there = np.array([at_s in hours for at_s in starts])
     return RealMeter(name, first, np.array([hours.get(at_s, 0) for at_s in starts]), there)
