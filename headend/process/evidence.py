@@ -4,7 +4,7 @@ was before the reads it is shown, and how the class goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from headend.reads.quality import IS_ACTUAL, IS_DECIDED, IS_ESTIMATED, Quality
 from headend.registry.registry import EnrolledChannel
 from headend.site import Site
 from headend.store import exceptions, history
+from headend.store.intervals import ChannelKey
 from headend.vee.classprofile import ClassProfile, class_profile_of
 from headend.vee.dailyuse import DailyUse
 from headend.vee.daytypes import DayTypes, day_types
@@ -83,24 +84,25 @@ def as_measured(tx: Connection, profiles: LoadProfiles, due: Due) -> LoadProfile
 def class_profiles(
     tx: Connection,
     site: Site,
-    group: Sequence[DueRun],
+    like: EnrolledChannel,
     end_day: int,
-    everyone: Sequence[EnrolledChannel],
+    everyone: Callable[[], Sequence[EnrolledChannel]],
+    but: Collection[ChannelKey] = (),
 ) -> Callable[[int], ClassProfile | None]:
-    """What the class of a group used in the weeks before `end_day`, by OBIS code; looked for when it is asked for.
+    """What the class of a channel used in the weeks before `end_day`, by OBIS code; looked for when it is asked for.
 
     Parameters
     ----------
     everyone
-        all channels there are: the others of the class, who have nothing to be estimated, say how it goes.
+        tells all channels there are.
+    but
+        who is not asked: channels that are to be estimated do not say themselves how their class goes.
     """
-    like, itself = group[0].channel, {d.key for d in group}
     known: dict[int, ClassProfile | None] = {}
-
-    others = [c for c in everyone if (c.meter, c.channel.code) not in itself]
 
     def of(channel: int) -> ClassProfile | None:
         if channel not in known:
+            others = [c for c in everyone() if (c.meter, c.channel.code) not in but]
             known[channel] = _class_profile(tx, site, like, channel, end_day, others)
         return known[channel]
 

@@ -221,7 +221,7 @@ def _validate(
     if not estimates:
         return Outcome(group, profiles, settle(profiles, due, rules, calendar))
     end_day = first_day + profiles.values.shape[1] * profiles.interval_s // DAY_S
-    of_class = class_profiles(tx, site, group, end_day, work.everyone)
+    of_class = class_profiles(tx, site, shared, end_day, lambda: work.everyone, {d.key for d in group})
     settled = settle(as_measured(tx, profiles, due), due, rules, calendar, of_class)
     per_day = DAY_S // profiles.interval_s
     read = np.logical_or.reduce(IS_MEASURED[profiles.quality].reshape(len(group), -1, per_day), axis=2)
