@@ -130,9 +130,12 @@ class Plan:
     reads: str
 
     @property
-    def given(self) -> list[int] | None:
-        """The values that an edit or an estimate puts there."""
-        return self.values[self.inside].tolist() if self.decision.action in ("edit", "estimate") else None
+    def given(self) -> list[int | None] | None:
+        """The values that an edit or an estimate puts there; None: this one stays as it is."""
+        if self.decision.action not in ("edit", "estimate"):
+            return None
+        its, is_put = self.values[self.inside].tolist(), self.versioned[self.inside].tolist()
+        return [value if put else None for value, put in zip(its, is_put, strict=True)]
 
 
 def decide(site: Site, decision: Decision) -> Decided:

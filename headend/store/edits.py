@@ -33,7 +33,7 @@ class Edit:
     start_s, end_s
         the intervals that are decided [s since 1970].
     values
-        what an edit or an estimate puts there [base units].
+        what an edit or an estimate puts there [base units]; None: this one stays as it is.
     reads
         digest of the reads that were decided on.
     change
@@ -50,7 +50,7 @@ class Edit:
     method: Method | None
     start_s: int
     end_s: int
-    values: tuple[int, ...] | None
+    values: tuple[int | None, ...] | None
     reads: str
     reason: str
     note: str
@@ -73,7 +73,7 @@ def keep_edit(
     method: Method | None,
     start_s: int,
     end_s: int,
-    values: Sequence[int] | None,
+    values: Sequence[int | None] | None,
     reads: str,
     reason: str,
     note: str,

@@ -75,7 +75,9 @@ class EditOut(BaseModel):
     method: str | None
     start: datetime
     end: datetime
-    values: list[int] | None = Field(description="what an edit or an estimate puts there")
+    values: list[int | None] | None = Field(
+        description="what an edit or an estimate puts there; null: it stays as it is"
+    )
     reason: str
     note: str
     change: int = Field(description="energy after minus energy before, of these intervals [units]")

@@ -382,6 +382,16 @@ def test_another_person_confirms_it(told: Field) -> None:
     assert exception(told, number).outcome == "edited"
 
 
+def test_what_an_edit_left_as_it_was_stays_so_when_it_is_confirmed(field: Field) -> None:
+    tell(field, {FIVE + 3 * HOUR: None})
+    asked = do(field, "edit", ask(field, FIVE, 4), values=[20_000, 20_000, 20_000, None])
+    assert asked.state == "waiting"
+    confirm(field.site, asked.edit, "ben")
+    assert field.stands(FIVE, 4).quality == [Quality.EDITED] * 3 + [Quality.ESTIMATED_LINEAR]
+    with field.site.database.read() as tx:
+        assert edit_of(tx, asked.edit).values == (20_000, 20_000, 20_000, None)
+
+
 def test_the_same_person_cannot(told: Field) -> None:
     number, asked = large(told)
     before = store(told)
