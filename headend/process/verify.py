@@ -24,7 +24,7 @@ from headend.process.intake import Intake
 from headend.reads.channels import Channel
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles
-from headend.reads.quality import IS_ACTUAL, IS_MEASURED, Quality
+from headend.reads.quality import IS_ACTUAL, IS_DECIDED, IS_MEASURED, Quality
 from headend.site import Site
 from headend.store import tables as t
 from headend.store.bulk import insert_rows, rows_at
@@ -208,8 +208,8 @@ class _Comparison:
         self._result.reads += int(((stored.quality != Quality.MISSING) | (said.quality != Quality.MISSING)).sum())
         stands, is_told = IS_MEASURED[stored.quality], IS_MEASURED[said.quality]
         same = stands & is_told & (stored.values == said.values)
-        # Where something better stood, what arrival checks doubted was not taken.
-        held = (said.quality == Quality.QUESTIONABLE) & (IS_ACTUAL[stored.quality] | (stored.quality == Quality.EDITED))
+        # Where something better stood, or a person decided, what arrival checks doubted was not taken.
+        held = (said.quality == Quality.QUESTIONABLE) & (IS_ACTUAL[stored.quality] | IS_DECIDED[stored.quality])
         lost = is_told & ~same & ~held
         untold = stands & ~same
         at_lost, at_untold = _cells(stored, lost), _cells(stored, untold)

@@ -172,11 +172,13 @@ def test_messages_that_were_processed_out_of_order_tell_the_same(field):
 
 
 def test_what_was_edited_by_hand_is_no_difference_nor_what_it_held_off(field):
-    field.send(MONDAY, [100, None])
+    field.send(MONDAY, [100, None, None])
     put(field, 0, 95, Quality.EDITED, version=2, replacing=True)
     put(field, 1, 90, Quality.EDITED, version=1)
-    field.send(MONDAY + HOUR, [1_000_000])  # more than the connection carries: what a clerk decided holds
-    assert field.stands(MONDAY, 2).quality == [Quality.EDITED, Quality.EDITED]
+    put(field, 2, 91, Quality.ESTIMATED_BY_HAND, version=1)
+    # More than the connection carries: what a clerk decided holds.
+    field.send(MONDAY + HOUR, [1_000_000, 1_000_000])
+    assert field.stands(MONDAY, 3).quality == [Quality.EDITED, Quality.EDITED, Quality.ESTIMATED_BY_HAND]
     assert found(field) == []
 
 
