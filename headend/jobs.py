@@ -21,6 +21,7 @@ from headend.errors import BillingConflict, StoreAway
 from headend.monitor.gaps import ask_for_gaps
 from headend.monitor.lag import behind
 from headend.office import office_of
+from headend.process.reopening import horizon
 from headend.process.retention import forget_old
 from headend.process.settlement import settle_due_days
 from headend.process.watch import watch
@@ -75,7 +76,7 @@ class Jobs:
     def watch(self) -> None:
         """Once for each day that is due, look through the daily use of all channels."""
         site = self._site
-        end_day = site.rules.due_before(site.clock())
+        end_day = horizon(site)
         if end_day == self._watched_until or self._intake_is_behind("watch"):
             return
         if opened := watch(site, end_day):

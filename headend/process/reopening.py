@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, update
 
 from headend.reads.blocks import Blocks
-from headend.reads.days import DAY_S
 from headend.reads.quality import IS_ACTUAL, IS_DECIDED, Quality
 from headend.site import Site
 from headend.store.basis import is_any, resting_on
@@ -25,7 +24,7 @@ Bools = NDArray[np.bool_]
 
 def horizon(site: Site) -> int:
     """The first day that is not due yet by the site's clock [days since 1970]."""
-    return int((site.clock().timestamp() - site.rules.settle_after_hours * 3600) // DAY_S)
+    return site.rules.due_before(site.clock())
 
 
 def reopen_dependants(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +18,6 @@ from headend.preview import BillEffect, Preview, Stretch, preview, preview_again
 from headend.process.editing import Decided, Decision, ask_to_look, confirm, decide, refuse, seen
 from headend.reads.days import moment, seconds
 from headend.reads.quality import Quality
-from headend.registry.registry import channels_of
 from headend.site import Site
 from headend.store import exceptions as queue
 from headend.store.edits import Action, Edit, edit_of, edits_of
@@ -27,8 +25,9 @@ from headend.store.exceptions import Choice, ReadException, exception_of
 from headend.vee.byhand import Method
 from headend.web.access import CLERK, OPERATOR, SITE, Page, known_user
 from headend.web.api import as_json, endpoint
-from headend.web.meters import FindingRow, findings_between
-from headend.web.readings import Readings, readings
+from headend.web.exceptions import channel_of
+from headend.web.meters import findings_between
+from headend.web.readings import readings
 from headend.web.words import rule_name, unit_of
 
 _VALUE = "whole units; null where there is none"
@@ -327,9 +326,9 @@ def exception_out(one: ReadException) -> ExceptionOut:
 
 def one_exception_out(tx: Connection, site: Site, one: ReadException) -> OneExceptionOut:
     """An exception with its reads; raises `StoreAway`."""
-    channel = next(each for each in channels_of(tx, one.meter_name) if each.channel == one.channel)
-    reads: Readings = readings(tx, site.store, channel, one.start_s, one.end_s)
-    found: Sequence[FindingRow] = findings_between(tx, one.meter, one.start_s, one.end_s, one.channel)
+    channel = channel_of(tx, one)
+    reads = readings(tx, site.store, channel, one.start_s, one.end_s)
+    found = findings_between(tx, one.meter, one.start_s, one.end_s, one.channel)
     missing = (reads.quality == Quality.MISSING).tolist()
     return OneExceptionOut(
         **exception_out(one).model_dump(),
