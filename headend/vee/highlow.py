@@ -5,7 +5,7 @@ days that were read all through say what is usual. Of the bill's own days an est
 is billed as well and a missing interval adds nothing; towards *low* it does not count, for a hole is no low use.
 
 The season is nobody's fault: where enough bills of the class are looked at together, what they did on the same channel
-is expected of each of them.
+is expected of each of them. Of gas and heat, which the weather moves most, there is no verdict without that.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headend.reads.channels import Channel
 from headend.vee.dailyuse import DailyUse
 from headend.vee.findings import OF_OTHERS, Finding
 from headend.vee.ruleset import HighLowRule
@@ -26,6 +27,7 @@ Bools = NDArray[np.bool_]
 
 _WEEK = 7
 _LARGEST_SEASON = 4
+_OF_THE_WEATHER = ("gas", "heat")
 #: 1970-01-01 was the fourth day of its week.
 _FIRST_WEEKDAY = 3
 
@@ -85,6 +87,7 @@ def high_low(bills: Sequence[BillDays], use: DailyUse, rule: HighLowRule) -> lis
         judged = whole_week & (days >= _WEEK) & (np.maximum(used, expected) > rule.floor)
         season = _season(used, expected, channel, judged, rule)
         due = expected * season
+        judged &= season > 0
         off = judged & (used * 100 > due * rule.high_percent if is_high else used * 100 < due * rule.low_percent)
         for row in np.flatnonzero(off).tolist():
             now, usual_day = used[row] / days[row], expected[row] / days[row]
@@ -97,15 +100,21 @@ def high_low(bills: Sequence[BillDays], use: DailyUse, rule: HighLowRule) -> lis
 
 
 def _season(used: Int64s, expected: Floats, channel: Int64s, judged: Bools, rule: HighLowRule) -> Floats:
-    """What bills on the same channel did, as a factor of what was usual (k,): their median; 1 where they are few."""
+    """What bills on the same channel did, as a factor of what was usual (k,): their median.
+
+    Where they are few it is 1; of what the weather moves, 0: it is not known.
+    """
     season = np.ones(len(used))
     for code in np.unique(channel).tolist():
         of_channel = channel == code
         alike = of_channel & judged & (expected > 0)
         if alike.sum() >= rule.alike:
-            season[of_channel] = np.median(used[alike] / expected[alike])
-    # A fault of all meters together is no season.
-    return season.clip(1 / _LARGEST_SEASON, _LARGEST_SEASON)
+            # A fault of all meters together is no season.
+            done = float(np.median(used[alike] / expected[alike]))
+            season[of_channel] = min(max(done, 1 / _LARGEST_SEASON), _LARGEST_SEASON)
+        elif Channel(code).commodity in _OF_THE_WEATHER:
+            season[of_channel] = 0
+    return season
 
 
 def _sentence(now: float, usual: float, season: float, days_before: int, rule: HighLowRule) -> str:

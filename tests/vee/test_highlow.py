@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from headend.reads.channels import Channel
 from headend.vee.dailyuse import DailyUse, nothing_known
 from headend.vee.highlow import BillDays, high_low
 from headend.vee.ruleset import HighLowRule
@@ -159,3 +162,10 @@ def test_a_season_is_that_of_the_same_channel() -> None:
 def test_a_wrong_multiplier_on_all_meters_is_no_season() -> None:
     bills, made = neighbours(*[10_000] * 9)
     assert len(high_low(bills, made, RULE)) == 9
+
+
+@pytest.mark.parametrize(("obis", "bills", "held"), [("7-0:3.0.0", 7, 0), ("7-0:3.0.0", 9, 1), ("8-0:1.0.0", 7, 1)])
+def test_of_what_the_weather_moves_there_is_no_verdict_without_a_season(obis: str, bills: int, held: int) -> None:
+    some, made = neighbours(*[1_000] * (bills - 1), 2_500)
+    code = Channel.parse(obis).code
+    assert len(high_low([replace(bill, channel=code) for bill in some], made, RULE)) == held
