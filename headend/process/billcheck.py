@@ -114,7 +114,7 @@ def check_bills(site: Site, period: str) -> int:
                 high += [
                     finding
                     for finding in _high_or_low(alike, use, rules, customer_class)
-                    if (finding.meter, finding.channel) in class_of
+                    if (finding.meter, finding.channel, finding.start_s, finding.end_s) in asked
                 ]
                 prolonged += _on_estimates_alone(tx, site, alike, use, rules.of(customer_class).prolonged)
     by = f"rules {rules.version}"

@@ -158,6 +158,19 @@ def test_who_moved_in_is_not_compared_with_who_moved_out(tmp_path: Path) -> None
     assert list(town.statements()) == ["New"]
 
 
+def test_nothing_is_asked_about_a_bill_that_is_done_though_another_of_its_meter_is_not(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    town.account("Old", {"tariff": "flat", "valid_to": "2026-10-11"})
+    town.account("New", {"tariff": "flat", "valid_from": "2026-10-11"}, at="Old")
+    town.meter("E-1", "Old", IMPORT)
+    town.reads("E-1", 500, first=date(2026, 8, 1), last=date(2026, 10, 30))
+    rate_cycle(town.office, OCTOBER, "monthly", "ann")
+    assert (list(town.statements()), list(town.exceptions())) == (["Old"], ["New"])
+    approve(town.office, OCTOBER, "monthly", "ann")
+    town.reads("E-1", 1_200, first=date(2026, 10, 1), last=date(2026, 10, 10))
+    assert check_bills(town.site, OCTOBER) == 0
+
+
 def test_another_tariff_is_no_other_customer(tmp_path: Path) -> None:
     town = Town(tmp_path)
     town.account(
