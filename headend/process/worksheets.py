@@ -23,5 +23,5 @@ def worksheet_of(tx: Connection, site: Site, channel: EnrolledChannel, start_s: 
     run = DueRun(channel, tuple(days), 0)
     profiles = site.store.profiles(tx, [run.key], first_day * DAY_S, end_day * DAY_S, channel.interval_s)
     due = due_of(tx, [run], profiles, rules, dailyuse.load(tx, [run.key], first_day))
-    of_its_class = class_profiles(tx, site, channel, days.start, lambda: enrolled_channels(tx))
+    of_its_class = class_profiles(tx, site, channel, days.start, lambda: enrolled_channels(tx), but={run.key})
     return Worksheet(profiles, due, rules, calendar_of(site, channel, profiles), of_its_class)

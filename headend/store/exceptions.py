@@ -42,6 +42,9 @@ _SCORE: Final[Mapping[Severity, float]] = MappingProxyType({"info": 0.3, "warnin
 #: A decided anomaly that goes on comes back when it is told with a score higher by more than this.
 _WORSE = 0.1
 
+#: Prolonged estimation: each day without a read makes it longer.
+_GROWS = "V13"
+
 _METERS_A_QUERY = 500
 _FIELD_OF = {field.alias: name for name, field in Rules.model_fields.items() if field.alias}
 
@@ -195,7 +198,7 @@ def open_found(
         for each in findings
         if each.review
     ]
-    return _queue(tx, found, _has_same_detail, f"rules {rule_set.version}", now)
+    return _queue(tx, found, _is_no_news, f"rules {rule_set.version}", now)
 
 
 def open_anomalies(
@@ -378,7 +381,10 @@ def _queue(
     return opened
 
 
-def _has_same_detail(found: _Found, decided: Any) -> bool:
+def _is_no_news(found: _Found, decided: Any) -> bool:
+    """What was decided on is found once more; that a meter stays silent, every day, is no news."""
+    if found.rule == _GROWS:
+        return bool(found.start_s == decided.start_s)
     within = decided.start_s <= found.start_s and found.end_s <= decided.end_s
     its_own, decided_on = (each.detail.partition(OF_OTHERS)[0] for each in (found, decided))
     return bool(within and its_own == decided_on)

@@ -154,6 +154,20 @@ def test_a_decided_one_does_not_come_back_with_the_same_numbers(tx: Connection, 
     assert hours_of(the_only(tx, Choice())) == (0, 48)
 
 
+def test_a_meter_that_stays_silent_is_no_news_and_one_that_falls_silent_again_is(tx: Connection) -> None:
+    found(tx, finding(0, 96, "nothing was read for 4 days", rule="V13"))
+    close(tx, the_only(tx).id, "accepted", by="anna", now=NOW, reason="other")
+    assert found(tx, finding(0, 120, "nothing was read for 5 days", rule="V13"), now=LATER) == 0
+    assert found(tx, finding(240, 336, "nothing was read for 4 days", rule="V13"), now=LATER) == 1
+
+
+def test_what_others_did_is_no_news(tx: Connection) -> None:
+    found(tx, finding(0, 24, "500 a day — others like it are at 90 %", rule="V11"))
+    close(tx, the_only(tx).id, "accepted", by="anna", now=NOW, reason="other")
+    assert found(tx, finding(0, 24, "500 a day — others like it are at 95 %", rule="V11"), now=LATER) == 0
+    assert found(tx, finding(0, 24, "501 a day — others like it are at 95 %", rule="V11"), now=LATER) == 1
+
+
 def test_a_cleared_one_comes_back(tx: Connection) -> None:
     found(tx, finding(0, 24, "0 for 24 hours"))
     close(tx, the_only(tx).id, "cleared", by="rules", now=LATER)
