@@ -1,8 +1,9 @@
 """Planted faults of reads: where they fall, as a function of the plan alone.
 
 Every fault can be settled from what is sent: the register at the end of each sent block is true. So that one register
-advance settles one fault, a meter-channel-day holds either one bad value or missing ones, never both; the day after a
-lost one is clean; and nothing is planted in a meter's first day or in the last three days of the history.
+advance settles one fault, a meter-channel-day holds one bad value, bad values all through or missing ones, never two of
+these; the day after a lost one is clean; and nothing is planted in a meter's first day or in the last three days of the
+history.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ FIRST_CLEAN_HOURS = 24
 LAST_CLEAN_HOURS = 72
 ROLLOVER_HOURS = 20 * 24
 """A register that is to roll over does so within this time of the history's begin [h]."""
+STEADY_KINDS = ("london_home", "cambridge_building", "household", "commercial")
+"""Where electricity is used at every hour. Of what flows in few hours of a day (behind a roof, into a car) a single
+interval could account for pulses that were lost all day."""
+LEAST_HEARD, MOST_HEARD = 0.1, 0.5
+"""The share of a day that is told where pulses are lost on their way to the load profile."""
 
 Mask = NDArray[np.bool_]
 
@@ -85,7 +91,7 @@ class Planter:
         self.days = range(-(-(begin + FIRST_CLEAN_HOURS) // 24), (live_from - LAST_CLEAN_HOURS) // 24)
         """UTC days [since 1970] in which the history may have faults."""
         self._chances: dict[tuple[str, str], _OfChannel] = {}
-        self._spoils = any((plan.missing, plan.missing_runs, plan.negative, plan.spikes))
+        self._spoils = any((plan.missing, plan.missing_runs, plan.negative, plan.spikes, plan.lost_pulses))
 
     def report(self, table: Table) -> Reported:
         """What the meters tell of it: hours of the history in whole UTC days (but for its ends), or live hours."""
@@ -121,22 +127,31 @@ class Planter:
         begin = int(days[0]) * 24 - table.first_hour
         cut = (slice(None), slice(begin, begin + 24 * len(days)))
         lost = self.lost(table.meters, days) | self.lost(table.meters, days - 1)
-        spoilt = self._missing_and_bad(self._of(table).channel, days, clean=lost)
-        absent, negative, spike = (mask.reshape(len(table.meters), -1) for mask in spoilt)
+        chances = self._of(table).channel
+        spoilt = self._missing_and_bad(chances, days, lost, self._loses_pulses(table.meters[0]))
+        absent, negative, spike, partly = (mask.reshape(len(table.meters), -1) for mask in spoilt)
         true, limit = table.values[cut], table.channel.max_per_interval
         above = limit + 1 + (self._of(table).meter.uniform("above", days) * limit).astype(np.int64)
         tenfold = np.maximum(10 * true, np.repeat(above, 24, axis=1))
+        heard = np.repeat(LEAST_HEARD + (MOST_HEARD - LEAST_HEARD) * chances.uniform("heard", days), 24, axis=1)
         values, missing, bad = table.values.copy(), reported.missing, reported.bad
-        values[cut] = np.where(negative, -true - 1, np.where(spike, tenfold, true))
-        missing[cut], bad[cut] = absent, negative | spike
+        told = [-true - 1, tenfold, (true * heard).astype(np.int64)]
+        values[cut] = np.select([negative, spike, partly], told, true)
+        missing[cut], bad[cut] = absent, values[cut] != true
         return replace(reported, values=values)
 
-    def _missing_and_bad(self, chances: Chances, days: NDArray[np.int64], clean: Mask) -> tuple[Mask, Mask, Mask]:
-        """Masks of shape (m, days, 24): missing, negative, spike."""
+    def _loses_pulses(self, spec: MeterSpec) -> float:
+        steady = spec.commodity == "electricity" and spec.kind in STEADY_KINDS
+        return self._plan.lost_pulses if steady else 0.0
+
+    def _missing_and_bad(
+        self, chances: Chances, days: NDArray[np.int64], clean: Mask, lost_pulses: float
+    ) -> tuple[Mask, Mask, Mask, Mask]:
+        """Masks of shape (m, days, 24): missing, negative, spike, counted in part."""
         plan, hour = self._plan, np.arange(24)
         kind = np.where(clean, 1.0, chances.uniform("kind", days))
         at = (24 * chances.uniform("at", days)).astype(np.int64)[..., None] == hour
-        bounds = np.cumsum([plan.negative, plan.spikes, plan.missing_runs])
+        bounds = np.cumsum([plan.negative, plan.spikes, plan.missing_runs, lost_pulses])
         negative = (kind < bounds[0])[..., None] & at
         spike = ((kind >= bounds[0]) & (kind < bounds[1]))[..., None] & at
         shortest, longest = plan.missing_run_hours
@@ -146,8 +161,9 @@ class Planter:
         run = ((kind >= bounds[1]) & (kind < bounds[2]))[..., None] & in_run
         hours = (days[:, None] * 24 + hour).ravel()
         single = (chances.uniform("single", hours) < plan.missing).reshape(*kind.shape, 24)
-        may_miss = ((kind >= bounds[1]) & ~clean)[..., None]
-        return (run | single) & may_miss, negative, spike
+        partly = (kind >= bounds[2]) & (kind < bounds[3])
+        may_miss = ((kind >= bounds[1]) & ~partly & ~clean)[..., None]
+        return (run | single) & may_miss, negative, spike, np.repeat(partly[..., None], 24, axis=2)
 
     def _of(self, table: Table) -> _OfChannel:
         return self._of_meters(table.meters, table.channel.channel)

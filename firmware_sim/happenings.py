@@ -1,6 +1,6 @@
 """What happens to meters and gateways besides counting, drawn day by day from the plan alone.
 
-Events leave what is measured as it is: the truth of a fleet is the same with any plan. So a power outage is a short
+Events leave what is measured as it is. So a power outage is a short
 one, and the interval around it is flagged rather than emptied.
 """
 
@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_sim.defects import Defect
 from firmware_sim.inventory import MeterSpec
 from firmware_sim.meter import Table
 from firmware_sim.noise import Chances, one, seed_of, uniform
@@ -54,16 +55,17 @@ class MeterEvent:
 
 
 class MeterEvents:
-    """The events of the meters behind one gateway."""
+    """The events of the meters behind one gateway; who goes round a meter opens it."""
 
-    def __init__(self, plan: FaultPlan, meters: Sequence[MeterSpec]) -> None:
+    def __init__(self, plan: FaultPlan, meters: Sequence[MeterSpec], defects: Sequence[Defect] = ()) -> None:
         self._plan = plan
         self._meters = meters
+        self._opened = [(defect.meter, defect.begin) for defect in defects if defect.kind == "bypasses"]
         self._drawn: dict[int, list[MeterEvent]] = {}
 
     def of_day(self, day: int) -> list[MeterEvent]:
         """What happened on a UTC day [since 1970], in no order."""
-        if not (self._plan.tamper or self._plan.outages or self._plan.battery_low):
+        if not (self._plan.tamper or self._plan.outages or self._plan.battery_low or self._opened):
             return []
         if day not in self._drawn:
             if len(self._drawn) > 400:
@@ -93,6 +95,9 @@ class MeterEvents:
         return Chances([seed_of(self._plan.seed, spec.meter) for spec in self._meters])
 
     def _draw(self, day: int) -> Iterator[MeterEvent]:
+        for meter, hour in self._opened:
+            if hour // 24 == day:
+                yield MeterEvent("tamper", meter, hour * 3600, hour * 3600 + 1, TAMPER)
         kinds = (("tamper", self._plan.tamper, TAMPER), ("outage", self._plan.outages, OUTAGE))
         shortest, longest = self._plan.outage_minutes
         for kind, share, bit in (*kinds, ("battery_low", self._plan.battery_low, 0)):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_sim.clock import hour_of
+from firmware_sim.defects import Defect
 from firmware_sim.inventory import Channel, MeterSpec
 from firmware_sim.loads import Quantity, consumption
 from firmware_sim.noise import Chances, seed_of
@@ -82,13 +83,24 @@ class Bank:
         with its name, a meter's chance.
     counted_from
         where their registers read what they came with [UTC hours since 1970].
+    defects
+        of these meters, and maybe others.
     """
 
-    def __init__(self, meters: Sequence[MeterSpec], fleet_seed: int, zone: str, counted_from: int = ORIGIN) -> None:
+    def __init__(
+        self,
+        meters: Sequence[MeterSpec],
+        fleet_seed: int,
+        zone: str,
+        counted_from: int = ORIGIN,
+        defects: Sequence[Defect] = (),
+    ) -> None:
         self.meters = tuple(meters)
         self.channels = meters[0].channels
         self._zone = zone
         self._chances = Chances([seed_of(fleet_seed, spec.meter) for spec in meters])
+        rows = {spec.meter: row for row, spec in enumerate(meters)}
+        self._defects = [(rows[defect.meter], defect) for defect in defects if defect.meter in rows]
         self._at = counted_from
         self._totals = [self._brought(channel) for channel in self.channels]
 
@@ -120,7 +132,11 @@ class Bank:
 
     def _used(self, first_hour: int, last_hour: int) -> list[Quantity]:
         first = self.meters[0]
-        return consumption(first.commodity, first.kind, self._chances, np.arange(first_hour, last_hour), self._zone)
+        used = consumption(first.commodity, first.kind, self._chances, np.arange(first_hour, last_hour), self._zone)
+        for row, defect in self._defects:
+            for values in used:
+                values[row] = defect.counted(values[row], first_hour)
+        return used
 
     def _count_to(self, hour: int) -> None:
         """Bring the totals to the begin of an hour, forwards or backwards."""

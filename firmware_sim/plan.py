@@ -27,6 +27,9 @@ class FaultPlan:
         share of meter-channel-days with a run of nulls, of `missing_run_hours` (shortest, longest) [h].
     negative, spikes
         share of meter-channel-days with one negative value; with one tenfold value, above what the connection carries.
+    lost_pulses
+        share of days of electricity meters, in places without roof or car, whose intervals count only a part of what
+        the register counts.
     rollovers
         share of meter-channels whose register passes the end of its dial during the history.
     lost
@@ -40,6 +43,10 @@ class FaultPlan:
         share of messages that are lost on the way when they are first sent; overtaken by later ones; cut or spoilt.
     tamper, outages, battery_low
         share of meter-days with such an event; outages last `outage_minutes` (shortest, longest) [min].
+    leaks, stuck, bypasses
+        share of water meters that never stand still any more; of electricity meters that count nothing any more; of
+        those that were opened and count a part since. They begin `leak_days`, `stuck_days` and `bypass_days` (least,
+        most) before the history ends [d].
     clock_offset_s, clock_drift_ppm
         how far gateways' clocks are off at first [s], and by how much they run wrong [10⁻⁶], at most, either way.
     clock_jumps, reboots
@@ -59,6 +66,7 @@ class FaultPlan:
     missing_run_hours: Range = (3, 20)
     negative: float = 0.0
     spikes: float = 0.0
+    lost_pulses: float = 0.0
     rollovers: float = 0.0
     lost: float = 0.0
     duplicates: float = 0.0
@@ -74,6 +82,12 @@ class FaultPlan:
     outages: float = 0.0
     outage_minutes: Range = (2, 90)
     battery_low: float = 0.0
+    leaks: float = 0.0
+    leak_days: Range = (5, 8)
+    stuck: float = 0.0
+    stuck_days: Range = (11, 12)
+    bypasses: float = 0.0
+    bypass_days: Range = (10, 12)
     clock_offset_s: float = 0.0
     clock_drift_ppm: float = 0.0
     clock_jumps: float = 0.0
@@ -109,8 +123,9 @@ def read_plan(path: Path) -> FaultPlan:
         if isinstance(value, list):
             content[key] = tuple(value)
     plan = FaultPlan(**content)
-    if plan.negative + plan.spikes + plan.missing_runs > 1:
-        raise InvalidInput(str(path), "more than 1", "negative + spikes + missing_runs up to 1: one of them a day")
+    if plan.negative + plan.spikes + plan.missing_runs + plan.lost_pulses > 1:
+        expected = "negative + spikes + missing_runs + lost_pulses up to 1: one of them a day"
+        raise InvalidInput(str(path), "more than 1", expected)
     return plan
 
 
@@ -139,6 +154,9 @@ _EXPECTED: dict[str, _Expectation] = {
     "seed": (_whole, "a whole number"),
     "missing_run_hours": _range(24, "hours"),
     "outage_minutes": _range(1439, "minutes"),
+    "leak_days": _range(10_000, "days"),
+    "stuck_days": _range(10_000, "days"),
+    "bypass_days": _range(10_000, "days"),
     "clock_jump_s": _range(10**8, "seconds"),
     "link_down_hours": _range(10_000, "hours"),
     "clock_offset_s": _UPWARDS,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from firmware_sim.defects import defects
 from firmware_sim.faults import Planter, Reported, near_the_end, strikes
 from firmware_sim.happenings import MeterEvents, Mishap, Notice, mishaps
 from firmware_sim.inventory import MeterSpec
@@ -71,8 +72,11 @@ class Readout:
         self._tally = tally
         self._truth = truth
         like = sorted(meters, key=_kind)
-        self._banks = [Bank([*alike], seed, zone, span.counted_from) for _, alike in groupby(like, _kind)]
-        self._events = MeterEvents(plan, meters)
+        broken = defects(plan, meters, span.live_from)
+        for defect in broken:
+            tally.plant(defect.kind, {"gateway": gateway} | defect.facts())
+        self._banks = [Bank([*alike], seed, zone, span.counted_from, broken) for _, alike in groupby(like, _kind)]
+        self._events = MeterEvents(plan, meters, broken)
         self._telemetry = Telemetry(gateway, meters, span.telemetry_h, seed=seed, zone=zone)
         self._planter = Planter(plan, self._events, span.begin, span.live_from)
         self._today: list[list[Table]] = []

@@ -25,6 +25,8 @@ def test_plan_file(tmp_path: Path):
         ("seed = 1.5", "seed: found 1.5, expected a whole number"),
         ("missing_run_hours = [5, 2]", r"expected \[least, most\]"),
         ("negative = 0.6\nspikes = 0.6", "one of them a day"),
+        ("negative = 0.6\nlost_pulses = 0.6", "one of them a day"),
+        ("leak_days = [5]", r"expected \[least, most\] from 1 to 10000 days"),
         ("outage_minutes = [1, 1440]", "from 1 to 1439 minutes"),
         ("clock_drift_ppm = -1", "a number from 0"),
         ("slow_bytes_per_s = 0", "a whole number from 1"),
