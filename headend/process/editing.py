@@ -304,7 +304,7 @@ def _carry_out(tx: Connection, site: Site, plan: Plan, cause: str, now: datetime
     flag_rebills(tx, stood, blocks, cause, now)
     site.store.save(tx, blocks, changed, settled=False)
     reopen_dependants(tx, site, stood, blocks, changed)
-    settle_channels(tx, site, [plan.exception.key])
+    settle_channels(tx, site, [plan.channel])
     settled, inside = _stood(tx, site, plan.channel, plan.start_s, plan.end_s)
     return _energy(settled, inside) - _energy(stood, plan.inside)
 

@@ -9,8 +9,9 @@ What settlement itself makes of a read, other days may rest on: those are settle
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
 import numpy as np
 import structlog
@@ -30,7 +31,7 @@ from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.site import Site
 from headend.store import dailyuse
 from headend.store.completeness import open_days_of
-from headend.store.intervals import BlockKey, ChannelKey
+from headend.store.intervals import BlockKey
 from headend.vee import settle
 from headend.vee.dailyuse import last_read
 from headend.vee.prolonged import given_up
@@ -60,35 +61,29 @@ class SettlementCounts:
 
 def settle_due_days(site: Site) -> SettlementCounts:
     """Validate and estimate every day that is due by the site's clock."""
-    work = _Settlement(site, horizon(site))
     with site.database.read() as tx:
-        due = due_runs(tx, site, work.everyone_in(tx), work.horizon)
+        everyone = enrolled_channels(tx)
+        work = _Settlement(site, horizon(site), lambda: everyone)
+        due = due_runs(tx, site, everyone, work.horizon)
     _in_groups(work, due)
     if work.opened:
         work.reopens = False
-        _in_groups(work, open_runs(work.everyone, work.opened))
+        _in_groups(work, open_runs(everyone, work.opened))
     return work.counts
 
 
-def settle_channels(
-    tx: Connection, site: Site, keys: Collection[ChannelKey], end_day: int | None = None
-) -> SettlementCounts:
-    """Settle the open days of these channels within a transaction: what an edit opened, and its preview.
-
-    Parameters
-    ----------
-    end_day
-        days before it are settled; by default those that are due by the site's clock.
+def settle_channels(tx: Connection, site: Site, channels: Sequence[EnrolledChannel]) -> SettlementCounts:
+    """Settle the due days of these channels that are open within a transaction: what an edit opened, and its preview.
 
     Raises
     ------
     StoreAway
         the interval store does not tell the days that are needed.
     """
-    work = _Settlement(site, horizon(site) if end_day is None else end_day)
-    wanted = set(keys)
-    channels = [c for c in work.everyone_in(tx) if (c.meter, c.channel.code) in wanted]
-    _in_transaction(work, tx, open_runs(channels, open_days_of(tx, wanted, work.horizon)))
+    # Of a large registry only a class profile needs all, which is rarely asked for.
+    work = _Settlement(site, horizon(site), cache(partial(enrolled_channels, tx)))
+    keys = {(c.meter, c.channel.code) for c in channels}
+    _in_transaction(work, tx, open_runs(channels, open_days_of(tx, keys, work.horizon)))
     if work.opened:
         work.reopens = False
         _in_transaction(work, tx, open_runs(channels, work.opened))
@@ -103,6 +98,8 @@ class _Settlement:
     ----------
     horizon
         days before it are settled, or are now: what lies there between a late day and today may be looked at.
+    everyone
+        all channels of the registry.
     opened
         days that rest on what it changed.
     reopens
@@ -111,15 +108,10 @@ class _Settlement:
 
     site: Site
     horizon: int
+    everyone: Callable[[], Sequence[EnrolledChannel]]
     counts: SettlementCounts = field(default_factory=SettlementCounts)
     opened: set[BlockKey] = field(default_factory=set)
     reopens: bool = True
-    everyone: Sequence[EnrolledChannel] = ()
-
-    def everyone_in(self, tx: Connection) -> Sequence[EnrolledChannel]:
-        """All channels of the registry."""
-        self.everyone = enrolled_channels(tx)
-        return self.everyone
 
 
 def _in_groups(work: _Settlement, due: Sequence[DueRun]) -> None:
@@ -221,7 +213,7 @@ def _validate(
     if not estimates:
         return Outcome(group, profiles, settle(profiles, due, rules, calendar))
     end_day = first_day + profiles.values.shape[1] * profiles.interval_s // DAY_S
-    of_class = class_profiles(tx, site, shared, end_day, lambda: work.everyone, {d.key for d in group})
+    of_class = class_profiles(tx, site, shared, end_day, work.everyone, {d.key for d in group})
     settled = settle(as_measured(tx, profiles, due), due, rules, calendar, of_class)
     per_day = DAY_S // profiles.interval_s
     read = np.logical_or.reduce(IS_MEASURED[profiles.quality].reshape(len(group), -1, per_day), axis=2)

@@ -199,12 +199,15 @@ def _unseen(tx: Connection, gateways: tuple[str, ...]) -> list[str]:
 
 def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[EnrolledChannel]:
     """Every channel in service, or those of one meter; by meter name."""
-    holder = (
+    held = (
         select(t.service_agreement.c.usage_point_id, t.account.c.customer_class)
         .join(t.account, t.account.c.id == t.service_agreement.c.account_id)
         .distinct()
-        .subquery()
     )
+    if meter is not None:
+        places = select(t.installation.c.usage_point_id).join(t.meter, t.meter.c.id == t.installation.c.meter_id)
+        held = held.where(t.service_agreement.c.usage_point_id.in_(places.where(t.meter.c.name == meter)))
+    holder = held.subquery()
     query = (
         select(
             t.meter.c.id,
