@@ -61,10 +61,10 @@ async def main() -> None:
                 await log_in(browser, base, "operator", logins["operator"])
                 await take(browser, f"{base}/operator", "operator", 760)
                 await take(browser, f"{base}/operator/meters/E-20001", "meter", 900)
-                await browser.open(f"{base}/operator/exceptions")
+                await browser.open(f"{base}/operator/exceptions?rule=leak")
                 asked = await browser.evaluate("document.querySelector('th a[href*=\"/operator/exceptions/\"]')?.href")
                 if asked:
-                    await take(browser, asked, "exception", 980)
+                    await take(browser, asked, "exception", 930)
                 await log_in(browser, base, "clerk", logins["clerk"])
                 await browser.open(f"{base}/clerk")
                 cycle = await browser.evaluate("document.querySelector('a[href*=\"/clerk/cycles/\"]').href")
