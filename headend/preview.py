@@ -155,16 +155,16 @@ def _tried(site: Site, plan_in: Callable[[Connection], Plan]) -> Preview:
         every, hung = agreements(tx), enrolled_channels(tx)
     with site.database.write() as tx, undone(tx):
         plan = plan_in(tx)
-        channel, touched = plan.channel, list(_touched(every, hung, plan, now))
+        before = _around(tx, site, plan)
         with undone(tx):
             _, change = carry_out(tx, site, plan, now)
             after = _around(tx, site, plan)
+            touched = list(_touched(every, hung, plan.channel, _changed_s(before, after, plan), now))
             bills_after = [_total(tx, site, one) for one in touched]
-        before = _around(tx, site, plan)
         bills_before = [_total(tx, site, one) for one in touched]
         issued = _issued(tx, {(one.account, one.period) for one in touched})
     span = _columns(before, plan.start_s, plan.end_s)
-    days = _changed_days(before, after, plan)
+    days = _whole_days(before, _changed_s(before, after, plan))
     bills = tuple(
         BillEffect(
             one.account,
@@ -181,7 +181,7 @@ def _tried(site: Site, plan_in: Callable[[Connection], Plan]) -> Preview:
     )
     return Preview(
         plan.decision,
-        channel,
+        plan.channel,
         plan.start_s,
         plan.end_s,
         _stretch(before, span),
@@ -206,14 +206,20 @@ def _columns(profiles: LoadProfiles, start_s: int, end_s: int) -> slice:
     return slice((start_s - profiles.start_s) // profiles.interval_s, (end_s - profiles.start_s) // profiles.interval_s)
 
 
-def _changed_days(before: LoadProfiles, after: LoadProfiles, plan: Plan) -> slice:
-    """The columns of whole days from the first to the last that has a change, or lies in the span."""
+def _changed_s(before: LoadProfiles, after: LoadProfiles, plan: Plan) -> tuple[int, int]:
+    """From the first to the last interval that has a change, or lies in the span [s since 1970]."""
     differs = (before.values != after.values) | (before.quality != after.quality)
-    at = np.flatnonzero(differs[0])
-    span = _columns(before, plan.start_s, plan.end_s)
-    per_day = DAY_S // before.interval_s
-    first, last = min([span.start, *at[:1].tolist()]), max([span.stop - 1, *at[-1:].tolist()])
-    return slice(first // per_day * per_day, (last // per_day + 1) * per_day)
+    at_s = before.start_s + np.flatnonzero(differs[0]) * before.interval_s
+    return (
+        min([plan.start_s, *at_s[:1].tolist()]),
+        max([plan.end_s, *(at_s[-1:] + before.interval_s).tolist()]),
+    )
+
+
+def _whole_days(profiles: LoadProfiles, stretch_s: tuple[int, int]) -> slice:
+    """The columns of the UTC days of a stretch."""
+    start_s, end_s = stretch_s
+    return _columns(profiles, start_s // DAY_S * DAY_S, -(-end_s // DAY_S) * DAY_S)
 
 
 def _stretch(profiles: LoadProfiles, columns: slice) -> Stretch:
@@ -251,10 +257,13 @@ class _Total:
 
 
 def _touched(
-    every: Sequence[Agreement], hung: Sequence[EnrolledChannel], plan: Plan, now: datetime
+    every: Sequence[Agreement],
+    hung: Sequence[EnrolledChannel],
+    channel: EnrolledChannel,
+    stretch_s: tuple[int, int],
+    now: datetime,
 ) -> Iterator[_Touched]:
-    """The accounts and months that are billed by the channel's intervals; by account and month."""
-    channel = plan.channel
+    """The accounts and months that are billed by a channel's intervals of a stretch; by account and month."""
     if channel.channel not in (EXPORT, *USE_CHANNEL.values()):
         return
     its: dict[str, list[Agreement]] = defaultdict(list)
@@ -262,8 +271,8 @@ def _touched(
         if one.usage_point == channel.usage_point and one.commodity == channel.channel.commodity:
             its[one.account.id].append(one)
     for account, here in sorted(its.items()):
-        for period in _months(plan, here[0].timezone):
-            if not any(_covers(one, period, plan) for one in here):
+        for period in _months(stretch_s, here[0].timezone):
+            if not any(_covers(one, period, stretch_s) for one in here):
                 continue
             together = tuple(one for one in every if one.account.id == account and in_force(one, period))
             over = max(local_month(period, one.timezone).end_utc for one in together) <= now
@@ -272,10 +281,10 @@ def _touched(
             yield _Touched(account, here[0].account.name, period, together, channels, provisional=not over)
 
 
-def _months(plan: Plan, timezone: str) -> list[str]:
-    """The local months `YYYY-MM` that the decision's intervals lie in."""
+def _months(stretch_s: tuple[int, int], timezone: str) -> list[str]:
+    """The local months `YYYY-MM` that a stretch lies in."""
     zone = zone_named(timezone)
-    day, last = (moment(at_s).astimezone(zone).date() for at_s in (plan.start_s, plan.end_s - 1))
+    day, last = (moment(at_s).astimezone(zone).date() for at_s in (stretch_s[0], stretch_s[1] - 1))
     months = []
     while day <= last:
         months.append(f"{day:%Y-%m}")
@@ -283,9 +292,9 @@ def _months(plan: Plan, timezone: str) -> list[str]:
     return months
 
 
-def _covers(agreement: Agreement, period: str, plan: Plan) -> bool:
+def _covers(agreement: Agreement, period: str, stretch_s: tuple[int, int]) -> bool:
     days = in_force(agreement, period)
-    return days is not None and days.start_utc < moment(plan.end_s) and moment(plan.start_s) < days.end_utc
+    return days is not None and days.start_utc < moment(stretch_s[1]) and moment(stretch_s[0]) < days.end_utc
 
 
 def _total(tx: Connection, site: Site, one: _Touched) -> _Total:

@@ -6,13 +6,13 @@ and 6 are 150 and 160 Wh.
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from headend.billing.run import approve, issue, rate_cycle
+from headend.cli.main import main
 from headend.errors import EditConflict, HeadendError, InvalidInput, NotFound
 from headend.office import office_of
 from headend.preview import Preview, preview, preview_again
@@ -655,6 +656,15 @@ def test_the_preview_shows_what_is_estimated_anew_beside_the_span(field: Field) 
     assert shown.change == done.change == 1_200
 
 
+def test_the_preview_tells_the_bill_of_another_month_that_is_estimated_anew(field: Field) -> None:
+    tell(field, {FIRST + 5 * HOUR: None, FIRST + 6 * HOUR: None, FIRST + 7 * HOUR: None})
+    shown = preview(field.site, decision(field, "edit", ask(field, FIRST + 7 * DAY + 6 * HOUR, 1), values=[9_000]))
+    assert (shown.days_before.start_s, f"{FIRST:%Y-%m}") == (seconds(FIRST), "2026-01")
+    january, february = shown.bills
+    assert (january.period, february.period) == ("2026-01", "2026-02")
+    assert january.change["EUR"] > 0 < february.change["EUR"]
+
+
 def test_the_preview_tells_the_bill_to_the_cent(told: Field) -> None:
     shown = preview(told.site, decision(told, "edit", values=[150, 160]))
     (bill,) = shown.bills
@@ -819,12 +829,27 @@ def test_on_postgresql_one_of_two_decides(there: Field) -> None:
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
-def headend(field: Field, *args: str) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def headend(field: Field, *args: str) -> Ended:
+    """`headend exception …`, in this process: starting one takes longer than what it does."""
     config = field.folder / "headend.toml"
     config.write_text(f'[data]\ndirectory = "{field.folder}"\n[site]\nregistry = ""\n[log]\nlevel = "warning"\n')
-    command = [sys.executable, "-m", "headend", "exception", *args, "--config", str(config)]
-    env = {"COLUMNS": "240", "PATH": "", "LOGNAME": "anna"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr("sys.argv", ["headend", "exception", *args, "--config", str(config)])
+        patch.setenv("COLUMNS", "240")
+        patch.setenv("LOGNAME", "anna")
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def said(field: Field, *args: str) -> list[str]:
