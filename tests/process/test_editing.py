@@ -6,13 +6,11 @@ and 6 are 150 and 160 Wh.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +23,6 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from headend.billing.run import approve, issue, rate_cycle
-from headend.cli.main import main
 from headend.errors import EditConflict, HeadendError, InvalidInput, NotFound
 from headend.office import office_of
 from headend.preview import Preview, preview, preview_again
@@ -38,6 +35,7 @@ from headend.store import tables as t
 from headend.store.edits import edit_of, edits_of
 from headend.store.exceptions import ReadException, exception_of, open_anomalies, open_found
 from headend.vee import Finding
+from tests.commands import headend
 
 from .field import DAY, HOUR, IMPORT, MONDAY, Field, meter, run
 
@@ -829,32 +827,9 @@ def test_on_postgresql_one_of_two_decides(there: Field) -> None:
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How the command ended, and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def headend(field: Field, *args: str) -> Ended:
-    """`headend exception …`, in this process: starting one takes longer than what it does."""
-    config = field.folder / "headend.toml"
-    config.write_text(f'[data]\ndirectory = "{field.folder}"\n[site]\nregistry = ""\n[log]\nlevel = "warning"\n')
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr("sys.argv", ["headend", "exception", *args, "--config", str(config)])
-        patch.setenv("COLUMNS", "240")
-        patch.setenv("LOGNAME", "anna")
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-
 def said(field: Field, *args: str) -> list[str]:
     """What the command says, line by line, without the lines of tables."""
-    ended = headend(field, *args)
+    ended = headend(field.folder, "exception", *args)
     assert (ended.returncode, ended.stderr) == (0, "")
     return [" ".join(line.replace("│", " ").split()) for line in ended.stdout.splitlines()]
 
@@ -891,7 +866,7 @@ def test_the_command_tells_decides_and_confirms(told: Field, tmp_path: Path) -> 
     assert "the energy would change by +70,030 Wh; more than 50,000 Wh: another person has to confirm it" in said(
         told, "confirm", "1", "--preview"
     )
-    same = headend(told, "confirm", "1")
+    same = headend(told.folder, "exception", "confirm", "1")
     assert (same.returncode, same.stderr) == (
         1,
         "headend: edit 1 was asked for by anna: another person has to confirm it\n",
@@ -910,13 +885,15 @@ def test_the_command_tells_decides_and_confirms(told: Field, tmp_path: Path) -> 
 
 def test_the_command_for_machines(told: Field) -> None:
     number = ask(told)
-    listed = json.loads(headend(told, "list", "--json").stdout)
+    listed = json.loads(headend(told.folder, "exception", "list", "--json").stdout)
     assert (listed["total"], listed["exceptions"][0]["id"], listed["by_rule"]) == (1, number, {"hand": 1})
-    shown = json.loads(headend(told, "show", str(number), "--json").stdout)
+    shown = json.loads(headend(told.folder, "exception", "show", str(number), "--json").stdout)
     assert (shown["values"], shown["quality"]) == ([900, 900], [2, 2])
-    foreseen = json.loads(headend(told, "reject", str(number), "--reason", REASON, "--preview", "--json").stdout)
+    foreseen = json.loads(
+        headend(told.folder, "exception", "reject", str(number), "--reason", REASON, "--preview", "--json").stdout
+    )
     assert (foreseen["after"]["values"], foreseen["change"]) == ([150, 160], -1490)
-    done = json.loads(headend(told, "accept", str(number), "--reason", REASON, "--json").stdout)
+    done = json.loads(headend(told.folder, "exception", "accept", str(number), "--reason", REASON, "--json").stdout)
     assert done == {"edit": 1, "state": "done", "change": 0}
 
 
@@ -936,6 +913,6 @@ def test_the_command_for_machines(told: Field) -> None:
 )
 def test_wrong_input_of_the_command_is_one_line(told: Field, args: tuple[str, ...], line: str) -> None:
     ask(told)
-    ended = headend(told, *args)
+    ended = headend(told.folder, "exception", *args)
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
     assert ended.stderr.startswith(f"headend: {line}"), ended.stderr

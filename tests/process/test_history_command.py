@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +21,7 @@ from headend.reads.days import seconds
 from headend.reads.quality import Quality
 from headend.store import history
 from headend.vee import load_rule_set
+from tests.commands import headend
 
 from .field import DAY, HOUR, MONDAY, Field, meter, registry, run
 
@@ -194,29 +193,21 @@ def test_messages_in_every_form_are_read(tmp_path: Path) -> None:
     field.close()
 
 
+HISTORY = ("reads", "history")
+
 # ---- the command ---------------------------------------------------------------------------------------------------
-
-
-def headend(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    config = folder / "headend.toml"
-    config.write_text(f'[data]\ndirectory = "{folder}"\n[site]\nregistry = ""\n[log]\nlevel = "warning"\n')
-    command = [sys.executable, "-m", "headend", "reads", "history", "--config", str(config), *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=_WIDE)
-
-
-_WIDE = {"COLUMNS": "240", "PATH": ""}
 
 
 def test_command_tells_the_story_to_people_and_to_machines(story: Field) -> None:
     asked = ("--meter", "E-1", "--channel", "1-0:1.8.0", "--at", "2026-02-02T06:10:00+01:00")
-    shown = headend(story.folder, *asked)
+    shown = headend(story.folder, *HISTORY, *asked)
     assert (shown.returncode, shown.stderr) == (0, "")
     lines = [" ".join(line.replace("│", " ").split()) for line in shown.stdout.splitlines()]
     assert lines[0] == "E-1 1-0:1.8.0 (Import), 2026-02-02T05:00:00Z to 2026-02-02T06:00:00Z, in Wh"
     assert "2 240 validated 2026-02-04 00:00:00 journal 3–3 2026-02-05 00:00:00" in lines
     assert f"1 200 estimated: linear 2026-02-03 07:00:00 rules {RULE_SET}, E2 2026-02-04 00:00:00" in lines
     assert f"4 2026-02-05 00:00:00 GW {TOPIC} blocks.0 260 version 3" in lines
-    told = json.loads(headend(story.folder, *asked, "--json").stdout)
+    told = json.loads(headend(story.folder, *HISTORY, *asked, "--json").stdout)
     assert (told["meter"], told["unit"], told["start"]) == ("E-1", "Wh", "2026-02-02T05:00:00Z")
     assert [(one["version"], one["value"], one["by"], one["rule"]) for one in told["versions"]] == [
         (1, 200, RULES, "E2"),
@@ -245,7 +236,7 @@ def test_command_tells_the_story_to_people_and_to_machines(story: Field) -> None
 def test_what_there_is_not_ends_in_one_line(tmp_path: Path, changes: dict[str, str], line: str) -> None:
     Field(tmp_path).close()
     asked = {"--meter": "E-1", "--channel": "1-0:1.8.0", "--at": "2026-02-02T05:00:00Z"} | changes
-    ended = headend(tmp_path, *(part for pair in asked.items() for part in pair))
+    ended = headend(tmp_path, *HISTORY, *(part for pair in asked.items() for part in pair))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith(line)
     assert ended.stderr.count("\n") == 1
@@ -254,7 +245,7 @@ def test_what_there_is_not_ends_in_one_line(tmp_path: Path, changes: dict[str, s
 def test_moments_outside_the_meters_service_are_refused(tmp_path: Path) -> None:
     Field(tmp_path, registry(meter("E-1", installed=(MONDAY + timedelta(minutes=30)).isoformat()))).close()
     asked = ("--meter", "E-1", "--channel", "1-0:1.8.0", "--at")
-    assert headend(tmp_path, *asked, "2026-02-02T00:00:00Z").returncode == 0
-    before = headend(tmp_path, *asked, "2026-02-01T23:59:59Z")
+    assert headend(tmp_path, *HISTORY, *asked, "2026-02-02T00:00:00Z").returncode == 0
+    before = headend(tmp_path, *HISTORY, *asked, "2026-02-01T23:59:59Z")
     expected = "headend: at: found 2026-02-01T23:59:59+00:00, expected a time from 2026-02-02T00:30:00+00:00 on"
     assert (before.returncode, before.stderr.startswith(expected)) == (2, True)
