@@ -143,6 +143,9 @@ def _columns(name: str, line: int, header: Sequence[str], layout: Layout) -> tup
     if layout.channel is not None and len(cells) == 2 and not set(cells) & {"start", "value", "at", "register"}:
         if any(_begins_like_a_value(cell) for cell in cells):
             raise InvalidInput(where, found, "the names of the columns, such as start,value")
+        other = _UNIT_OF_HEADER.fullmatch(cells[1])
+        if unit is None and other is not None:  # kW is no energy, and counting it as Wh loses three digits unseen
+            raise InvalidInput(where, f"{other[2]!r} in brackets", "a unit such as kWh, or --unit")
         cells = ["start", "value"]  # two columns can be nothing else, whatever they are called
     columns = {column: place for place, column in enumerate(cells)}
     names = set(columns)

@@ -196,6 +196,7 @@ def test_a_file_of_96_quarters_every_day_is_noticed_by_its_hour_of_zeros_in_spri
             "line 2, value: found unit 'm3' for 1-0:1.8.0, expected Wh",
         ),
         ("start,load [kWh]\n", {"unit": "Wh"}, "line 1: found the unit kwh, expected Wh, as --unit says"),
+        ("stamp,load [kW]\n", {}, "line 1: found 'kw' in brackets, expected a unit such as kWh, or --unit"),
         ("2026-01-05T12:00Z,1\n", {}, "line 1: found '2026-01-05T12:00Z,1', expected the names of the columns"),
         ("start,value,colour\n", {}, "expected the columns"),
         ("meter,channel,start,value\n", {}, "expected no columns meter and channel where --channel is given"),
