@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from headend.config import checked, read_toml
 from headend.errors import InvalidInput
 from headend.reads.channels import Channel
+from headend.reads.crosswalk import Reason
 from headend.reads.days import DAY_S
 from headend.vee.anomalies.limits import AnomalyLimits
 from headend.vee.estimate import Habit
@@ -227,7 +228,7 @@ class Editing(_Strict):
     """What people may do; `reasons` with their NEM12 codes."""
 
     second_person_above: _Units
-    reasons: Annotated[dict[str, Annotated[int, Field(ge=0, le=999)]], Field(min_length=1)]
+    reasons: Annotated[dict[str, Reason], Field(min_length=1)]
 
 
 class RuleSet(_Strict):

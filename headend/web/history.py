@@ -190,9 +190,7 @@ def _reason(site: Site, version: Version, edits: Sequence[Edit]) -> Reason | Non
     for edit in reversed(edits):
         decided = edit.second or edit.made
         if (version.since is None or decided >= version.since) and (version.until is None or decided < version.until):
-            return (
-                Reason(site.rules.editing.reasons[edit.reason]) if edit.reason in site.rules.editing.reasons else None
-            )
+            return site.rules.editing.reasons.get(edit.reason)
     return None
 
 

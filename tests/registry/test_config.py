@@ -140,6 +140,7 @@ def test_classes_take_what_they_do_not_name_from_the_default() -> None:
         ),
         ('then = "quarantine"', 'then = "warn"', "rules.V1.then: found 'warn', expected "),
         ("fail_s = 180", "fail_s = 30", "rules.V2: "),
+        ('"other" = 0', '"other" = 12', "editing.reasons.other: found 12, expected "),
         ('channels = ["1-0:1.8.0"]', 'channels = ["kWh"]', "rules.V9.channels.channel: found 'kWh', expected an OBIS"),
     ],
 )
