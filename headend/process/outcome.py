@@ -51,7 +51,7 @@ class Kept:
 def without_guesses(outcome: Outcome, silent: Bools) -> Outcome:
     """The outcome without what was guessed of missing reads where a channel has been silent for too long (k, n)."""
     profiles, settled = outcome.profiles, outcome.settled
-    guessed = silent & (profiles.quality == Quality.MISSING) & _is_guess(settled.quality)
+    guessed = silent & (profiles.quality == Quality.MISSING) & is_guess(settled.quality)
     if not silent.any():
         return outcome
     rows = {d.key: row for row, d in enumerate(outcome.group)}
@@ -162,6 +162,6 @@ def _check_prolonged(tx: Connection, site: Site, outcome: Outcome, rows: Bools, 
     return found
 
 
-def _is_guess(quality: NDArray[np.uint8]) -> Bools:
+def is_guess(quality: NDArray[np.uint8]) -> Bools:
     """Estimated without a total that is known, and by no person (k, n)."""
     return np.asarray(IS_ESTIMATED[quality] & ~IS_DECIDED[quality] & (quality != Quality.ESTIMATED_FROM_REGISTER))

@@ -21,12 +21,12 @@ from sqlalchemy import Connection
 from headend.errors import StoreAway, StoreBroken
 from headend.process.due import DueRun, alike, due_runs, open_runs
 from headend.process.evidence import as_measured, calendar_of, class_profiles, due_of
-from headend.process.outcome import Outcome, keep_outcome, without_guesses
+from headend.process.outcome import Outcome, is_guess, keep_outcome, without_guesses
 from headend.process.reopening import horizon, reopen_dependants
 from headend.reads.blocks import NO_REGISTER
 from headend.reads.days import DAY_S
 from headend.reads.profiles import LoadProfiles
-from headend.reads.quality import IS_DECIDED, IS_ESTIMATED, IS_MEASURED, Quality
+from headend.reads.quality import IS_MEASURED
 from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.site import Site
 from headend.store import dailyuse
@@ -184,11 +184,9 @@ def _gap_begins(group: Sequence[DueRun], profiles: LoadProfiles) -> NDArray[np.i
     """
     per_day, first_day = DAY_S // profiles.interval_s, profiles.start_s // DAY_S
     begins = (np.array([d.days[0] for d in group]) - first_day) * per_day
-    quality = profiles.quality
-    guessed = IS_ESTIMATED[quality] & ~IS_DECIDED[quality] & (quality != Quality.ESTIMATED_FROM_REGISTER)
-    column = np.arange(quality.shape[1])
+    column = np.arange(profiles.quality.shape[1])
     # After the last interval before the due ones that is no guess.
-    other = np.where(~guessed & (column < begins[:, None]), column, -1).max(axis=1, initial=-1)
+    other = np.where(~is_guess(profiles.quality) & (column < begins[:, None]), column, -1).max(axis=1, initial=-1)
     return np.where(other < begins - 1, other + 1, -1)
 
 
