@@ -384,7 +384,8 @@ def _queue(
 def _is_no_news(found: _Found, decided: Any) -> bool:
     """What was decided on is found once more; that a meter stays silent, every day, is no news."""
     if found.rule == _GROWS:
-        return bool(found.start_s == decided.start_s)
+        # What began before the weeks that are kept is told from their first day on.
+        return bool(decided.start_s <= found.start_s <= decided.end_s)
     within = decided.start_s <= found.start_s and found.end_s <= decided.end_s
     its_own, decided_on = (each.detail.partition(OF_OTHERS)[0] for each in (found, decided))
     return bool(within and its_own == decided_on)

@@ -158,6 +158,7 @@ def test_a_meter_that_stays_silent_is_no_news_and_one_that_falls_silent_again_is
     found(tx, finding(0, 96, "nothing was read for 4 days", rule="V13"))
     close(tx, the_only(tx).id, "accepted", by="anna", now=NOW, reason="other")
     assert found(tx, finding(0, 120, "nothing was read for 5 days", rule="V13"), now=LATER) == 0
+    assert found(tx, finding(24, 144, "nothing was read for 5 or more days", rule="V13"), now=LATER) == 0
     assert found(tx, finding(240, 336, "nothing was read for 4 days", rule="V13"), now=LATER) == 1
 
 
