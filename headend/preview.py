@@ -188,7 +188,7 @@ def _tried(site: Site, plan_in: Callable[[Connection], Plan]) -> Preview:
         _stretch(after, span),
         _stretch(before, days),
         _stretch(after, days),
-        change,
+        change.net,
         needs_second_person(site, change),
         bills,
     )

@@ -220,11 +220,13 @@ class Demo:
         customers: dict[str, tuple[str, str]] = {}
         for account in registry.accounts:
             customers.setdefault(kind_of[account.agreements[0].usage_point], (account.id, account.name))
-        logins = [("operator", readable_password(), "watches meters"), ("clerk", readable_password(), "runs the month")]
+        roles = {"operator": "operator", "operator-2": "operator", "clerk": "clerk"}
+        tells = ("watches meters", "the second person of large edits", "runs the month")
+        logins = [(login, readable_password(), told) for login, told in zip(roles, tells, strict=True)]
         with site.database.write() as tx:
             enrol(tx, registry)
             for login, password, _ in logins:
-                add_user(tx, login, login, password)
+                add_user(tx, login, roles[login], password)
             for kind, (account_id, name) in customers.items():
                 login, password = f"customer-{account_id.lower()}", readable_password()
                 logins.append((login, password, f"{name}, {kind.replace('_', ' ')}"))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,13 @@ class Decided:
     change: int
 
 
+class Change(NamedTuple):
+    """What a decision does to the energy of its intervals [base units]: in sum, and moved one way or the other."""
+
+    net: int
+    moved: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """A decision, worked out on the reads as they stand.
@@ -157,11 +164,11 @@ def decide(site: Site, decision: Decision) -> Decided:
         made, change = carry_out(tx, site, plan, now)
         if not needs_second_person(site, change):
             attempt.commit()
-            return Decided(made, "done", change)
+            return Decided(made, "done", change.net)
         attempt.rollback()
-        made = _keep(tx, plan, change, "waiting", now)
+        made = _keep(tx, plan, change.net, "waiting", now)
         queue.set_state(tx, decision.exception, "waiting", by=decision.by, now=now)
-        return Decided(made, "waiting", change)
+        return Decided(made, "waiting", change.net)
 
 
 def confirm(site: Site, edit: int, by: str) -> Decided:
@@ -182,7 +189,7 @@ def confirm(site: Site, edit: int, by: str) -> Decided:
             raise EditConflict(f"edit {edit} was asked for by {asked.made_by}: another person has to confirm it")
         plan = plan_again(tx, site, asked)
         second(tx, edit, "done", by=by, now=now)
-        change = _carry_out(tx, site, plan, _cause(edit, asked.reason, asked.made_by, by), now)
+        change = _carry_out(tx, site, plan, _cause(edit, asked.reason, asked.made_by, by), now).net
         if change != asked.change or plan.given != (None if asked.values is None else list(asked.values)):
             raise EditConflict(
                 f"edit {edit} would change {change} now, not {asked.change} as it was asked for: {_DECIDE_ANEW}"
@@ -200,12 +207,13 @@ def refuse(site: Site, edit: int, by: str, note: str = "") -> None:
     EditConflict
         it does not wait.
     """
-    by = _checked_name(by)
+    by, note = _checked_name(by), _checked_note(note)
     with site.database.write() as tx:
         now = site.clock()
         asked = _waiting(tx, edit)
         second(tx, edit, "refused", by=by, now=now)
-        queue.set_state(tx, asked.exception, "open", by=by, now=now, note=_checked_note(note))
+        if exception_of(tx, asked.exception).state == "waiting":
+            queue.set_state(tx, asked.exception, "open", by=by, now=now, note=note)
 
 
 def ask_to_look(site: Site, meter: str, obis: str, start: datetime, end: datetime, by: str, note: str = "") -> int:
@@ -237,9 +245,9 @@ def seen(tx: Connection, site: Site, exception: ReadException) -> str:
     return f"{exception.state}-{exception.changed.timestamp():.6f}-{_digest(stood, inside)[:16]}"
 
 
-def needs_second_person(site: Site, change: int) -> bool:
-    """Whether one person alone may not change so much energy."""
-    return abs(change) > site.rules.editing.second_person_above
+def needs_second_person(site: Site, change: Change) -> bool:
+    """Whether one person alone may not move so much energy, be it from one hour to another."""
+    return change.moved > site.rules.editing.second_person_above
 
 
 def plan_of(tx: Connection, site: Site, decision: Decision) -> Plan:
@@ -281,16 +289,16 @@ def plan_again(tx: Connection, site: Site, asked: Edit) -> Plan:
 _DECIDE_ANEW = "refuse it and decide anew"
 
 
-def carry_out(tx: Connection, site: Site, plan: Plan, now: datetime) -> tuple[int, int]:
-    """Do what is planned, and note it; the edit's number and the change of energy [base units]."""
+def carry_out(tx: Connection, site: Site, plan: Plan, now: datetime) -> tuple[int, Change]:
+    """Do what is planned, and note it; the edit's number and what it changes."""
     made = _keep(tx, plan, 0, "done", now)
     change = _carry_out(tx, site, plan, _cause(made, plan.decision.reason, plan.decision.by), now)
-    has_changed(tx, made, change)
+    has_changed(tx, made, change.net)
     return made, change
 
 
-def _carry_out(tx: Connection, site: Site, plan: Plan, cause: str, now: datetime) -> int:
-    """Close the exception, write what is planned, settle what rests on it; the change of energy [base units]."""
+def _carry_out(tx: Connection, site: Site, plan: Plan, cause: str, now: datetime) -> Change:
+    """Close the exception, write what is planned, settle what rests on it; what that changes."""
     decision, stood = plan.decision, plan.stood
     by, reason, note = decision.by, decision.reason, decision.note
     queue.close(tx, plan.exception.id, _OUTCOME[decision.action], by=by, now=now, reason=reason, note=note)
@@ -306,7 +314,8 @@ def _carry_out(tx: Connection, site: Site, plan: Plan, cause: str, now: datetime
     reopen_dependants(tx, site, stood, blocks, changed)
     settle_channels(tx, site, [plan.channel])
     settled, inside = _stood(tx, site, plan.channel, plan.start_s, plan.end_s)
-    return _energy(settled, inside) - _energy(stood, plan.inside)
+    difference = _energy(settled, inside) - _energy(stood, plan.inside)
+    return Change(int(difference.sum()), int(np.abs(difference).sum()))
 
 
 @contextmanager
@@ -446,10 +455,10 @@ def _digest(stood: Blocks, inside: Bools) -> str:
     return hashlib.sha256(said).hexdigest()
 
 
-def _energy(blocks: Blocks, inside: Bools) -> int:
-    """What some intervals hold [base units]; what is questionable counts as nothing."""
-    counts = inside & blocks.present & (blocks.quality != Quality.QUESTIONABLE)
-    return int(blocks.values[counts].sum())
+def _energy(blocks: Blocks, inside: Bools) -> Int64s:
+    """What each of some intervals holds [base units]; what is missing or questionable counts as nothing."""
+    counts = blocks.present & (blocks.quality != Quality.QUESTIONABLE)
+    return np.where(counts, blocks.values, 0)[inside]
 
 
 def _keep(tx: Connection, plan: Plan, change: int, state: Literal["done", "waiting"], now: datetime) -> int:
@@ -518,14 +527,19 @@ def _channel(channels: Sequence[EnrolledChannel], obis: str) -> EnrolledChannel:
     raise InvalidInput("channel", repr(obis), f"one that {channels[0].meter_name} has: {there}")
 
 
+def _in_plain_text(text: str) -> str:
+    """Without what a terminal would take as a command."""
+    return "".join(each for each in storable(text) if each.isprintable() or each == "\n").strip()
+
+
 def _checked_name(by: str) -> str:
-    if not (name := storable(by).strip()):
+    if not (name := _in_plain_text(by)):
         raise InvalidInput("by", "nothing", "the name of who does it")
     return name
 
 
 def _checked_note(note: str) -> str:
-    note = storable(note).strip()
+    note = _in_plain_text(note)
     if len(note) > _LONGEST_NOTE:
         raise InvalidInput("note", f"{len(note)} characters", f"at most {_LONGEST_NOTE}")
     return note

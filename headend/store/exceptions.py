@@ -31,7 +31,7 @@ Outcome = Literal["accepted", "edited", "estimated", "rejected", "cleared"]
 ChannelKey = tuple[int, int]
 
 #: What settlement says of a day, and says no more when it is settled again without it.
-SETTLED_RULES: Final = frozenset({"V4", "V7", "V8", "V9", "V10"})
+SETTLED_RULES: Final = frozenset({"V4", "V6", "V7", "V8", "V9", "V10"})
 #: The rule of what somebody asked to look at.
 BY_HAND: Final = "hand"
 #: What is said of one bill, and not of the next one too.

@@ -35,6 +35,8 @@ _Key = TypeVar("_Key", int, str)
 
 _KEYS_A_QUERY = 500
 _STILL = int(np.iinfo(np.int64).max)
+#: What validation changes is said to be by it and the version of its rules.
+_BY_RULES = "rules "
 _FOR_GOOD = (str(CycleState.APPROVED), str(CycleState.ISSUED))
 
 
@@ -265,14 +267,17 @@ def _time_of(first: str, last: str, timezone: str) -> tuple[int, int]:
 def _put(tx: Connection, found: dict[tuple[str, int, int], _Change], by: str, at: datetime) -> None:
     f, at_us = rebill_flag.c, microseconds(at)
     since: dict[tuple[str, int, int], int] = {}
+    why: dict[tuple[str, int, int], str] = {}
     for some in _portions({key[0] for key in found}):
         for row in tx.execute(select(rebill_flag).where(f.statement_id.in_(some))):
             key = row.statement_id, row.meter, row.channel
             if key in found:
                 since[key] = row.flagged_us
+                # What validation makes of it afterwards follows from what came, or from what somebody decided.
+                why[key] = row.cause if by.startswith(_BY_RULES) else by
                 found[key] = found[key].added_to(_Change(row.first_s, row.end_s, row.change))
     rows = [
-        (*key, change.first_s, change.end_s, change.energy, by, since.get(key, at_us), at_us)
+        (*key, change.first_s, change.end_s, change.energy, why.get(key, by), since.get(key, at_us), at_us)
         for key, change in found.items()
     ]
     upsert_rows(tx, rebill_flag, rows)

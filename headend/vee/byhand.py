@@ -83,7 +83,7 @@ def _as_its_class(sheet: Worksheet, at: Int64s) -> Int64s:
     own = np.flatnonzero(sheet.usable(0))
     usual = float(profile.at(sheet.calendar, own).mean()) if len(own) else 0.0
     level = float(sheet.values[0, own].mean()) / usual if usual > 0 else 1.0
-    return np.rint(profile.at(sheet.calendar, at) * level).astype(np.int64)
+    return estimate.whole_units(profile.at(sheet.calendar, at) * level)
 
 
 def _on_average(sheet: Worksheet, at: Int64s) -> Int64s:

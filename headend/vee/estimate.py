@@ -82,7 +82,7 @@ def expected(values: Int64s, usable: Bools, calendar: DayTypes, at: Int64s, habi
     """
     like = _like(values, _without(usable, at), calendar, at, habit, interval_s)
     known = like.days > 0
-    return Guess(_whole(np.where(known, like.mean, 0.0)), known, int(like.first.min()), int(like.last.max()))
+    return Guess(whole_units(np.where(known, like.mean, 0.0)), known, int(like.first.min()), int(like.last.max()))
 
 
 def bent(
@@ -134,7 +134,7 @@ def bent(
     found = np.where(days > 0, by_habit, line)
     asked = np.concatenate([np.ones(len(at), dtype=np.bool_), there])
     first, last = int(like.first[asked].min()), int(like.last[asked].max())
-    return Guess(_whole(np.maximum(found, 0.0)), known, first, last)
+    return Guess(whole_units(np.maximum(found, 0.0)), known, first, last)
 
 
 def linear(before: int, after: int, n: int) -> Int64s:
@@ -214,7 +214,7 @@ def _without(usable: Bools, at: Int64s) -> Bools:
     return left
 
 
-def _whole(amounts: Floats) -> Int64s:
+def whole_units(amounts: Floats) -> Int64s:
     """Whole units whose running total is that of `amounts`, to the nearest."""
     running = np.floor(amounts.cumsum() + 0.5).astype(np.int64)
     running[1:] -= running[:-1].copy()

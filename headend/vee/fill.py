@@ -95,10 +95,10 @@ def _estimate_from_others(sheet: Worksheet, row: int, at: Int64s) -> bool:
         usual = float(profile.at(sheet.calendar, own).mean()) if len(own) else 0.0
         if average is not None and usual > 0:
             values, detail = values * (average / usual), f"{detail}, at its own level"
-        whole = np.minimum(np.rint(values).astype(np.int64), sheet.due.maximum[row])
+        whole = np.minimum(estimate.whole_units(values), sheet.due.maximum[row])
         _estimate(sheet, row, at, whole, Quality.ESTIMATED_CLASS_PROFILE, "E4", detail)
     elif average is not None:
-        level = np.full(len(at), round(average), dtype=np.int64)
+        level = estimate.whole_units(np.full(len(at), average))
         _estimate(sheet, row, at, level, Quality.ESTIMATED_AVERAGE, "E4", "average use: there is no like day")
     else:
         for begin, stop in runs_of(at):

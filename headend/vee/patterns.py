@@ -70,6 +70,22 @@ def long_runs(values: Int64s, good: Bools, interval_s: int, rule: RunRule) -> Ru
     return Runs(row[found], first[found], (first + end - begin)[found], value[found])
 
 
+def check_refused(sheet: Worksheet) -> None:
+    """V6: single reads that arrival refused are estimated; where they are many, the limit may be what is wrong."""
+    refused = (sheet.quality == Quality.QUESTIONABLE) & sheet.is_open & ~sheet.doubtful
+    if not refused.any():
+        return
+    opened = sheet.is_open.sum(axis=1)
+    for row in np.flatnonzero(refused.sum(axis=1) * 100 > opened * sheet.rules.maximum.review_percent).tolist():
+        columns = np.flatnonzero(refused[row])
+        largest = int(sheet.profiles.values[row, columns].max())
+        detail = (
+            f"{len(columns)} of {opened[row]} intervals were refused when they came, the largest {largest},"
+            f" where at most {sheet.due.maximum[row]} can flow: a wrong limit, multiplier or meter?"
+        )
+        sheet.find(row, int(columns[0]), int(columns[-1]) + 1, "V6", "warning", detail, review=True)
+
+
 def check_spikes(sheet: Worksheet, vouched: Bools) -> None:
     """V9. The register's word, or a person's, makes a spike verified; without it a strict class fails it."""
     rule = sheet.rules.spike

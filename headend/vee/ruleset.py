@@ -125,6 +125,7 @@ class MaximumRule(_Strict):
 
     then: Literal["pass", "warn", "fail"]
     factor: Annotated[float, Field(ge=1, le=10)]
+    review_percent: Annotated[float, Field(ge=0, le=100)]
 
 
 class RegisterRule(_Strict):

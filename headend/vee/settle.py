@@ -25,7 +25,7 @@ from headend.vee.classprofile import ClassProfile
 from headend.vee.daytypes import DayTypes
 from headend.vee.fill import estimate_from_registers, estimate_gaps
 from headend.vee.findings import Findings
-from headend.vee.patterns import check_runs, check_spikes
+from headend.vee.patterns import check_refused, check_runs, check_spikes
 from headend.vee.ruleset import Rules
 from headend.vee.sumcheck import check_registers, check_sums
 from headend.vee.worksheet import Basis, Due, Worksheet
@@ -77,6 +77,7 @@ def settle(
         day; None: nothing is known.
     """
     sheet = Worksheet(profiles, due, rules, calendar, class_profile)
+    check_refused(sheet)
     check_registers(sheet)
     vouched = check_sums(sheet)
     check_spikes(sheet, vouched)

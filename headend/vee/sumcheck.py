@@ -41,6 +41,11 @@ def check_sums(sheet: Worksheet) -> Bools:
     complete = (w.advance >= 0) & ~sheet.any_in(w, ~sheet.good)
     agree = complete & sums_agree(w.total, w.advance, rule)
     off = sheet.touched & complete & ~agree
+    decided = off & sheet.any_in(w, sheet.decided)
+    for i in np.flatnonzero(decided).tolist():
+        # They knew better than the register: no read beside what they decided gives way for it, and nobody is asked.
+        _note(sheet, i, "a person decided otherwise: ")
+    off &= ~decided
     if (by_hand := sheet.passed_by_hand("V8")) is not None:
         off &= ~sheet.any_in(w, by_hand)
     if rule.then == "fail":
@@ -49,11 +54,21 @@ def check_sums(sheet: Worksheet) -> Bools:
             _look_for_the_wrong_one(sheet, w, i)
     elif rule.then == "warn":
         for i in np.flatnonzero(off).tolist():
-            detail = f"intervals add up to {w.total[i]}, the register advanced by {w.advance[i]}"
-            sheet.find(w.row[i], w.first[i], w.last[i] + 1, "V8", "warning", detail, rule.review)
+            _note(sheet, i, review=rule.review)
     vouched = sheet.covered_by(w, agree)
     _clear_the_doubtful(sheet, vouched)
     return vouched
+
+
+def _difference(w: Windows, i: int) -> str:
+    return f"intervals add up to {w.total[i]}, the register advanced by {w.advance[i]}"
+
+
+def _note(sheet: Worksheet, i: int, why: str = "", *, review: bool = False) -> None:
+    """A window does not add up, and stays as it is."""
+    w = sheet.windows
+    detail = f"{why}{_difference(w, i)}"
+    sheet.find(int(w.row[i]), int(w.first[i]), int(w.last[i]) + 1, "V8", "warning", detail, review)
 
 
 def _clear_the_doubtful(sheet: Worksheet, vouched: Bools) -> None:
@@ -69,11 +84,6 @@ def _clear_the_doubtful(sheet: Worksheet, vouched: Bools) -> None:
 def _look_for_the_wrong_one(sheet: Worksheet, w: Windows, i: int) -> None:
     """A window's sum is wrong. An interval that explains it alone is to blame, or the few that could; else all."""
     row, at = int(w.row[i]), np.arange(w.first[i], w.last[i] + 1)
-    at = at[~sheet.decided[row, at]]
-    detail = f"intervals add up to {w.total[i]}, the register advanced by {w.advance[i]}"
-    if not len(at):
-        sheet.find(row, w.first[i], w.last[i] + 1, "V8", "failed", f"decided by hand, but {detail}", review=True)
-        return
     excess = int(w.total[i] - w.advance[i])
     habit = sheet.habit(row, at)
     expected, known = habit.values, habit.known
@@ -91,5 +101,5 @@ def _look_for_the_wrong_one(sheet: Worksheet, w: Windows, i: int) -> None:
     for begin, stop in runs_of(at):
         was = ", ".join(str(value) for value in sheet.values[row, begin : min(stop, begin + 3)].tolist())
         more = " …" if stop - begin > 3 else ""
-        sheet.find(row, begin, stop, "V8", "failed", f"{was}{more}: {detail}", review)
+        sheet.find(row, begin, stop, "V8", "failed", f"{was}{more}: {_difference(w, i)}", review)
     sheet.fail(row, at)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r201
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
 from sqlalchemy import Connection
 
 from headend.preview import BillEffect, Preview, Stretch, preview, preview_again
@@ -122,11 +122,13 @@ class OneExceptionOut(ExceptionOut):
 class DecisionIn(BaseModel):
     """What is to be done about an exception."""
 
+    model_config = ConfigDict(extra="forbid")
+
     action: Action
     reason: str = Field(description="one of the rule set's")
     note: str = ""
     method: Method | None = Field(default=None, description="of an estimate")
-    values: Annotated[list[int | None], Field(max_length=100_000)] | None = Field(
+    values: Annotated[list[StrictInt | None], Field(max_length=100_000)] | None = Field(
         default=None, description="of an edit, one for each interval [units]; null: this one stays as it is"
     )
     start: AwareDatetime | None = Field(default=None, description="where only a part is decided; default: all")
@@ -179,6 +181,8 @@ class PreviewOut(BaseModel):
 class AskIn(BaseModel):
     """Intervals that somebody wants to decide on."""
 
+    model_config = ConfigDict(extra="forbid")
+
     meter: str
     channel: str = Field(description="OBIS code")
     start: AwareDatetime
@@ -194,6 +198,8 @@ class AskedOut(BaseModel):
 
 class RefusalIn(BaseModel):
     """Why what somebody wants is not done."""
+
+    model_config = ConfigDict(extra="forbid")
 
     note: str = ""
 

@@ -101,6 +101,8 @@ def _told(request: web.Request, error: Exception) -> tuple[int, str, dict[str, s
             # There was no connection, or there is none any more. What a server says of a statement is another matter.
             _log.warning("the database does not answer", path=request.path, because=" ".join(str(error.orig).split()))
             return 503, _NO_DATABASE, _RETRY
+        case UnicodeDecodeError():
+            return 400, _IN_WORDS[400], {}
         case HeadendError():
             for kind, status in _STATUS_OF:
                 if isinstance(error, kind):

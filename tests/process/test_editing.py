@@ -365,8 +365,14 @@ def test_a_large_change_waits_and_changes_nothing(told: Field) -> None:
 
 
 def test_a_change_of_exactly_the_limit_does_not_wait(told: Field) -> None:
-    values = [20_000, 20_000, 12_150, 0]
+    values = [20_000, 20_000, 11_970, 180]
     assert do(told, "edit", ask(told, FIVE, 4), values=values) == Decided(1, "done", LIMIT)
+
+
+def test_energy_that_is_only_moved_to_another_hour_counts_as_much(told: Field) -> None:
+    assert do(told, "edit", ask(told, FIVE, 4), values=[24_000, 24_000, 170, 180]).state == "done"
+    moved = do(told, "edit", ask(told, FIVE, 4), values=[170, 180, 24_000, 24_000])
+    assert (moved.state, moved.change) == ("waiting", 0)
 
 
 def test_another_person_confirms_it(told: Field) -> None:

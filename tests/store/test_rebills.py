@@ -99,6 +99,9 @@ def test_changes_add_up(town: Town) -> None:
     (flag,) = flags(town)
     assert (flag.change, flag.cause) == (200 - 100 - 500, "clara")
     assert (flag.first_s, flag.end_s) == (seconds(second), seconds(first + 2 * HOUR))
+    # What validation makes of it follows from what clara did.
+    change(town, "E-1", {first: 800}, by="rules 2026-2")
+    assert [(each.change, each.cause) for each in flags(town)] == [(-300, "clara")]
     change(town, "E-1", {first: 500, first + HOUR: 500, second: 500})
     assert [each.change for each in flags(town)] == [0], "it was flagged, and stays so"
 

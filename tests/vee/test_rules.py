@@ -220,16 +220,36 @@ def test_a_sum_that_a_person_passed_stands() -> None:
     assert settled.values[0, -DAY:].tolist() == USUAL
 
 
-def test_what_a_person_decided_is_never_to_blame() -> None:
+def test_what_a_person_decided_stands_against_the_register_and_moves_no_read_beside_it() -> None:
     days = Days(15).with_registers()
     days.values[-DAY + 3], days.quality[-DAY + 3] = 3_000, Quality.EDITED
     settled = days.settled()
-    assert (settled.values[0, -DAY + 3], settled.quality[0, -DAY + 3]) == (3_000, Quality.EDITED)
-    assert settled.values[0, -DAY:].sum() == days.register[-1] - days.register[-DAY - 1]
-    days.quality[-DAY:] = Quality.EDITED
-    settled = days.settled()
-    assert said(settled, "V8") == [(14 * DAY, DAY, "failed", True)]
     assert settled.values[0, -DAY:].tolist() == days.values[-DAY:].tolist()
+    assert settled.quality[0, -DAY:].tolist() == [
+        Quality.EDITED if hour == 3 else Quality.VALIDATED for hour in range(24)
+    ]
+    # It is noted, and nobody is asked about what somebody has decided.
+    assert said(settled, "V8") == [(14 * DAY, DAY, "warning", False)]
+    days.values[-DAY + 3] = 300
+    assert said(days.settled(), "V8") == []
+
+
+def test_holes_beside_what_a_person_decided_take_what_the_register_leaves() -> None:
+    days = Days(15).with_registers().missing(10, 11)
+    days.values[-DAY + 3], days.quality[-DAY + 3] = 500, Quality.EDITED
+    settled = days.settled()
+    # 400 and 400 are missing; 200 of them went to the edit.
+    assert settled.values[0, -DAY + 10 : -DAY + 12].tolist() == [300, 300]
+
+
+# ---- V6, refused when it came ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("hours", "asked"), [(6, False), (7, True)])
+def test_where_much_was_refused_a_person_is_asked_about_the_limit(hours: int, asked: bool) -> None:
+    days = Days(15)
+    days.values[-DAY : -DAY + hours], days.quality[-DAY : -DAY + hours] = 30_000, Quality.QUESTIONABLE
+    assert said(days.settled(), "V6") == ([(14 * DAY, hours, "warning", True)] if asked else [])
 
 
 # ---- V2, a clock that was off ----------------------------------------------------------------------------------------
@@ -296,6 +316,13 @@ def test_nothing_known_is_missing_and_asked_about() -> None:
     settled = nothing.settled()
     assert said(settled, "V4") == [(0, 24, "failed", True)]
     assert set(settled.quality[0].tolist()) == {Quality.MISSING}
+
+
+def test_a_trickle_is_not_rounded_away() -> None:
+    days = Days(1).missing(*range(12, 24))
+    days.first_open = 0
+    days.values[:12] = [0, 0, 1] * 4
+    assert days.settled().values[0, 12:].sum() == 4
 
 
 def test_an_estimate_that_could_not_have_flowed_is_spread_evenly() -> None:

@@ -164,6 +164,12 @@ async def test_two_persons(asked, visit):
     assert (status, done) == (200, waits | {"state": "done"})
 
 
+async def test_a_body_that_is_no_text(asked, visit):
+    client = await visit(None)
+    answer = await client.post(ALL, data=b"\xff\xfe", headers=OLGA | {"Content-Type": "application/json"})
+    assert (answer.status, answer.content_type) == (400, "application/problem+json")
+
+
 async def test_any_intervals_can_be_asked_about(asked, visit):
     client = await visit(None)
     body = {"meter": "E-1", "channel": "1-0:1.8.0", "start": "2025-11-04T00:00:00Z", "end": "2025-11-04T01:00:00Z"}
@@ -190,6 +196,14 @@ async def test_any_intervals_can_be_asked_about(asked, visit):
             422,
             "values.0: Input should be",
         ),
+        (
+            "/V8/decisions",
+            {"action": "accept", "reason": REASON, "preveiw": True},
+            422,
+            "preveiw: Extra inputs are not",
+        ),
+        ("/V8/decisions", {"action": "edit", "reason": REASON, "values": [True, 1, 1]}, 422, "values.0: Input should"),
+        ("/V8/decisions", {"action": "edit", "reason": REASON, "values": ["1", 1, 1]}, 422, "values.0: Input should"),
         ("/V8/decisions", {"action": "estimate", "reason": REASON, "method": "x"}, 422, "method: Input should be"),
         ("/V8/decisions", {"action": "reject", "reason": REASON, "seen": "x"}, 409, "have changed since you looked"),
         ("/999/decisions", {"action": "reject", "reason": REASON}, 404, "no exception has the number 999"),
