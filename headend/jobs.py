@@ -23,7 +23,7 @@ from headend.monitor.lag import behind
 from headend.office import office_of
 from headend.process.reopening import horizon
 from headend.process.retention import forget_old
-from headend.process.settlement import settle_due_days
+from headend.process.settlement import settle_due_days, settle_open_days
 from headend.process.watch import watch
 from headend.reads.days import previous_month
 from headend.site import Site
@@ -40,6 +40,7 @@ class Jobs:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._forgotten_on: date | None = None
+        self._settled_until: int | None = None
         self._watched_until: int | None = None
         # That a job still runs when its time comes again is no news: it looks at the clock when it is next run.
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
@@ -67,7 +68,12 @@ class Jobs:
         """Close the days that are due, unless the journal holds reads for them that are not in the store yet."""
         if self._intake_is_behind("settlement"):
             return
-        counts = settle_due_days(self._site)
+        end_day = horizon(self._site)
+        # Of which days nothing came, only the end of a day changes.
+        is_new = end_day != self._settled_until
+        counts = settle_due_days(self._site) if is_new else settle_open_days(self._site)
+        if not counts.waiting:
+            self._settled_until = end_day
         if counts.channel_days:
             log.info("days settled", channel_days=counts.channel_days, intervals_estimated=counts.estimated)
         if counts.waiting:

@@ -60,11 +60,23 @@ class SettlementCounts:
 
 
 def settle_due_days(site: Site) -> SettlementCounts:
-    """Validate and estimate every day that is due by the site's clock."""
+    """Validate and estimate every day that is due by the site's clock, those too of which nothing came."""
     with site.database.read() as tx:
         everyone = enrolled_channels(tx)
-        work = _Settlement(site, horizon(site), lambda: everyone)
-        due = due_runs(tx, site, everyone, work.horizon)
+        due = due_runs(tx, site, everyone, horizon(site))
+    return _settle(site, everyone, due)
+
+
+def settle_open_days(site: Site) -> SettlementCounts:
+    """The same, of days of which something came: where there are none that costs next to nothing."""
+    with site.database.read() as tx:
+        opened = site.store.open_days(tx, horizon(site))
+        everyone = enrolled_channels(tx) if opened else []
+    return _settle(site, everyone, open_runs(everyone, opened))
+
+
+def _settle(site: Site, everyone: Sequence[EnrolledChannel], due: Sequence[DueRun]) -> SettlementCounts:
+    work = _Settlement(site, horizon(site), lambda: everyone)
     _in_groups(work, due)
     if work.opened:
         work.reopens = False

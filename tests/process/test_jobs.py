@@ -43,6 +43,21 @@ def test_settlement_does_not_wait_for_the_traffic_of_a_moment(field: Field) -> N
     assert open_days(field) == 0
 
 
+def test_days_of_which_nothing_came_are_looked_for_once_a_day_and_late_reads_at_any_time(field: Field) -> None:
+    jobs = Jobs(field.site)
+    for day in range(14):
+        field.send(MONDAY + day * DAY, [100] * 24)
+    field.clock.now = MONDAY + 15 * DAY + 7 * HOUR
+    jobs.settle()
+    assert field.values(MONDAY + 14 * DAY, 24) == [100] * 24
+    field.send(MONDAY + 14 * DAY, [120] * 24)
+    jobs.settle()
+    assert (field.values(MONDAY + 14 * DAY, 24), open_days(field)) == ([120] * 24, 0)
+    field.clock.now += DAY
+    jobs.settle()
+    assert None not in field.values(MONDAY + 15 * DAY, 24)
+
+
 def test_last_month_is_rated_once_from_its_day_on(field: Field) -> None:
     jobs = Jobs(field.site)
     field.clock.now = datetime(2026, 3, 2, 22, 59, tzinfo=UTC)  # in Berlin still the 2nd
