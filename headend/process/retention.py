@@ -17,6 +17,7 @@ from headend.reads.days import DAY_S, day_number, previous_month
 from headend.site import Site
 from headend.store import tables as t
 from headend.store.completeness import days_there_are
+from headend.store.exceptions import close_forgotten
 from headend.store.ledger import SqlLedger
 
 _METERS_AT_ONCE = 100
@@ -47,6 +48,8 @@ def _forget_reads(site: Site, before_day: int, gone: Counter[str]) -> None:
     """Reads, and all that is only said of them."""
     _forget_blocks(site, before_day, gone)
     before_s = before_day * DAY_S
+    with site.database.write() as tx:
+        close_forgotten(tx, before_s, by="retention", now=site.clock())
     h, f, r = t.interval_history.c, t.finding.c, t.register_read.c
     # The newest read before stays: with the one that comes next it makes intervals.
     earlier = t.register_read.alias("earlier")

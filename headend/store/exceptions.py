@@ -279,6 +279,20 @@ def close(
     _change(tx, exception, by, now, state="closed", outcome=outcome, reason=reason or None, note=note or None)
 
 
+def close_forgotten(tx: Connection, before_s: int, *, by: str, now: datetime) -> int:
+    """Close what nobody decided while its reads were kept, which are those from `before_s` on; how many.
+
+    What waits for a second person is refused. What was decided stays, with the edits: bills rest on it.
+    """
+    old = _UNDECIDED & (_E.end_s <= before_s)
+    now_us = microseconds(now)
+    waiting = t.edit.c.exception_id.in_(select(_E.id).where(old)) & (t.edit.c.state == "waiting")
+    tx.execute(update(t.edit).where(waiting).values(state="refused", second_us=now_us, second_by=by))
+    note = "its reads are no longer kept"
+    values = {"state": "closed", "outcome": "cleared", "changed_us": now_us, "changed_by": by, "note": note}
+    return tx.execute(update(t.exception).where(old).values(values)).rowcount
+
+
 def set_state(tx: Connection, exception: int, state: State, *, by: str, now: datetime, note: str = "") -> None:
     """An exception waits for a second person, or is open again."""
     _change(tx, exception, by, now, state=state, outcome=None, note=note or None)

@@ -20,6 +20,7 @@ from headend.store.exceptions import (
     ReadException,
     clear_unfound,
     close,
+    close_forgotten,
     count,
     counts_by_rule,
     exception_of,
@@ -263,3 +264,12 @@ def test_what_was_accepted_is_passed_until_another_version_stands(tx: Connection
 def test_a_number_nobody_gave_out(tx: Connection) -> None:
     with pytest.raises(NotFound, match=r"^no exception has the number 7$"):
         exception_of(tx, 7)
+
+
+def test_what_nobody_decided_is_closed_when_its_reads_are_no_longer_kept(tx: Connection) -> None:
+    found(tx, finding(0, 24, "0 for 24 hours"), finding(48, 72, "0 for 24 hours"))
+    assert close_forgotten(tx, T0 + 24 * HOUR, by="retention", now=LATER) == 1
+    assert hours_of(the_only(tx, Choice())) == (48, 72)
+    (old,) = exceptions(tx, Choice(state="closed"))
+    assert (old.outcome, old.changed_by, old.note) == ("cleared", "retention", "its reads are no longer kept")
+    assert close_forgotten(tx, T0 + 24 * HOUR, by="retention", now=LATER) == 0
