@@ -16,6 +16,8 @@ from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from headend.collect.files.match import Key
     from headend.collect.files.prepare import Prepared
     from headend.registry.registry import EnrolledChannel
@@ -141,8 +143,10 @@ def _foretell(site: Site, enrolled: dict[Key, EnrolledChannel], prepared: Prepar
 def _import(site: Site, enrolled: dict[Key, EnrolledChannel], prepared: Prepared) -> int:
     """Into the journal and on into the store, and what became of it; how much of it is in quarantine."""
     from headend.collect.files.standing import standing
+    from headend.vee.ruleset import NAMES
 
-    arrivals = prepared.arrivals(site.clock())
+    began = site.clock()
+    arrivals = prepared.arrivals(began)
     with site.database.read() as tx:
         before = standing(tx, site.store, enrolled, prepared.matched)
     site.journal.append(arrivals)
@@ -154,6 +158,8 @@ def _import(site: Site, enrolled: dict[Key, EnrolledChannel], prepared: Prepared
     typer.echo(f"  {stored.sum()} stored, {before.same.sum()} duplicates, {replaced.sum()} replaced")
     if kept := int((before.other & after.other).sum()):
         typer.echo(f"  {kept} not taken: what stands there is newer or better")
+    for rule, count in _doubted(site, prepared, began).items():
+        typer.echo(f"  {count} noted by {rule}, {NAMES[rule]}")
     reasons = _quarantined(site, last - len(arrivals) + 1, last)
     for reason, count in reasons.most_common():
         typer.echo(f"  quarantined: {count} × {reason}")
@@ -175,6 +181,25 @@ def _process(site: Site, last: int) -> None:
             with site.database.read() as tx:
                 before, done = done, checkpoint(tx)
             bar.advance(task, done - before)
+
+
+def _doubted(site: Site, prepared: Prepared, since: datetime) -> dict[str, int]:
+    """What arrival checks said of an import's intervals, by rule."""
+    from sqlalchemy import func, select
+
+    from headend.reads.days import microseconds
+    from headend.store.tables import finding as f
+    from headend.store.tables import meter as m
+
+    meters = sorted({meter for (meter, _), _ in prepared.matched.series})
+    query = (
+        select(f.c.rule, func.count().label("times"))
+        .join(m, m.c.id == f.c.meter)
+        .where(m.c.name.in_(meters), f.c.found_us >= microseconds(since), f.c.rule.in_(("V2", "V5", "V6", "V12")))
+        .group_by(f.c.rule)
+    )
+    with site.database.read() as tx:
+        return {row.rule: row.times for row in tx.execute(query)}
 
 
 def _quarantined(site: Site, first: int, last: int) -> Counter[str]:

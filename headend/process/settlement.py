@@ -127,25 +127,38 @@ class _Settlement:
 
 
 def _in_groups(work: _Settlement, due: Sequence[DueRun]) -> None:
-    """Settle channels that are alike together, some at a time, each lot in transactions of its own."""
+    """Settle channels that are alike together, some at a time, each lot in transactions of its own.
+
+    A lot of which something stored cannot be read is tried again by halves, until the channel at fault is alone.
+    """
     site, store_answers = work.site, True
-    for kind in alike(due):
-        for first in range(0, len(kind), _CHANNELS_AT_ONCE):
-            group: Sequence[DueRun] = kind[first : first + _CHANNELS_AT_ONCE]
-            # What needs the weeks before has a transaction of its own: the store may not have them for now. It is asked
-            # for them no more then: it may take long not to answer, and nobody else writes meanwhile.
-            for settled in (_settle_clean, _settle_rest) if store_answers else (_settle_clean,):
-                try:
-                    with site.database.write() as tx:
-                        group = settled(work, tx, group)
-                except StoreAway as away:
-                    log.debug("the interval store does not answer", channels=len(group), reason=str(away))
-                    store_answers = False
-                    break
-                except StoreBroken as broken:
-                    log.warning("channels are not settled", channels=len(group), reason=str(broken))
-                    break
-            work.counts.waiting += len(group)
+    lots: list[Sequence[DueRun]] = [
+        kind[first : first + _CHANNELS_AT_ONCE]
+        for kind in alike(due)
+        for first in range(0, len(kind), _CHANNELS_AT_ONCE)
+    ]
+    lots.reverse()
+    while lots:
+        group = lots.pop()
+        # What needs the weeks before has a transaction of its own: the store may not have them for now. It is asked
+        # for them no more then: it may take long not to answer, and nobody else writes meanwhile.
+        for settled in (_settle_clean, _settle_rest) if store_answers else (_settle_clean,):
+            try:
+                with site.database.write() as tx:
+                    group = settled(work, tx, group)
+            except StoreAway as away:
+                log.debug("the interval store does not answer", channels=len(group), reason=str(away))
+                store_answers = False
+                break
+            except StoreBroken as broken:
+                if len(group) > 1:
+                    half = len(group) // 2
+                    lots += [group[half:], group[:half]]
+                    group = []
+                else:
+                    log.warning("a channel is not settled", meter=group[0].channel.meter_name, reason=str(broken))
+                break
+        work.counts.waiting += len(group)
 
 
 def _in_transaction(work: _Settlement, tx: Connection, due: Sequence[DueRun]) -> None:

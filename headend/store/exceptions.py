@@ -39,6 +39,8 @@ BILL_RULES: Final = frozenset({"V11", "V13b"})
 
 #: How urgent a rule's word is beside anomalies, which have a score of their own.
 _SCORE: Final[Mapping[Severity, float]] = MappingProxyType({"info": 0.3, "warning": 0.5, "failed": 0.7})
+#: What a bill waits for comes before them.
+_HOLDS_SCORE: Final = 0.8
 #: A decided anomaly that goes on comes back when it is told with a score higher by more than this.
 _WORSE = 0.1
 
@@ -190,13 +192,14 @@ def open_found(
             each.start_s,
             each.end_s,
             each.severity,
-            _SCORE[each.severity],
+            _HOLDS_SCORE if holds else _SCORE[each.severity],
             each.detail,
             rule_set.version,
-            holding or _holds(rule_set.of(class_of.get((each.meter, each.channel), "")), each.rule),
+            holds,
         )
         for each in findings
         if each.review
+        for holds in [holding or _holds(rule_set.of(class_of.get((each.meter, each.channel), "")), each.rule)]
     ]
     return _queue(tx, found, _is_no_news, f"rules {rule_set.version}", now)
 

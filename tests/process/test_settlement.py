@@ -473,19 +473,20 @@ def test_while_influxdb_is_away_only_channels_that_need_older_days_wait(field: F
     assert field.stands(MONDAY + 10 * DAY + 5 * HOUR, 1, meter="E-2").values == [100]
 
 
-def test_a_broken_block_holds_up_only_what_is_settled_with_it(field: Field) -> None:
-    half_hourly = {"channel": "1-0:1.8.0", "interval_s": 1800, "max_per_interval": 10_000, "register_digits": 9}
-    field.enrol(registry(meter("E-1"), meter("E-2", usage_point="UP", channels=[half_hourly])))
-    field.send(MONDAY, [100] * 24)
-    field.send(MONDAY, [50] * 48, meter="E-2", interval_s=1800)
-    hourly = t.day_block.c.interval_s == 3600
+def test_a_broken_block_holds_up_its_own_channel_alone(tmp_path: Path) -> None:
+    names = [f"E-{n}" for n in range(5)]
+    field = Field(tmp_path, registry(*(meter(name) for name in names)))
+    for name in names:
+        field.send(MONDAY, [100] * 24, meter=name)
+    broken = t.day_block.c.meter == field.channel("E-3").meter
     with field.site.database.write() as tx:
-        tx.execute(update(t.day_block).where(hourly).values(reads=b"broken"))
+        tx.execute(update(t.day_block).where(broken).values(reads=b"broken"))
     counts = field.settle(after(1))
-    assert (counts.channel_days, counts.waiting) == (1, 1)
+    assert (counts.channel_days, counts.waiting) == (4, 1)
     with field.site.database.read() as tx:
-        settled = dict(tx.execute(select(t.day_block.c.interval_s, t.day_block.c.settled)).all())
-    assert settled == {3600: False, 1800: True}
+        opened = tx.execute(select(t.day_block.c.meter).where(t.day_block.c.settled.is_(False))).scalars().all()
+    assert opened == [field.channel("E-3").meter]
+    field.close()
 
 
 def test_a_store_that_does_not_answer_is_not_asked_again_for_every_group(field: Field) -> None:

@@ -83,6 +83,20 @@ def test_a_file_is_stored_and_the_second_time_all_of_it_is_duplicates(run: Run, 
     assert stored("E-1", MIDNIGHT, 4) == expected
 
 
+def test_what_arrival_checks_doubt_is_said(run: Run, stored: Stored, tmp_path: Path):
+    (tmp_path / "reads.csv").write_text(csv_of(100, -1, 2_000_000_000, 2_000_000_001))
+    code, out, _ = run("reads.csv")
+    assert (code, out.splitlines()[2:]) == (
+        0,
+        [
+            "  4 stored, 0 duplicates, 0 replaced",
+            "  1 noted by V5, negative",
+            "  2 noted by V6, above physical maximum",
+        ],
+    )
+    assert [quality for _, quality in stored("E-1", MIDNIGHT, 4)] == [Quality.RAW] + [Quality.QUESTIONABLE] * 3
+
+
 def test_another_value_is_foretold_and_then_replaces(run: Run, stored: Stored, tmp_path: Path):
     (tmp_path / "first.csv").write_text(csv_of(100, 200))
     (tmp_path / "second.csv").write_text(csv_of(100, 250, 300))
