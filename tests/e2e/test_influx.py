@@ -26,6 +26,7 @@ def server(tmp_path: Path) -> Iterator[Influxd]:
     made.kill()
 
 
+@pytest.mark.slow
 def test_influxdb_killed_again_and_again_during_a_load(tmp_path: Path, mosquitto: Mosquitto, server: Influxd):
     with Forwarded(tmp_path, mosquitto, server, START, END, {}) as field:
         for _ in range(4):
@@ -37,6 +38,7 @@ def test_influxdb_killed_again_and_again_during_a_load(tmp_path: Path, mosquitto
         field.assert_that_influxdb_has_all_of_it_once()
 
 
+@pytest.mark.slow
 def test_head_end_killed_again_and_again_while_it_sends(tmp_path: Path, mosquitto: Mosquitto, server: Influxd):
     with Forwarded(tmp_path, mosquitto, server, START, END, {}) as field:
         for _ in range(2):
@@ -111,6 +113,7 @@ def test_what_was_told_while_influxdb_hung_does_not_come_over_what_is_newer(
         field.assert_that_influxdb_has_all_of_it_once()
 
 
+@pytest.mark.slow
 def test_a_site_that_begins_on_sqlite_and_goes_over_to_influxdb_loses_nothing(
     tmp_path: Path, mosquitto: Mosquitto, server: Influxd
 ):

@@ -65,6 +65,7 @@ def test_collector_killed_behind_mosquitto(tmp_path: Path, mosquitto: Mosquitto)
     replay_with_kills(tmp_path, mosquitto.port, {"embedded": False, "protocol": "5"}, "collect")
 
 
+@pytest.mark.slow
 def test_whole_head_end_killed_with_its_embedded_broker(tmp_path: Path):
     port = free_port()
     replay_with_kills(tmp_path, port, {"embedded": True}, "all")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from headend.app import open_site
 from headend.store.journal import Journal
 from tests.e2e.fleets import play, shipment, stored_once, write_site_file
@@ -20,6 +22,7 @@ def more(journal: Journal) -> None:
     assert becomes_true(lambda: journal.newest_offset() > before, 60), "nothing more arrives"
 
 
+@pytest.mark.slow
 def test_the_head_end_and_its_server_are_killed(tmp_path: Path, mosquitto: Mosquitto) -> None:
     server = Postgres(durable=True)
     folder = tmp_path / "site"
