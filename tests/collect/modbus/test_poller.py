@@ -176,8 +176,9 @@ def test_device_that_is_enrolled_wrongly_is_told_and_stops_nobody(wrong: dict[st
         polling.until(lambda: polling.events)
         polling.pass_time(3600)
         polling.until(lambda: polling.registers)
-    assert reason in polling.events[0]["detail"]
-    assert polling.kinds("BAD") == ["unreachable"]
+        # Looked at before it stops: what is on its way then may be delivered twice.
+        assert reason in polling.events[0]["detail"]
+        assert polling.kinds("BAD") == ["unreachable"]
 
 
 def test_silent_devices_do_not_hold_up_the_others() -> None:
