@@ -20,7 +20,6 @@ from headend.store.basis import drop_basis, keep_basis
 from headend.store.intervals import BlockKey
 from headend.store.rebills import flag_rebills
 from headend.vee import Finding, Settled
-from headend.vee.findings import Findings
 from headend.vee.prolonged import check_prolonged
 
 Bools = NDArray[np.bool_]
@@ -68,7 +67,7 @@ def without_guesses(outcome: Outcome, silent: Bools) -> Outcome:
             settled,
             values=np.where(guessed, 0, settled.values),
             quality=np.where(guessed, np.uint8(Quality.MISSING), settled.quality),
-            findings=Findings([f for f in settled.findings if stays(f)]),
+            findings=[f for f in settled.findings if stays(f)],
         ),
     )
 

@@ -7,9 +7,9 @@ is due (`settle`), which also estimates what is missing; and checks of a bill's 
 """
 
 from headend.vee.arrival import check_arrival
-from headend.vee.findings import Finding, Findings
+from headend.vee.findings import Finding
 from headend.vee.ruleset import Rules, RuleSet, load_rule_set
 from headend.vee.settle import Settled, settle
 from headend.vee.worksheet import Due
 
-__all__ = ["Due", "Finding", "Findings", "RuleSet", "Rules", "Settled", "check_arrival", "load_rule_set", "settle"]
+__all__ = ["Due", "Finding", "RuleSet", "Rules", "Settled", "check_arrival", "load_rule_set", "settle"]

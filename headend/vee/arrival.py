@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from headend.reads.blocks import Blocks
 from headend.reads.quality import Flag, Quality
-from headend.vee.findings import Finding, Findings
+from headend.vee.findings import Finding
 from headend.vee.ruleset import Rules, Then
 
 Int64s = NDArray[np.int64]
@@ -51,7 +51,7 @@ def limits_of(channels: Sequence[tuple[int, int, int, int, int]]) -> ArrivalLimi
     return ArrivalLimits(columns[:, 0], columns[:, 1:])
 
 
-def check_arrival(blocks: Blocks, limits: ArrivalLimits) -> tuple[Blocks, Findings]:
+def check_arrival(blocks: Blocks, limits: ArrivalLimits) -> tuple[Blocks, list[Finding]]:
     """Raw reads, with what cannot be true marked questionable.
 
     V2 whoever told it has a clock that is off; V5 negative on a channel that counts one way; V6 above what the
@@ -64,7 +64,7 @@ def check_arrival(blocks: Blocks, limits: ArrivalLimits) -> tuple[Blocks, Findin
         ("V6", raw & (blocks.values > limits.maximum[:, None]), "above what the connection can carry"),
         ("V12", raw & ((blocks.flags & Flag.TEST) != 0), "marked as a test by the meter"),
     )
-    findings = Findings()
+    findings: list[Finding] = []
     failed = np.zeros_like(raw)
     for place, (rule, where, found) in enumerate(broken):
         if not where.any():
@@ -74,7 +74,7 @@ def check_arrival(blocks: Blocks, limits: ArrivalLimits) -> tuple[Blocks, Findin
         for row, column in np.argwhere(where & (then > 0)[:, None]).tolist():
             start_s = int(blocks.day[row]) * 86_400 + column * blocks.interval_s
             limit = f" ({limits.maximum[row]})" if rule == "V6" else ""
-            findings.rows.append(
+            findings.append(
                 Finding(
                     int(blocks.meter[row]),
                     int(blocks.channel[row]),

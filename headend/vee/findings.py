@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 #: What a detail says after it is of others, and may change with them: of the channel itself it says nothing new.
@@ -36,16 +35,3 @@ class Finding:
     severity: Severity
     detail: str
     review: bool = False
-
-
-@dataclass(slots=True)
-class Findings:
-    """Findings, in the order they were made."""
-
-    rows: list[Finding] = field(default_factory=list)
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)

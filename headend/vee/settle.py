@@ -24,7 +24,7 @@ from headend.reads.quality import Quality
 from headend.vee.classprofile import ClassProfile
 from headend.vee.daytypes import DayTypes
 from headend.vee.fill import estimate_from_registers, estimate_gaps
-from headend.vee.findings import Findings
+from headend.vee.findings import Finding
 from headend.vee.patterns import check_refused, check_runs, check_spikes
 from headend.vee.ruleset import Rules
 from headend.vee.sumcheck import check_registers, check_sums
@@ -55,7 +55,7 @@ class Settled:
     values: Int64s
     quality: Bytes
     clean: Bools
-    findings: Findings
+    findings: list[Finding]
     basis: list[Basis]
 
 

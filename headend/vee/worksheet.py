@@ -21,7 +21,7 @@ from headend.reads.quality import IS_ACTUAL, IS_DECIDED, Flag, Quality
 from headend.vee import estimate
 from headend.vee.classprofile import ClassProfile
 from headend.vee.daytypes import DayTypes
-from headend.vee.findings import Finding, Findings, Severity
+from headend.vee.findings import Finding, Severity
 from headend.vee.registers import Windows, windows
 from headend.vee.ruleset import Rules
 
@@ -122,7 +122,7 @@ class Worksheet:
         breaks = (profiles.flags & Flag.NEW_REGISTER) != 0
         w = self.windows = windows(self.values, profiles.register, due.modulus, due.maximum, breaks)
         self.touched: Bools = (w.last >= due.open_from[w.row]) & (w.first < due.open_to[w.row])
-        self.findings = Findings()
+        self.findings: list[Finding] = []
         self.basis: list[Basis] = []
 
     def passed_by_hand(self, rule: str) -> Bools | None:
@@ -211,7 +211,7 @@ class Worksheet:
         p = self.profiles
         start_s, end_s = (p.start_s + int(column) * p.interval_s for column in (begin, stop))
         key = int(p.meter[row]), int(p.channel[row])
-        self.findings.rows.append(Finding(*key, start_s, end_s, rule, severity, detail, review))
+        self.findings.append(Finding(*key, start_s, end_s, rule, severity, detail, review))
 
 
 def runs_of(columns: Int64s) -> list[tuple[int, int]]:
