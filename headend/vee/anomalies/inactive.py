@@ -18,9 +18,7 @@ def inactive(use: DailyUse, of: Installations, limits: AnomalyLimits) -> list[An
     found = runs(unsupplied & read & (use.total > floor[:, None]), ~unsupplied)
     found = found.take(found.days >= limits.inactive_days)
     answer = []
-    for row, first, last, days in zip(
-        found.row.tolist(), found.first.tolist(), found.last.tolist(), found.days.tolist(), strict=True
-    ):
+    for row, first, last, days in found:
         totals = use.total[row, first : last + 1]
         mean = float(totals[read[row, first : last + 1] & (totals > floor[row])].mean())
         day = int(use.days[first])

@@ -30,7 +30,7 @@ def leak(use: DailyUse, of: Installations, limits: AnomalyLimits) -> list[Anomal
         & (dry_before * 100 >= known_before * limits.leak_dry_percent)
     )
     answer = []
-    for row, first, last in zip(found.row.tolist(), found.first.tolist(), found.last.tolist(), strict=True):
+    for row, first, last, _ in found:
         columns = first + np.flatnonzero(flowing[row, first : last + 1])
         lowest = use.low[row, columns]
         usual = float(np.median(lowest))

@@ -19,9 +19,7 @@ def reverse(use: DailyUse, of: Installations, limits: AnomalyLimits) -> list[Ano
     found = runs(fed_in | backwards, np.zeros_like(fed_in))
     found = found.take(found.days >= limits.reverse_days)
     answer = []
-    for row, first, last, days in zip(
-        found.row.tolist(), found.first.tolist(), found.last.tolist(), found.days.tolist(), strict=True
-    ):
+    for row, first, last, days in found:
         day, end = int(use.days[first]), int(use.days[last]) + 1
         said = []
         if fed_in[row].any():

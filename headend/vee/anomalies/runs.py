@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +33,9 @@ class Runs:
         """Some of them."""
         return Runs(self.row[chosen], self.first[chosen], self.last[chosen], self.days[chosen])
 
-    def __len__(self) -> int:
-        return len(self.row)
+    def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
+        """Row, first, last and days of each."""
+        return zip(*(column.tolist() for column in (self.row, self.first, self.last, self.days)), strict=True)
 
 
 def runs(seen: Bools, ended: Bools) -> Runs:

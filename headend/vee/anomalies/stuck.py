@@ -81,6 +81,5 @@ def _nothing(use: DailyUse, of: Installations, limits: AnomalyLimits, whole: Boo
     return answer
 
 
-def _after_use(found: Runs, moving: Bools, least: int) -> list[tuple[int, int, int, int]]:
-    found = found.take((before(moving, found) >= _DAYS_BEFORE) & (found.days >= least))
-    return list(zip(*(column.tolist() for column in (found.row, found.first, found.last, found.days)), strict=True))
+def _after_use(found: Runs, moving: Bools, least: int) -> Runs:
+    return found.take((before(moving, found) >= _DAYS_BEFORE) & (found.days >= least))
