@@ -80,10 +80,8 @@ def _as_its_class(sheet: Worksheet, at: Int64s) -> Int64s:
     profile = sheet.class_profile(int(sheet.profiles.channel[0]))
     if profile is None:
         raise _refused("class_profile", "there are no reads of its class")
-    own = np.flatnonzero(sheet.usable(0))
-    usual = float(profile.at(sheet.calendar, own).mean()) if len(own) else 0.0
-    level = float(sheet.values[0, own].mean()) / usual if usual > 0 else 1.0
-    return estimate.whole_units(profile.at(sheet.calendar, at) * level)
+    level = profile.level(sheet.calendar, sheet.values[0], np.flatnonzero(sheet.usable(0)))
+    return estimate.whole_units(profile.at(sheet.calendar, at) * (1.0 if level is None else level))
 
 
 def _on_average(sheet: Worksheet, at: Int64s) -> Int64s:

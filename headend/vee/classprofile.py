@@ -36,6 +36,11 @@ class ClassProfile:
         """Mean use in these columns (c,)."""
         return np.asarray(self.mean[calendar.kind[columns], calendar.slot[columns]])
 
+    def level(self, calendar: DayTypes, values: Int64s, own: Int64s) -> float | None:
+        """How much a channel uses beside its class, by its `values` (n,) in the columns `own`; None: not known."""
+        usual = float(self.at(calendar, own).mean()) if len(own) else 0.0
+        return float(values[own].mean()) / usual if usual > 0 else None
+
 
 def class_profile_of(profiles: LoadProfiles, calendar: DayTypes) -> ClassProfile | None:
     """The mean of actual reads; slots that one kind of day lacks are taken from the other. None: there are no reads."""

@@ -87,24 +87,23 @@ def _estimate_from_others(sheet: Worksheet, row: int, at: Int64s) -> bool:
     near = sheet.reach(at)
     own = np.flatnonzero(sheet.good[row])
     own = own[(own >= near.start) & (own < near.stop)]
-    average = float(sheet.values[row, own].mean()) if len(own) else None
     profile = sheet.class_profile(int(sheet.profiles.channel[row]))
     if profile is not None:
         values = profile.at(sheet.calendar, at)
         detail = f"profile of {profile.channels} channels of its class"
-        usual = float(profile.at(sheet.calendar, own).mean()) if len(own) else 0.0
-        if average is not None and usual > 0:
-            values, detail = values * (average / usual), f"{detail}, at its own level"
+        level = profile.level(sheet.calendar, sheet.values[row], own)
+        if level is not None:
+            values, detail = values * level, f"{detail}, at its own level"
         whole = np.minimum(estimate.whole_units(values), sheet.due.maximum[row])
         _estimate(sheet, row, at, whole, Quality.ESTIMATED_CLASS_PROFILE, "E4", detail)
-    elif average is not None:
-        level = estimate.whole_units(np.full(len(at), average))
-        _estimate(sheet, row, at, level, Quality.ESTIMATED_AVERAGE, "E4", "average use: there is no like day")
+    elif len(own):
+        average = estimate.whole_units(np.full(len(at), sheet.values[row, own].mean()))
+        _estimate(sheet, row, at, average, Quality.ESTIMATED_AVERAGE, "E4", "average use: there is no like day")
     else:
         for begin, stop in runs_of(at):
             detail = "missing, and nothing is known to estimate it from"
             sheet.find(row, begin, stop, "V4", "failed", detail, review=True)
-    return profile is not None or average is not None
+    return profile is not None or len(own) > 0
 
 
 def _estimate(sheet: Worksheet, row: int, at: Int64s, values: Int64s, quality: Quality, rule: str, detail: str) -> None:
