@@ -19,8 +19,8 @@ from headend.billing.statement import GasEnergy
 from headend.errors import CannotRate
 from headend.reads.days import midnight, seconds
 from headend.tariffs import BillingWindow, Tariff
-from headend.tariffs.energy import LARGEST_READ
 from headend.tariffs.money import EXACT, rescaled, scaled, times
+from headend.tariffs.use import LARGEST_READ
 
 Int64s = NDArray[np.int64]
 

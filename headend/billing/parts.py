@@ -15,7 +15,7 @@ from headend.errors import NotFound
 from headend.reads.channels import EXPORT, GAS, HEAT, IMPORT, WATER, Channel
 from headend.reads.days import Period, seconds, zone_named
 from headend.tariffs import Tariff, TariffBook
-from headend.tariffs.schema import Energy
+from headend.tariffs.components import Energy
 
 #: What a commodity is billed by.
 USE_CHANNEL = {"electricity": IMPORT, "gas": GAS, "water": WATER, "heat": HEAT}

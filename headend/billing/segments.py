@@ -28,7 +28,7 @@ from headend.errors import CannotRate
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds, zone_named
 from headend.reads.quality import IS_BILLABLE
-from headend.tariffs import BillingWindow, RatedBill, TariffBook, rate_batch
+from headend.tariffs import BillingWindow, RatedBill, TariffBook, Use, rate_batch
 
 
 class RatedSegment(NamedTuple):
@@ -189,7 +189,7 @@ class _Group:
                 areas = [self.parts[row].agreement.gas_area for row in rows]
                 its_use, shown = by_energy(its_use, areas, self.gas, self.window, interval_s)
             exported = None if its_export is None else its_export.values
-            batch = rate_batch(tariff, self.window, interval_s, its_use.values, exported)
+            batch = rate_batch(tariff, self.window, Use(interval_s, its_use.values, exported))
         except CannotRate as error:
             if len(rows) == 1:
                 self.rated.refuse(self.parts[rows[0]].agreement, ExceptionCode.CANNOT_RATE, str(error))

@@ -17,8 +17,8 @@ from headend.reads import Quality
 from headend.reads.days import midnight, seconds
 from headend.reads.quality import IS_ESTIMATED
 from headend.tariffs import BillingWindow, Line, RatedBill, Tariff, compile_calendar
+from headend.tariffs.components import Energy
 from headend.tariffs.money import plain
-from headend.tariffs.schema import Energy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +119,7 @@ def statement_line(line: Line) -> StatementLine:
         charge.label,
         Decimal(plain(line.quantity)),
         charge.unit,
-        charge.price,
+        line.price,
         line.amount,
         charge.period,
         charge.tier,

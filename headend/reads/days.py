@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -63,7 +63,7 @@ def day_of(number: int) -> date:
     return EPOCH + timedelta(days=int(number))
 
 
-def midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: tzinfo) -> datetime:
     """UTC moment at which the local day begins."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
@@ -115,7 +115,7 @@ def previous_month(day: date) -> str:
     return (day.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
 
 
-def local_seconds(start_s: int, n: int, interval_s: int, zone: ZoneInfo) -> Int64s:
+def local_seconds(start_s: int, n: int, interval_s: int, zone: tzinfo) -> Int64s:
     """Local wall clock at the begin of `n` intervals, as seconds since 1970-01-01 00:00 local (n,).
 
     The zone is asked once a day; only in a day whose offset differs at its end is every interval asked.
@@ -137,6 +137,6 @@ def local_seconds(start_s: int, n: int, interval_s: int, zone: ZoneInfo) -> Int6
     return local
 
 
-def _offset(zone: ZoneInfo, epoch_s: int) -> int:
+def _offset(zone: tzinfo, epoch_s: int) -> int:
     offset = datetime.fromtimestamp(epoch_s, tz=zone).utcoffset()
     return 0 if offset is None else int(offset.total_seconds())

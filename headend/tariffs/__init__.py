@@ -4,31 +4,40 @@ Files become `Tariff` versions (`load_tariff`, `load_book`); `rate_batch` makes 
 """
 
 from headend.tariffs.bill import Charge, Line, RatedBatch, RatedBill
-from headend.tariffs.calendar import BillingWindow, clock_zone, compile_calendar
+from headend.tariffs.calendar import BillingWindow, clock_zone, codes_of, compile_calendar
 from headend.tariffs.check import Finding, check_tariff
 from headend.tariffs.load import TariffBook, load_book, load_tariff
+from headend.tariffs.market import NO_MARKET, Events, Market, PriceSeries
 from headend.tariffs.monthly import Load, rate_months, read_load
-from headend.tariffs.rate import rate_batch, rate_segments
+from headend.tariffs.rate import rate_batch
 from headend.tariffs.schema import Tariff, canonical_json
+from headend.tariffs.use import Carried, Peaks, Use
 
 __all__ = [
+    "NO_MARKET",
     "BillingWindow",
+    "Carried",
     "Charge",
+    "Events",
     "Finding",
     "Line",
     "Load",
+    "Market",
+    "Peaks",
+    "PriceSeries",
     "RatedBatch",
     "RatedBill",
     "Tariff",
     "TariffBook",
+    "Use",
     "canonical_json",
     "check_tariff",
     "clock_zone",
+    "codes_of",
     "compile_calendar",
     "load_book",
     "load_tariff",
     "rate_batch",
     "rate_months",
-    "rate_segments",
     "read_load",
 ]

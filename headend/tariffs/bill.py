@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from headend.tariffs.components import LineKind
 from headend.tariffs.money import EXACT, Integers, minor_digits, plain, unit_of_scale
-from headend.tariffs.schema import LineKind
+from headend.tariffs.use import NOTHING_CARRIED, Carried
+
+_MEAN = Decimal("0.000001")
+_NONE = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +29,33 @@ class Charge:
     Parameters
     ----------
     kind
-        energy, export, baseline_credit, standing or tax.
+        as in the tariff, but energy or export for energy of any price.
     label
         for people.
     unit
-        of the quantity: kWh, m³, day, month; the currency for a tax.
+        of the quantity: kWh, m³, kW, kvarh, day, month; the currency for what is a share of other lines.
     price
-        per unit; negative for a credit; 0.19 for a tax of 19 %.
+        per unit; negative for a credit; 0.19 for a tax of 19 %; None where every interval has its own.
     tariff_id, tariff_version
         which version of which tariff says so.
     period, tier
         TOU period and tier (counted from 1) where the price belongs to one.
+    component
+        the component's name, if it has one.
+    included
+        whether the amount is contained in other lines and not added to the total.
     """
 
     kind: LineKind
     label: str
     unit: str
-    price: Decimal
+    price: Decimal | None
     tariff_id: str
     tariff_version: str
     period: str | None = None
     tier: int | None = None
+    component: str | None = None
+    included: bool = False
 
 
 class Line(NamedTuple):
@@ -63,16 +73,19 @@ class Line(NamedTuple):
         amount never rounded on the way.
     amount
         what is owed, in the currency's minor unit.
+    estimated
+        how much of the quantity rests on estimates.
     """
 
     charge: Charge
     quantity: Decimal
     exact: Decimal
     amount: Decimal
+    estimated: Decimal
 
     @property
     def kind(self) -> LineKind:
-        """energy, export, baseline_credit, standing or tax."""
+        """Kind of charge."""
         return self.charge.kind
 
     @property
@@ -87,8 +100,10 @@ class Line(NamedTuple):
 
     @property
     def price(self) -> Decimal:
-        """Price per unit, negative for a credit."""
-        return self.charge.price
+        """Price per unit, negative for a credit; the mean, to 6 places, where every interval has its own."""
+        if self.charge.price is not None:
+            return self.charge.price
+        return (self.exact / self.quantity).quantize(_MEAN, ROUND_HALF_UP)
 
     @property
     def tariff_id(self) -> str:
@@ -124,6 +139,8 @@ class Line(NamedTuple):
             "tariff_version": self.tariff_version,
             "period": self.period,
             "tier": self.tier,
+            "estimated": plain(self.estimated),
+            "included": self.charge.included,
         }
 
 
@@ -138,7 +155,7 @@ class RatedBill:
     @property
     def exact_total(self) -> Decimal:
         """Sum of the exact amounts."""
-        return sum((line.exact for line in self.lines), Decimal(0))
+        return sum((line.exact for line in self.lines if not line.charge.included), Decimal(0))
 
     def to_json(self) -> dict[str, Any]:
         """The bill as JSON data, amounts as decimal strings."""
@@ -161,6 +178,8 @@ class Column:
         amount in 10^-`scale` of the currency (n,).
     amount
         rounded amount in minor units (n,).
+    estimated
+        how much of `quantity` rests on estimates, in the same unit (n,); None: nothing.
 
     Arrays are (1,) where the line is the same for all.
     """
@@ -171,15 +190,19 @@ class Column:
     exact: Integers
     scale: int
     amount: Integers
+    estimated: Integers | None = None
 
     def lines(self, n: int, digits: int) -> list[Line | None]:
         """The line of each customer; None where its quantity is zero."""
         quantities, decimal = self.quantity.tolist(), EXACT.multiply
+        unit = unit_of_scale(self.quantity_scale)
+        estimated = repeat(_NONE) if self.estimated is None else map(decimal, self.estimated.tolist(), repeat(unit))
         fields = zip(
             repeat(self.charge),
-            map(decimal, quantities, repeat(unit_of_scale(self.quantity_scale))),
+            map(decimal, quantities, repeat(unit)),
             map(decimal, self.exact.tolist(), repeat(unit_of_scale(self.scale))),
             map(decimal, self.amount.tolist(), repeat(unit_of_scale(digits))),
+            estimated,
         )
         # What `Line(*fields)` does, without a Python call for each line.
         made = map(tuple.__new__, repeat(Line), fields)
@@ -189,11 +212,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RatedBatch:
-    """Bills of `n` customers as columns; `bills()` reads them off, in the order of the reads."""
+    """Bills of `n` customers as columns; `bills()` reads them off, in the order of the reads.
+
+    `carried` is what they leave to the next bills.
+    """
 
     currency: str
     n: int
     columns: tuple[Column, ...]
+    carried: Carried = NOTHING_CARRIED
 
     def __len__(self) -> int:
         return self.n
@@ -216,5 +243,6 @@ class RatedBatch:
         """Total of each bill in minor units (n,)."""
         total: Integers = np.zeros(self.n, dtype=np.int64)
         for column in self.columns:
-            total = total + column.amount
+            if not column.charge.included:
+                total = total + column.amount
         return total

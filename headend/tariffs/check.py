@@ -19,9 +19,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from headend.tariffs.calendar import period_table
-from headend.tariffs.schema import HOLIDAY, UNIT_OF, BaselineCredit, Energy, Tariff, Tax, line_kind
+from headend.tariffs.components import BaselineCredit, Energy, Tax, line_kind
+from headend.tariffs.schema import UNIT_OF, Tariff
+from headend.tariffs.times import HOLIDAY
 
-_COMPONENT_KINDS = ("energy", "baseline_credit", "standing", "tax")
+_COMPONENT_KINDS = (
+    "energy, dynamic, baseline_credit, demand, reactive, power_factor, standing, percentage, minimum, bank, tax"
+)
 # pydantic's kinds of error, in the words of someone who writes a tariff; its own message stands for the rest.
 _EXPECTED = {
     "bool_type": "true or false",
@@ -95,7 +99,7 @@ def _finding(name: str, fault: Any) -> Finding:
         return Finding(where, "an unknown key", "a key of the tariff format")
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         found = repr(fault["ctx"]["tag"]) if "tag" in fault["ctx"] else "nothing"
-        return Finding(f"{where}.kind", found, ", ".join(_COMPONENT_KINDS))
+        return Finding(f"{where}.kind", found, _COMPONENT_KINDS)
     return Finding(where, _shown(fault["input"]), _EXPECTED.get(kind) or fault["msg"].removeprefix("Input should be "))
 
 
@@ -153,14 +157,14 @@ def _period_faults(tariff: Tariff) -> Iterator[Finding]:
             yield Finding(f"periods[{index}].name", repr(period.name), "a name that no other period has")
         if "holiday" in (period.days or ()) and tariff.holidays is None:
             yield Finding(f"periods[{index}].days", "'holiday'", "[holidays] that says which days those are")
-    if not tariff.periods[-1].is_catch_all:
+    if not tariff.periods[-1].is_always:
         last = tariff.periods[-1].name
         yield Finding(
             f"periods[{len(names) - 1}]",
             f"conditions on the last period {last!r}",
             "a last period without conditions, for all other hours",
         )
-    table = period_table(tariff)
+    table = period_table(tariff).periods
     if tariff.holidays is None:
         table = table[:, :HOLIDAY]
     for index in sorted(set(range(len(names))) - set(np.unique(table).tolist())):
@@ -182,9 +186,9 @@ def _energy_faults(tariff: Tariff, component: Energy, key: str) -> Iterator[Find
             yield Finding(f"{where}.up_to", str(tier.up_to), "no limit in the last tier")
         elif not is_last and tier.up_to is None:
             yield Finding(f"{where}.up_to", "nothing", "a limit in every tier but the last")
-        elif tier.up_to is not None and tier.up_to <= reached:
+        elif isinstance(tier.up_to, Decimal) and tier.up_to <= reached:
             yield Finding(f"{where}.up_to", str(tier.up_to), f"more than {reached} of the tier before")
-        reached = max(reached, tier.up_to or Decimal(0))
+        reached = max(reached, tier.up_to if isinstance(tier.up_to, Decimal) else Decimal(0))
         if isinstance(tier.price, dict):
             yield from _price_faults(tariff, tier.price, f"{where}.price")
 

@@ -1,56 +1,57 @@
-"""How much: whole base units by tier and TOU period, for many customers at once.
-
-Tiers fill in time order on total use, so an interval that crosses a limit is split. Between two changes of TOU period
-nothing about a price can change but the tier, and the energy below a limit is a clipped running total: so the
-intervals are first added up to runs of one period, and only the runs (a few dozen a month) are clipped.
-"""
+"""Energy by tier and TOU period, and the baseline credit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
-Int64s = NDArray[np.int64]
-
-#: No meter counts more in an interval [base units]; sums over a year of minutes stay far below 2^63.
-LARGEST_READ = 10**12
-
-
-def energy_by_tier(wh: Int64s, codes: NDArray[np.uint8], n_periods: int, limits: Sequence[int]) -> list[list[Int64s]]:
-    """Energy of each tier and TOU period.
-
-    Parameters
-    ----------
-    wh
-        base units per interval (n_customers, n_intervals).
-    codes
-        index of the TOU period of each interval (n_intervals,).
-    limits
-        ends of all tiers but the last, rising [base units].
-
-    Returns
-    -------
-    list
-        `[tier][period]`, each (n_customers,); sums over all of it give the sum of `wh`.
-    """
-    begins = np.flatnonzero(np.diff(codes, prepend=codes[0] ^ 1))
-    runs = np.add.reduceat(wh, begins, axis=1, dtype=np.int64)
-    of_period = [np.flatnonzero(codes[begins] == period) for period in range(n_periods)]
-    if not limits:
-        return [_by_period(runs, of_period)]
-    running = np.cumsum(runs, axis=1)
-    below = [_by_period(np.diff(np.minimum(running, limit), axis=1, prepend=0), of_period) for limit in limits]
-    below.append(_by_period(runs, of_period))
-    above = [[np.zeros(len(wh), dtype=np.int64)] * n_periods, *below]
-    return [
-        [upper - lower for upper, lower in zip(tier, previous, strict=True)]
-        for tier, previous in zip(below, above, strict=False)
-    ]
+from headend.errors import CannotRate
+from headend.tariffs.bill import Column
+from headend.tariffs.components import BaselineCredit, Energy
+from headend.tariffs.money import half_up
+from headend.tariffs.price import charge_of, priced
+from headend.tariffs.schema import BASE_UNITS
+from headend.tariffs.scope import Scope
+from headend.tariffs.tiers import energy_by_tier
 
 
-def _by_period(runs: Int64s, of_period: list[NDArray[np.intp]]) -> list[Int64s]:
-    if len(of_period) == 1:
-        return [runs.sum(axis=1)]
-    return [runs[:, columns].sum(axis=1) for columns in of_period]
+def tier_limit(up_to: Decimal, worth: Decimal | Fraction | int) -> int:
+    """A limit × days or months, in base units: rounded half up to a whole one, once, after everything else."""
+    return half_up(Fraction(up_to) * Fraction(worth) * BASE_UNITS)
+
+
+def energy(component: Energy, scope: Scope) -> list[Column]:
+    """A line for each tier and period."""
+    reads = scope.use.imported if component.measures == "import" else scope.use.exported
+    if reads is None:
+        raise CannotRate(f"{scope.tariff.id} credits exported energy, but there are no export reads")
+    worth = Fraction(scope.days) if component.tiers_per == "day" else scope.months
+    limits = [tier_limit(tier.up_to, worth) for tier in component.tiers if isinstance(tier.up_to, Decimal)]
+    periods = scope.tariff.schedule(component.schedule)
+    taken = energy_by_tier(reads, scope.codes(component.schedule), len(periods), limits)
+    columns = []
+    for index, (tier, by_period) in enumerate(zip(component.tiers, taken, strict=True)):
+        number = index + 1 if len(component.tiers) > 1 else None
+        step = "" if number is None else f", tier {number}"
+        if isinstance(tier.price, Decimal):
+            price = component.sign * tier.price
+            charge = charge_of(scope, component, scope.tariff.unit, price, label=component.label + step, tier=number)
+            columns.append(priced(charge, np.add.reduce(by_period), scope.digits))
+            continue
+        for period, quantity in zip(periods, by_period, strict=True):
+            label = f"{component.label}, {period.label}{step}"
+            price = component.sign * (tier.price or {})[period.name]
+            charge = charge_of(scope, component, scope.tariff.unit, price, label=label, period=period.name, tier=number)
+            columns.append(priced(charge, quantity, scope.digits))
+    return columns
+
+
+def baseline_credit(component: BaselineCredit, scope: Scope) -> list[Column]:
+    """Credit on total use, up to the allowance."""
+    assert isinstance(component.allowance_per_day, Decimal)
+    allowance = tier_limit(component.allowance_per_day, scope.days)
+    charge = charge_of(scope, component, scope.tariff.unit, -component.credit)
+    used = scope.use.imported.sum(axis=1, dtype=np.int64)
+    return [priced(charge, np.minimum(used, allowance), scope.digits)]

@@ -90,7 +90,11 @@ def rescaled(values: Integers, scale: int, to_scale: int) -> Integers:
     """Whole numbers of 10^-scale as whole numbers of 10^-to_scale, rounded half away from zero where digits go."""
     if to_scale >= scale:
         return times(values, int(10 ** (to_scale - scale)))
-    divisor = int(10 ** (scale - to_scale))
+    return divided(values, int(10 ** (scale - to_scale)))
+
+
+def divided(values: Integers, divisor: int) -> Integers:
+    """Values ÷ a positive divisor, rounded half away from zero."""
     if values.dtype != object and divisor >= _SAFE:
         values = values.astype(object)
     magnitude = (np.abs(values) + divisor // 2) // divisor

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,22 +19,24 @@ from numpy.typing import NDArray
 
 from headend.errors import InvalidInput
 from headend.reads.days import DAY_S
-from headend.tariffs.bill import RatedBatch, RatedBill
-from headend.tariffs.calendar import calendar_months, clock_zone, compile_calendar
-from headend.tariffs.energy import LARGEST_READ
+from headend.tariffs.bill import RatedBill
+from headend.tariffs.calendar import BillingWindow, clock_zone
+from headend.tariffs.market import NO_MARKET, Market
 from headend.tariffs.money import plain
-from headend.tariffs.rate import columns_of
+from headend.tariffs.rate import rate_from
 from headend.tariffs.schema import Tariff
+from headend.tariffs.use import LARGEST_READ, NOTHING_CARRIED, Use
 
 Int64s = NDArray[np.int64]
 
 _READS = ("import_wh", "export_wh")
 _CHARGES = {
     "energy": ("energy", "export", "baseline_credit"),
-    "demand": (),
+    "demand": ("demand",),
     "fixed": ("standing",),
-    "minimum": (),
+    "minimum": ("minimum",),
     "tax": ("tax",),
+    "other": ("reactive", "power_factor", "percentage", "bank"),
 }
 
 
@@ -56,6 +58,11 @@ class Load:
     interval_s: int
     imported: Int64s
     exported: Int64s | None
+
+    def use(self, part: slice) -> Use:
+        """Some of its intervals, as the use of one customer."""
+        exported = None if self.exported is None else self.exported[None, part]
+        return Use(self.interval_s, self.imported[None, part], exported)
 
 
 def read_load(lines: Iterable[str], source: str) -> Load:
@@ -139,7 +146,9 @@ def _read(text: str, name: str, where: str) -> int:
     return int(digits)
 
 
-def rate_months(tariff: Tariff, load: Load, zone: ZoneInfo, *, rounded: bool = False) -> dict[str, Any]:
+def rate_months(
+    tariff: Tariff, load: Load, zone: ZoneInfo, market: Market = NO_MARKET, *, rounded: bool = False
+) -> dict[str, Any]:
     """What the load costs in each month.
 
     Parameters
@@ -161,24 +170,18 @@ def rate_months(tariff: Tariff, load: Load, zone: ZoneInfo, *, rounded: bool = F
         the tariff needs reads that the load does not have.
     """
     months = []
+    carried = NOTHING_CARRIED
     for part, first, last in _months(load, clock_zone(tariff, zone)):
         start = load.start + part.start * timedelta(seconds=load.interval_s)
-        codes = compile_calendar(tariff, zone, start, part.stop - part.start, load.interval_s)
-        end = last + timedelta(days=1)
-        columns = columns_of(
-            tariff,
-            codes,
-            (end - first).days,
-            calendar_months(first, end),
-            load.imported[None, part],
-            None if load.exported is None else load.exported[None, part],
-        )
-        (bill,) = RatedBatch(tariff.currency, 1, tuple(columns)).bills()
+        window = BillingWindow(first, last + timedelta(days=1), clock_zone(tariff, zone))
+        batch = rate_from(start, tariff, window, load.use(part), market, carried)
+        carried = carried.then(batch.carried)
+        (bill,) = batch.bills()
         months.append({"month": f"{first:%Y-%m}", **_charges(bill, rounded=rounded)})
     return {"currency": tariff.currency, "timezone": zone.key, "months": months}
 
 
-def _months(load: Load, clock: ZoneInfo) -> Iterator[tuple[slice, date, date]]:
+def _months(load: Load, clock: tzinfo) -> Iterator[tuple[slice, date, date]]:
     """Intervals of each month, and the first and last local day they touch."""
     step = timedelta(seconds=load.interval_s)
     n, begin = len(load.imported), 0
@@ -196,8 +199,9 @@ def _charges(bill: RatedBill, *, rounded: bool) -> dict[str, str]:
         return format(amount, "f") if rounded else plain(amount)
 
     zero = bill.total * 0
+    lines = [line for line in bill.lines if not line.charge.included]
     charges = {
-        name: sum(((line.amount if rounded else line.exact) for line in bill.lines if line.kind in kinds), zero)
+        name: sum(((line.amount if rounded else line.exact) for line in lines if line.kind in kinds), zero)
         for name, kinds in _CHARGES.items()
     }
     return {name: text(amount) for name, amount in {**charges, "total": sum(charges.values(), zero)}.items()}

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import holidays
 
 from headend.tariffs import BillingWindow, Tariff
-from headend.tariffs.schema import BaselineCredit, Energy, Period, Standing, Tax
+from headend.tariffs.components import BaselineCredit, Energy, Standing, Tax
+from headend.tariffs.times import Period
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DIGITS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headend.tariffs import BillingWindow, rate_batch
+from headend.tariffs import BillingWindow, Use, rate_batch
 from headend.tariffs.check import examine_text
 from headend.tariffs.money import plain
 
@@ -23,7 +23,7 @@ def test_the_worked_example() -> None:
     assert findings == []
     assert example is not None
     window = BillingWindow(date(2025, 4, 30), date(2025, 5, 3), BERLIN)
-    (bill,) = rate_batch(example, window, 3600, np.full((1, 72), 500)).bills()
+    (bill,) = rate_batch(example, window, Use(3600, np.full((1, 72), 500))).bills()
     rows = [
         [line.label, f"{plain(line.quantity)} {line.unit}", plain(line.price), plain(line.exact), str(line.amount)]
         for line in bill.lines

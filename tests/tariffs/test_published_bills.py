@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from headend.tariffs import BillingWindow, rate_batch, rate_segments
-from headend.tariffs.rate import tier_limit
+from headend.tariffs import BillingWindow, Use, rate_batch
+from headend.tariffs.energy import tier_limit
 
 from .make import BERLIN, baseline, codes, energy, period, reads_by_period, standing, tariff, tier
 
@@ -49,7 +49,7 @@ def test_oakville_hydro_tiered_700_kwh() -> None:
         currency="CAD",
     )
     window = BillingWindow(date(2022, 6, 1), date(2022, 7, 1), TORONTO)
-    (bill,) = rate_batch(oakville, window, 3600, flat_reads(window, 700))
+    (bill,) = rate_batch(oakville, window, Use(3600, flat_reads(window, 700)))
     assert amounts(bill) == ["58.80", "11.50", "31.62", "0.70"]
 
 
@@ -66,7 +66,7 @@ def test_ontario_time_of_use(first: date, off: str, mid: str, on: str, total: st
     ontario = tariff(energy(tier(prices)), periods=ONTARIO_PERIODS, **ONTARIO)
     window = BillingWindow(first, date(first.year, 12, 1), TORONTO)
     reads = reads_by_period(ontario, window, {"winter_on": 126, "winter_mid": 126, "off": 448})
-    (bill,) = rate_batch(ontario, window, 3600, reads)
+    (bill,) = rate_batch(ontario, window, Use(3600, reads))
     assert str(bill.total) == total
 
 
@@ -86,7 +86,7 @@ def test_ontario_tiered_1200_kwh_in_winter(lower: str, upper: str, total: str) -
     """Ontario Energy Board; derived."""
     tiered = tariff(energy(tier(lower, "1000"), tier(upper), tiers_per="month"), currency="CAD")
     window = BillingWindow(date(2024, 12, 1), date(2025, 1, 1), TORONTO)
-    (bill,) = rate_batch(tiered, window, 3600, flat_reads(window, 1200))
+    (bill,) = rate_batch(tiered, window, Use(3600, flat_reads(window, 1200)))
     assert str(bill.total) == total
 
 
@@ -98,7 +98,7 @@ def test_pge_e1_baseline_is_a_daily_allowance_times_billing_days() -> None:
         currency="USD",
     )
     window = BillingWindow(date(2026, 6, 1), date(2026, 7, 1), ZoneInfo("America/Los_Angeles"))
-    (bill,) = rate_batch(e1, window, 3600, flat_reads(window, 600))
+    (bill,) = rate_batch(e1, window, Use(3600, flat_reads(window, 600)))
     assert [str(line.quantity) for line in bill.lines] == ["405.000", "195.000", "30"]
     assert amounts(bill) == ["131.87", "79.37", "23.80"]
     assert str(bill.total) == "235.04"
@@ -115,7 +115,7 @@ def test_pge_e_tou_c_baseline_belongs_to_total_use() -> None:
     )
     window = BillingWindow(date(2026, 6, 1), date(2026, 7, 1), ZoneInfo("America/Los_Angeles"))
     reads = reads_by_period(e_tou_c, window, {"peak": 150, "off_peak": 450})
-    (bill,) = rate_batch(e_tou_c, window, 3600, reads)
+    (bill,) = rate_batch(e_tou_c, window, Use(3600, reads))
     assert amounts(bill) == ["78.36", "179.73", "-32.97", "23.80"]
     assert str(bill.total) == "248.92"
     assert round(bill.exact_total, 2) == Decimal("248.93")
@@ -136,7 +136,7 @@ def test_srp_e26_one_kwh_in_every_hour(day: date, energy_total: str, total: str)
         holidays={"country": "US", "observed": True},
     )
     window = BillingWindow(day, date.fromordinal(day.toordinal() + 1), ZoneInfo("America/Phoenix"), Fraction(1))
-    (bill,) = rate_batch(e26, window, 3600, np.full((1, 24), 1000))
+    (bill,) = rate_batch(e26, window, Use(3600, np.full((1, 24), 1000)))
     assert str(sum(line.amount for line in bill.lines if line.kind == "energy")) == energy_total
     assert str(bill.total) == total
 
@@ -145,7 +145,7 @@ def test_uk_price_cap_250_kwh_in_31_days() -> None:
     """Ofgem, October to December 2025, prices with VAT inside; derived."""
     cap = tariff(energy(tier("0.2635")), standing("0.5368", "day"), currency="GBP")
     window = BillingWindow(date(2025, 10, 1), date(2025, 11, 1), ZoneInfo("Europe/London"))
-    (bill,) = rate_batch(cap, window, 3600, flat_reads(window, 250))
+    (bill,) = rate_batch(cap, window, Use(3600, flat_reads(window, 250)))
     assert amounts(bill) == ["65.88", "16.64"]
     assert str(bill.total) == "82.52"
 
@@ -162,7 +162,9 @@ def test_eww_time_of_use_in_some_quarters_only() -> None:
         ],
     )
     january = BillingWindow(date(2025, 1, 1), date(2025, 2, 1), BERLIN)
-    (bill,) = rate_batch(eww, january, 3600, reads_by_period(eww, january, {"low": 100, "standard": 200, "high": 50}))
+    (bill,) = rate_batch(
+        eww, january, Use(3600, reads_by_period(eww, january, {"low": 100, "standard": 200, "high": 50}))
+    )
     assert sorted(amounts(bill)) == ["17.24", "3.45", "5.42"]
     assert str(bill.total) == "26.11"
     for quarter, periods in (((4, 1), {2}), ((7, 1), {2}), ((10, 1), {0, 1, 2})):
@@ -179,8 +181,9 @@ def test_oracle_proration_of_blocks_in_a_long_cycle() -> None:
     april = BillingWindow(date(2025, 4, 1), date(2025, 4, 16), BERLIN, Fraction(15, 30))
     may = BillingWindow(date(2025, 4, 16), date(2025, 5, 16), BERLIN, Fraction(30, 30))
     reads = np.full((1, 45 * 24), 1000, dtype=np.int64)  # 360 kWh, then 720 kWh
-    (bill,) = rate_segments([(steps, april), (newer, may)], 3600, reads)
-    assert [(str(line.price), str(line.quantity)) for line in bill.lines] == [
+    (first,) = rate_batch(steps, april, Use(3600, reads[:, : 15 * 24]))
+    (second,) = rate_batch(newer, may, Use(3600, reads[:, 15 * 24 :]))
+    assert [(str(line.price), str(line.quantity)) for line in first.lines + second.lines] == [
         ("0.1", "50.000"),
         ("0.2", "100.000"),
         ("0.3", "210.000"),

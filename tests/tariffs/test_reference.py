@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headend.tariffs import BillingWindow, RatedBill, Tariff, rate_batch, rate_segments
+from headend.tariffs import BillingWindow, RatedBill, Tariff, Use, rate_batch
 
 from .reference import PlainLine, rate_plainly
 
@@ -154,7 +154,7 @@ def expected_of(lines: list[PlainLine]) -> list[tuple[Any, ...]]:
 def agrees_with_the_reference(tariff: Tariff, window: BillingWindow, interval_s: int, seed: int, largest: int) -> None:
     shape = (3, window.intervals(interval_s))
     imported, exported = random_reads(seed, shape, largest), random_reads(seed + 1, shape, largest)
-    batch = rate_batch(tariff, window, interval_s, imported, exported)
+    batch = rate_batch(tariff, window, Use(interval_s, imported, exported))
     bills = batch.bills()
     assert len(bills) == 3
     for row, bill in enumerate(bills):
@@ -186,26 +186,12 @@ def test_energy_is_conserved_and_the_order_of_customers_does_not_matter(
     tariff: Tariff, window: BillingWindow, seed: int, shuffled: Any
 ) -> None:
     imported = random_reads(seed, (6, window.intervals(1800)), 3000)
-    bills = rate_batch(tariff, window, 1800, imported, imported // 3).bills()
+    bills = rate_batch(tariff, window, Use(1800, imported, imported // 3)).bills()
     for reads, bill in zip(imported, bills, strict=True):
         taken = sum(line.quantity for line in bill.lines if line.kind == "energy")
         assert taken * 1000 == int(reads.sum())
     order = list(range(6))
     shuffled.shuffle(order)
-    assert rate_batch(tariff, window, 1800, imported[order], imported[order] // 3).bills() == [
+    assert rate_batch(tariff, window, Use(1800, imported[order], imported[order] // 3)).bills() == [
         bills[row] for row in order
     ]
-
-
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(tariffs(), windows(), st.integers(0, 2**32))
-def test_segments_are_rated_each_by_its_own_and_added_up(tariff: Tariff, window: BillingWindow, seed: int) -> None:
-    later = BillingWindow(window.end, window.end + timedelta(days=2), window.zone, window.months)
-    lengths = window.intervals(1800), later.intervals(1800)
-    reads = random_reads(seed, (2, sum(lengths)), 3000)
-    whole = rate_segments([(tariff, window), (tariff, later)], 1800, reads, reads).bills()
-    first = rate_batch(tariff, window, 1800, reads[:, : lengths[0]], reads[:, : lengths[0]]).bills()
-    second = rate_batch(tariff, later, 1800, reads[:, lengths[0] :], reads[:, lengths[0] :]).bills()
-    for bill, one, two in zip(whole, first, second, strict=True):
-        assert bill.lines == one.lines + two.lines
-        assert bill.total == one.total + two.total

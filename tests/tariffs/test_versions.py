@@ -11,7 +11,7 @@ import pytest
 from babel.numbers import list_currencies
 
 from headend.errors import InvalidTariff, NotFound
-from headend.tariffs import BillingWindow, Tariff, TariffBook, load_book, load_tariff, rate_batch
+from headend.tariffs import BillingWindow, Tariff, TariffBook, Use, load_book, load_tariff, rate_batch
 from headend.tariffs.money import CURRENCIES, minor_digits, rounded
 from headend.tariffs.schema import canonical_json
 
@@ -139,7 +139,7 @@ def test_a_month_of_every_shipped_tariff(name: str) -> None:
     september = BillingWindow(date(2025, 9, 1), date(2025, 10, 1), BERLIN)
     shipped = load_book(SHIPPED).version(name, date(2025, 9, 1))
     reads = np.full((1, 720), 700), np.full((1, 720), 200)
-    (bill,) = rate_batch(shipped, september, 3600, *reads)
+    (bill,) = rate_batch(shipped, september, Use(3600, *reads))
     assert str(bill.total) == SHIPPED_TOTALS[name]
 
 

@@ -1,0 +1,130 @@
+"""Columns from quantities: quantity × price, exact, and rounded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headend.tariffs.bill import Charge, Column
+from headend.tariffs.components import Component, line_kind
+from headend.tariffs.money import Integers, divided, rescaled, scaled, times
+
+if TYPE_CHECKING:
+    from headend.tariffs.scope import Scope
+
+#: Reads are in 10^-3 of the unit of a price.
+BASE_SCALE = 3
+# Where a month is prorated by days, quantity and exact amount may have no end: they are kept to this many decimals.
+_PRORATED_SCALE = 12
+_WHOLE = Fraction(1)
+
+
+def charge_of(
+    scope: Scope,
+    component: Component,
+    unit: str,
+    price: Decimal | None,
+    *,
+    label: str | None = None,
+    period: str | None = None,
+    tier: int | None = None,
+    included: bool = False,
+) -> Charge:
+    """A charge of a component of the scope's tariff."""
+    tariff = scope.tariff
+    return Charge(
+        line_kind(component),
+        label or component.label,
+        unit,
+        price,
+        tariff.id,
+        tariff.version,
+        period,
+        tier,
+        component.name,
+        included,
+    )
+
+
+def priced(
+    charge: Charge,
+    quantity: Integers,
+    digits: int,
+    *,
+    scale: int = BASE_SCALE,
+    worth: Fraction = _WHOLE,
+    estimated: Integers | None = None,
+) -> Column:
+    """Quantity × worth × price.
+
+    Parameters
+    ----------
+    quantity, estimated
+        in 10^-`scale` units, and how much of it rests on estimates (n,).
+    digits
+        decimals of the currency.
+    worth
+        what is billed of each unit, such as the months of a bill for kW.
+    """
+    price, price_scale = scaled(charge.price or Decimal(0))
+    exact = times(quantity, price)
+    if worth == _WHOLE:
+        amount = rescaled(exact, price_scale + scale, digits)
+        return Column(charge, quantity, scale, exact, price_scale + scale, amount, estimated)
+    amount = prorated(exact, price_scale + scale, worth, digits)
+    exact, exact_scale = _kept(exact, price_scale + scale, worth)
+    quantity_scale = _scale_kept(scale, worth)
+    return Column(
+        charge,
+        prorated(quantity, scale, worth, quantity_scale),
+        quantity_scale,
+        exact,
+        exact_scale,
+        amount,
+        None if estimated is None else prorated(estimated, scale, worth, quantity_scale),
+    )
+
+
+def summed(
+    charge: Charge, quantity: Integers, exact: Integers, scale: int, digits: int, estimated: Integers | None = None
+) -> Column:
+    """A column whose exact amounts [10^-`scale`] are known already; `quantity` in base units."""
+    return Column(charge, quantity, BASE_SCALE, exact, scale, rescaled(exact, scale, digits), estimated)
+
+
+def prorated(values: Integers, scale: int, worth: Fraction, to_scale: int) -> Integers:
+    """Values [10^-scale] × worth [10^-to_scale], rounded once, half away from zero."""
+    numerator, denominator = worth.numerator, worth.denominator
+    if to_scale >= scale:
+        return divided(times(values, int(numerator * 10 ** (to_scale - scale))), denominator)
+    return divided(times(values, numerator), int(denominator * 10 ** (scale - to_scale)))
+
+
+def _kept(values: Integers, scale: int, worth: Fraction) -> tuple[Integers, int]:
+    kept = _scale_kept(scale, worth)
+    return prorated(values, scale, worth, kept), kept
+
+
+def _scale_kept(scale: int, worth: Fraction) -> int:
+    """Enough decimals for all of values [10^-scale] × worth; as many as are kept, where they have no end."""
+    more = 0
+    while worth.denominator > 1 and 10**more % worth.denominator:
+        more += 1
+        if more > _PRORATED_SCALE:
+            return max(scale, _PRORATED_SCALE)
+    return scale + more
+
+
+def added(columns: Sequence[Column], digits: int) -> tuple[Integers, Integers, int]:
+    """Sums of columns: amounts in minor units, exact amounts, and the scale of those; (1,) or (n,)."""
+    scale = max((column.scale for column in columns), default=digits)
+    amount: Integers = np.zeros(1, dtype=np.int64)
+    exact: Integers = np.zeros(1, dtype=np.int64)
+    for column in columns:
+        amount = amount + column.amount
+        exact = exact + rescaled(column.exact, column.scale, scale)
+    return amount, exact, scale
