@@ -50,9 +50,9 @@ def energy(*tiers: dict[str, Any], **keys: Any) -> dict[str, Any]:
     return {"kind": "energy", "label": "Energy", "tiers": list(tiers), **keys}
 
 
-def standing(price: str, per: str) -> dict[str, Any]:
+def standing(price: str, per: str, **keys: Any) -> dict[str, Any]:
     """A fixed charge."""
-    return {"kind": "standing", "label": "Standing", "per": per, "price": Decimal(price)}
+    return {"kind": "standing", "label": "Standing", "per": per, "price": Decimal(price), **keys}
 
 
 def tax(percent: str, **keys: Any) -> dict[str, Any]:
