@@ -15,7 +15,7 @@ demo: $(READY)  ## the whole system with simulated meters, on http://127.0.0.1:8
 	$(BIN)/headend demo
 
 test: $(READY) servers  ## set-up and the default test suite
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: $(READY) servers  ## the tests that take minutes
 	$(BIN)/pytest -m slow
