@@ -100,8 +100,8 @@ BAD = [
     (
         'label = "Rest"',
         'label = "Rest"\nmonths = [1]',
-        "periods[1]: found conditions on the last period 'rest', "
-        "expected a last period without conditions, for all other hours",
+        "periods: found no period for Feb-Dec, Mon-Fri, 21:00-16:00; Feb-Dec, Sat-Sun and holidays, "
+        "expected every hour of the year in a period",
     ),
     (
         'days = ["weekday"]\nhours = ["16:00-21:00"]',
@@ -149,13 +149,17 @@ BAD = [
         "",
         "components[0].tiers_per: found nothing, expected month or day, what the limits are for",
     ),
-    ('tiers_per = "day"', 'tiers_per = "week"', "components[0].tiers_per: found 'week', expected 'month' or 'day'"),
+    (
+        'tiers_per = "day"',
+        'tiers_per = "week"',
+        "components[0].tiers_per: found 'week', expected 'month', 'day', 'kW_month' or 'kW_day'",
+    ),
     (
         'kind = "energy"',
         'kind = "rider"',
-        "components[0].kind: found 'rider', expected energy, baseline_credit, standing, tax",
+        "components[0].kind: found 'rider', expected energy, dynamic, baseline_credit, demand, reactive, ",
     ),
-    ('kind = "energy"\n', "", "components[0].kind: found nothing, expected energy, baseline_credit, standing, tax"),
+    ('kind = "energy"\n', "", "components[0].kind: found nothing, expected energy, dynamic, baseline_credit, "),
     ("percent = 19", 'percent = 19\non = ["export"]', "components[2].on: found 'export', expected a kind above it: "),
     ("percent = 19", "percent = 119", "components[2].percent: found 119, expected less than or equal to 100"),
     ("valid_from = 2025-01-01", "valid_from = ", "found Invalid value (at line 4, column 14), expected TOML"),

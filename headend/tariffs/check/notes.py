@@ -1,0 +1,87 @@
+"""What may be meant or not: periods that overlap, prices that stand out, parts that nothing uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from statistics import median
+
+from headend.tariffs.check.finding import Finding, Note
+from headend.tariffs.check.periods import schedules_of
+from headend.tariffs.check.year import holding, in_words, year_of
+from headend.tariffs.components import Component, Demand, Dynamic, Energy, Reactive
+from headend.tariffs.money import plain
+from headend.tariffs.schema import Tariff
+
+# A decimal point that slipped by one is 10 times; two prices of one component are seldom that far apart.
+_FAR = 20
+
+
+def notes(tariff: Tariff) -> list[Note]:
+    """What is worth a second look in a tariff that can be used."""
+    return [*_overlaps(tariff), *_unused(tariff), *_outliers(tariff)]
+
+
+def _overlaps(tariff: Tariff) -> Iterator[Note]:
+    for key, periods in schedules_of(tariff).items():
+        year = year_of(tariff, periods)
+        conditioned = {
+            index: holding(tariff, period)
+            for index, period in enumerate(periods)
+            if not any(when.is_always for when in period.alternatives)
+        }
+        for later, its in conditioned.items():
+            for earlier in conditioned:
+                both = its & (year.periods == earlier)
+                if earlier < later and both.any():
+                    first, second = periods[earlier].name, periods[later].name
+                    yield Note(f"{key}[{later}]", f"{second!r} gives way to {first!r} above it: {in_words(year, both)}")
+
+
+def _unused(tariff: Tariff) -> Iterator[Note]:
+    asked = {each.schedule for each in tariff.components if isinstance(each, Energy | Dynamic | Demand | Reactive)}
+    for name in tariff.schedules:
+        if name not in asked:
+            yield Note(f"schedules.{name}", "no component asks for it")
+    for index, component in enumerate(tariff.components):
+        until = component.valid_until
+        if until is not None and until <= tariff.valid_from:
+            yield Note(f"components[{index}].valid_until", f"{until}, so that it never holds in this version")
+
+
+def _outliers(tariff: Tariff) -> Iterator[Note]:
+    for index, component in enumerate(tariff.components):
+        prices = _prices(component, f"components[{index}]")
+        middle = median(prices.values()) if prices else Decimal(0)
+        for key, price in prices.items():
+            if price > _FAR * middle or 0 < price * _FAR < middle:
+                yield Note(key, f"{plain(price)} is far from {plain(middle)}, the middle of its component's prices")
+
+
+def prices_beyond(tariff: Tariff, lowest: Decimal | None, highest: Decimal | None) -> list[Finding]:
+    """Prices of imported energy that are below the lowest or above the highest that is thought possible."""
+    findings = []
+    for index, component in enumerate(tariff.components):
+        if isinstance(component, Energy) and component.sign > 0:
+            for key, price in _prices(component, f"components[{index}]").items():
+                if lowest is not None and price < lowest:
+                    findings.append(Finding(key, plain(price), f"{plain(lowest)} or more"))
+                if highest is not None and price > highest:
+                    findings.append(Finding(key, plain(price), f"{plain(highest)} or less"))
+    return findings
+
+
+def _prices(component: Component, where: str) -> dict[str, Decimal]:
+    """Prices per unit by the key they stand under."""
+    tables: dict[str, Decimal | dict[str, Decimal] | None] = {}
+    if isinstance(component, Energy | Demand):
+        tables = {f"{where}.tiers[{index}].price": tier.price for index, tier in enumerate(component.tiers)}
+    elif isinstance(component, Reactive):
+        tables = {f"{where}.price": component.price}
+    prices: dict[str, Decimal] = {}
+    for key, price in tables.items():
+        if isinstance(price, dict):
+            prices |= {f"{key}.{name}": each for name, each in price.items()}
+        elif price is not None:
+            prices[key] = price
+    return prices
