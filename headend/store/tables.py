@@ -497,3 +497,67 @@ bill_exception = Table(
     Column("detail", Text, nullable=False),
     Column("held_by", Text),  # JSON list of exceptions of reads that hold the bill; null: none
 )
+
+# ---- site: what bills are priced by --------------------------------------------------------------------------------
+
+price_series = Table(
+    "price_series",
+    site,
+    Column("name", Text, primary_key=True),
+    Column("currency", String(3), nullable=False),
+    Column("unit", String(8), nullable=False),  # kWh or m³
+    sqlite_with_rowid=False,
+)
+
+# Prices that hold: those of one series do not overlap.
+price = Table(
+    "price",
+    site,
+    Column("series", ForeignKey("price_series.name"), primary_key=True),
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_s", BigInteger, nullable=False),
+    Column("price", Text, nullable=False),  # decimal
+    Column("version", Integer, nullable=False),  # 1, and one more for every price that was replaced
+    Column("imported_us", BigInteger, nullable=False),
+    Column("imported_by", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What was published before.
+price_history = Table(
+    "price_history",
+    site,
+    Column("series", ForeignKey("price_series.name"), primary_key=True),
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("end_s", BigInteger, nullable=False),
+    Column("price", Text, nullable=False),
+    Column("imported_us", BigInteger, nullable=False),
+    Column("imported_by", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Times that a utility calls, such as critical peaks. Those of one list do not overlap.
+tariff_event = Table(
+    "tariff_event",
+    site,
+    Column("name", Text, primary_key=True),  # of the list
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_s", BigInteger, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+    Column("added_by", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Versions that issued statements were made by. A trigger keeps them from any change.
+tariff_version = Table(
+    "tariff_version",
+    site,
+    Column("digest", String(64), primary_key=True),
+    Column("tariff_id", Text, nullable=False),
+    Column("valid_from", String(10), nullable=False),
+    Column("document", Text, nullable=False),  # canonical JSON, of which `digest` is the SHA-256
+    Column("used_us", BigInteger, nullable=False),
+    Column("cycle_id", ForeignKey("bill_cycle.id"), nullable=False),  # the first that was issued with it
+    UniqueConstraint("tariff_id", "valid_from"),
+)
