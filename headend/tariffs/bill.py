@@ -193,20 +193,21 @@ class Column:
     estimated: Integers | None = None
 
     def lines(self, n: int, digits: int) -> list[Line | None]:
-        """The line of each customer; None where its quantity is zero."""
-        quantities, decimal = self.quantity.tolist(), EXACT.multiply
+        """The line of each customer; None where its quantity is zero, and its exact amount too."""
+        quantities, exact, decimal = self.quantity.tolist(), self.exact.tolist(), EXACT.multiply
         unit = unit_of_scale(self.quantity_scale)
         estimated = repeat(_NONE) if self.estimated is None else map(decimal, self.estimated.tolist(), repeat(unit))
         fields = zip(
             repeat(self.charge),
             map(decimal, quantities, repeat(unit)),
-            map(decimal, self.exact.tolist(), repeat(unit_of_scale(self.scale))),
+            map(decimal, exact, repeat(unit_of_scale(self.scale))),
             map(decimal, self.amount.tolist(), repeat(unit_of_scale(digits))),
             estimated,
         )
         # What `Line(*fields)` does, without a Python call for each line.
         made = map(tuple.__new__, repeat(Line), fields)
-        lines = [line if quantity else None for quantity, line in zip(quantities, made, strict=True)]
+        # What tops up, or is a share of, less than half a minor unit has no quantity, but the exact total needs it.
+        lines = [line if some or its else None for some, its, line in zip(quantities, exact, made, strict=True)]
         return lines if len(lines) == n else lines * n
 
 

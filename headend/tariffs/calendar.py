@@ -7,6 +7,7 @@ go wrong. An interval belongs to the period in which it begins.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from fractions import Fraction
@@ -25,6 +26,9 @@ from headend.tariffs.times import DAY_KINDS, HOLIDAY, MINUTES, Holidays, Season,
 
 #: In a period table: no period holds.
 GAP = 255
+
+# What the library adds to a holiday's name where its day is not the holiday's own, or not certain.
+_REMARK = re.compile(r" \((observed|estimated|observed, estimated|substitute day)\)$")
 
 Codes = NDArray[np.uint8]
 Int64s = NDArray[np.int64]
@@ -129,7 +133,14 @@ class PeriodTable:
 
 def season_of(seasons: tuple[Season, ...], month: int, day: int) -> str | None:
     """The season on a day of the year; None where a tariff has none."""
-    begins = sorted((month_day(begin), season.name) for season in seasons for begin in season.begins)
+    return _begun(_begins(seasons), month, day)
+
+
+def _begins(seasons: tuple[Season, ...]) -> list[tuple[tuple[int, int], str]]:
+    return sorted((month_day(begin), season.name) for season in seasons for begin in season.begins)
+
+
+def _begun(begins: list[tuple[tuple[int, int], str]], month: int, day: int) -> str | None:
     # Before the year's first begin it is the season that began last in the year before.
     return next((name for begin, name in reversed(begins) if begin <= (month, day)), begins[-1][1]) if begins else None
 
@@ -146,29 +157,29 @@ def period_table(
     during
         events that are on.
     """
-    fixed = None
+    begins, fixed = _begins(tariff.seasons), None
     if tariff.seasons_by == "cycle" and cycle is not None:
-        fixed = season_of(tariff.seasons, cycle.month, 1)
+        fixed = _begun(begins, cycle.month, 1)
     numbers: dict[tuple[int, str | None], int] = {}
     parts = np.zeros((12, 31), dtype=np.uint8)
     for month in range(1, 13):
         for day in range(1, 32):
-            key = month, fixed or season_of(tariff.seasons, month, day)
+            key = month, fixed or _begun(begins, month, day)
             parts[month - 1, day - 1] = numbers.setdefault(key, len(numbers))
     months, seasons = (tuple(column) for column in zip(*numbers, strict=True))
     periods = np.full((len(numbers), DAY_KINDS, MINUTES), GAP, dtype=np.uint8)
     for index, period in reversed(list(enumerate(tariff.schedule(schedule)))):
         for when in period.alternatives:
             if when.event is None or when.event in during:
-                periods[np.ix_(*_cells(when, months, seasons))] = index
+                np.copyto(periods, np.uint8(index), where=_cells(when, months, seasons))
     return PeriodTable(parts, months, seasons, periods)
 
 
-def _cells(when: When, months: tuple[int, ...], seasons: tuple[str | None, ...]) -> tuple[Int64s, Int64s, Int64s]:
+def _cells(when: When, months: tuple[int, ...], seasons: tuple[str | None, ...]) -> NDArray[np.bool_]:
+    """Where conditions hold (parts, 14, 1440)."""
     parts = [
-        part
-        for part, (month, season) in enumerate(zip(months, seasons, strict=True))
-        if (when.months is None or month in when.months) and (when.seasons is None or season in when.seasons)
+        (when.months is None or month in when.months) and (when.seasons is None or season in when.seasons)
+        for month, season in zip(months, seasons, strict=True)
     ]
     minute = np.arange(MINUTES)
     holds = np.full(MINUTES, when.hours is None)
@@ -176,7 +187,8 @@ def _cells(when: When, months: tuple[int, ...], seasons: tuple[str | None, ...])
         begin, end = minutes_of(hours)
         inside = minute >= begin, minute < end
         holds |= inside[0] & inside[1] if begin < end else inside[0] | inside[1]
-    return np.array(parts, dtype=np.int64), np.array(when.day_kinds, dtype=np.int64), np.flatnonzero(holds)
+    kinds = np.isin(np.arange(DAY_KINDS), when.day_kinds)
+    return np.array(parts)[:, None, None] & kinds[:, None] & holds
 
 
 _period_table = lru_cache(maxsize=256)(period_table)
@@ -286,5 +298,5 @@ def public_holidays(rule: Holidays, year: int) -> dict[date, set[str]]:
         observed=rule.observed,
         language="en_US" if "en_US" in languages else None,
     )
-    known = {day: {name.removesuffix(" (observed)") for name in names.get_list(day)} for day in names}
+    known = {day: {_REMARK.sub("", name) for name in names.get_list(day)} for day in names}
     return {day: its for day, its in known.items() if rule.only is None or its & set(rule.only)}

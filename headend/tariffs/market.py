@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from headend.errors import CannotRate
 from headend.reads.days import moment
-from headend.tariffs.money import Integers
+from headend.tariffs.money import EXACT, Integers, plain, unit_of_scale
 
 Int64s = NDArray[np.int64]
 
@@ -64,9 +64,11 @@ class PriceSeries:
         return np.asarray(self.prices[place])
 
     def digest(self, begin_s: int, end_s: int) -> str:
-        """SHA-256 over the prices in [begin_s, end_s): a line `start|end|price` each, seconds since 1970, decimal."""
+        """SHA-256 over prices in [begin_s, end_s): a line `start|end|price` each, in seconds since 1970."""
         chosen = np.flatnonzero((self.end_s > begin_s) & (self.start_s < end_s)).tolist()
-        rows = (f"{self.start_s[at]}|{self.end_s[at]}|{self.prices[at]}e-{self.scale}\n" for at in chosen)
+        unit = unit_of_scale(self.scale)
+        prices = (plain(EXACT.multiply(int(self.prices[at]), unit)) for at in chosen)
+        rows = (f"{self.start_s[at]}|{self.end_s[at]}|{price}\n" for at, price in zip(chosen, prices, strict=True))
         return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 

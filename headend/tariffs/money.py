@@ -81,9 +81,14 @@ def half_up(number: Fraction) -> int:
 
 def times(values: Integers, factor: int) -> Integers:
     """Values × factor, exact: goes over to unbounded integers before int64 would overflow."""
-    if values.dtype != object and _largest(values) * abs(factor) >= _SAFE:
+    if values.dtype != object and largest(values) * abs(factor) >= _SAFE:
         values = values.astype(object)
     return np.asarray(values * factor)
+
+
+def exactly(values: Integers, bound: int) -> Integers:
+    """The same values, as unbounded integers if what is made of them may reach a `bound` that int64 does not hold."""
+    return values.astype(np.int64 if bound < _SAFE else object, copy=False)
 
 
 def rescaled(values: Integers, scale: int, to_scale: int) -> Integers:
@@ -101,5 +106,6 @@ def divided(values: Integers, divisor: int) -> Integers:
     return np.asarray(np.where(values < 0, -magnitude, magnitude))
 
 
-def _largest(values: Integers) -> int:
+def largest(values: Integers) -> int:
+    """The largest magnitude there is; 0 if there are no values."""
     return max(abs(int(values.max())), abs(int(values.min()))) if values.size else 0
