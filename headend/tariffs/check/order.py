@@ -25,7 +25,7 @@ def order_faults(tariff: Tariff) -> Iterator[Finding]:
     kinds: set[str] = set()
     names: set[str] = set()
     taken: set[str] = set()
-    banks = 0
+    banks: list[Bank] = []
     for index, component in enumerate(tariff.components):
         where = f"components[{index}]"
         yield from _name_faults(component, taken, where)
@@ -37,13 +37,23 @@ def order_faults(tariff: Tariff) -> Iterator[Finding]:
         elif isinstance(component, BaselineCredit) and "energy" not in kinds:
             yield Finding(where, "a credit before any energy", "a charge for import above it")
         if isinstance(component, Bank):
-            banks += 1
-            if banks == 2:
-                yield Finding(where, "a second bank", "one bank")
+            if any(_at_once(component, bank) for bank in banks):
+                yield Finding(where, "a second bank", "one bank at a time")
+            banks.append(component)
         taken |= {component.name} if component.name else set()
         if not (isinstance(component, Tax) and component.included):
             kinds.add(line_kind(component))
+            if "energy" in kinds and tariff.net_metering is not None and tariff.net_metering.price:
+                kinds.add("export")  # what is paid for the energy in the bank
             names |= {component.name} if component.name else set()
+
+
+def _at_once(one: Component, other: Component) -> bool:
+    """Whether there is a day on which both hold."""
+    return not any(
+        first.valid_until is not None and then.valid_from is not None and first.valid_until <= then.valid_from
+        for first, then in ((one, other), (other, one))
+    )
 
 
 def _name_faults(component: Component, taken: set[str], where: str) -> Iterator[Finding]:
