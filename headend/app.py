@@ -40,6 +40,7 @@ from headend.store.intervals import IntervalStore
 from headend.store.journal import Journal
 from headend.store.sql import SqlIntervalStore
 from headend.store.tables import moved_day, user
+from headend.store.tariffversions import with_kept_versions
 from headend.tariffs import load_book
 from headend.vee import load_rule_set
 from headend.web import make_app
@@ -85,7 +86,8 @@ def open_site(
     gc.set_threshold(_LOOK_FOR_CYCLES_AFTER, *gc.get_threshold()[1:])
     settings = load_settings(config, dict(overrides or {}))
     configure_logs(settings.log)
-    tariffs = load_book(beside(config, "site.tariffs", settings.site.tariffs))
+    folder = beside(config, "site.tariffs", settings.site.tariffs)
+    tariffs = load_book(folder)
     rules = load_rule_set(beside(config, "site.rules", settings.site.rules))
     enrolled = (
         read_site_file(beside(config, "site.registry", settings.site.registry)) if settings.site.registry else None
@@ -96,6 +98,7 @@ def open_site(
             enrol(tx, enrolled)
     journal = Journal(Database(settings.journal_url, "journal"))
     with database.read() as tx:
+        tariffs = with_kept_versions(tx, tariffs, folder)
         processed, newest = checkpoint(tx), journal.newest_offset()
     if processed > newest:
         raise StoreBroken(

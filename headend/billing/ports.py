@@ -17,7 +17,7 @@ from headend.billing.cycle import BillCycle, BillException
 from headend.billing.statement import Statement, Utility
 from headend.reads import Channel, LoadProfiles
 from headend.reads.constants import Constant
-from headend.tariffs import TariffBook
+from headend.tariffs import Tariff, TariffBook
 
 
 class MeterChannel(Protocol):
@@ -155,6 +155,9 @@ class Ledger(Protocol):
 
     def issue(self, cycle: BillCycle, statements: Iterable[Statement]) -> None:
         """Put issued statements in the place of their drafts, for good."""
+
+    def keep_tariffs(self, cycle: BillCycle, tariffs: Iterable[Tariff]) -> None:
+        """Keep for good the tariff versions that the cycle's statements were made by."""
 
 
 class Transactions(Protocol):

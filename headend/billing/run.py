@@ -40,6 +40,7 @@ from headend.billing.statement import (
 )
 from headend.errors import BillingConflict, NotFound, StoreBroken
 from headend.reads.days import Period, zone_named
+from headend.tariffs import Tariff
 
 
 def rate_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
@@ -98,17 +99,20 @@ def _check_over(agreements: Sequence[Agreement], period: str, now: datetime) -> 
 def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     """Close the cycle for changes, after looking whether it would be rated the same today.
 
+    From now on the tariff versions that it was rated by do not change either.
+
     Raises
     ------
     BillingConflict
         the cycle is not rated, its totals do not tie, or reads, agreements or tariffs have changed since, or a bill is
         held now.
     """
+    tariffs: set[Tariff] = set()
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
         rated = ledger.cycle(name, period)
         if rated is not None and rated.state == CycleState.RATED:
-            _check_still_true(office, records, ledger, rated)
+            tariffs = _check_still_true(office, records, ledger, rated)
     with office.database.write() as tx:
         ledger = office.ledger(tx)
         cycle = _next(office, ledger, period, name, "approve", clerk)
@@ -116,11 +120,18 @@ def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:
             raise BillingConflict(f"cycle {cycle.id} was changed while it was looked at: approve it again")
         _check_counts(ledger, cycle)
         ledger.keep_cycle(cycle)
+        ledger.keep_tariffs(cycle, tariffs)
     return cycle
 
 
-def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: BillCycle) -> None:
-    """Raise `BillingConflict` where rating the cycle now would give another statement than its draft."""
+def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: BillCycle) -> set[Tariff]:
+    """The tariff versions it takes to rate the cycle now.
+
+    Raises
+    ------
+    BillingConflict
+        that gives another statement than its draft.
+    """
     agreements = _agreements_of(records, cycle.period)
     run = _rate_accounts(office, records, cycle, agreements, ledger.billed_elsewhere(cycle))
     now = {statement.customer.account: sha256(canonical_json(statement)) for statement in run.statements}
@@ -131,6 +142,8 @@ def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: B
         raise BillingConflict(
             f"reads, decisions or agreements have changed since {cycle.id} was rated: {few}. Rate it again"
         )
+    named = {(segment.tariff.id, segment.tariff.sha256) for each in run.statements for segment in each.segments}
+    return {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
 
 
 def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:

@@ -22,6 +22,8 @@ from headend.errors import NotFound
 from headend.reads.days import microseconds, moment_us
 from headend.store.database import upsert
 from headend.store.tables import bill_cycle, bill_exception, statement
+from headend.store.tariffversions import keep_versions
+from headend.tariffs import Tariff
 
 _ROWS_A_STATEMENT = 1_000
 
@@ -169,6 +171,10 @@ class SqlLedger:
         # The drafts being read are in the same transaction: they are all taken before the first is replaced.
         for batch in _batches(iter(list(rows))):
             self.tx.execute(final, batch)
+
+    def keep_tariffs(self, cycle: BillCycle, tariffs: Iterable[Tariff]) -> None:
+        """Keep for good the tariff versions that the cycle's statements were made by."""
+        keep_versions(self.tx, tariffs, cycle.id, cycle.changed_at)
 
 
 _ISSUED = ("state", "document", "sha256", "previous_sha256", "issued_us")

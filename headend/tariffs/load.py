@@ -35,10 +35,9 @@ def load_book(folder: Path | str) -> TariffBook:
     """
     if not Path(folder).is_dir():
         raise InvalidTariff(str(folder), "no folder", "a folder of tariff files")
-    paths = sorted(path for path in Path(folder).iterdir() if path.suffix in {".toml", ".json"})
     seen: dict[tuple[str, date], Path] = {}
     tariffs = []
-    for path in paths:
+    for path in tariff_files(Path(folder)):
         tariff = load_tariff(path)
         twin = seen.setdefault((tariff.id, tariff.valid_from), path)
         if twin is not path:
@@ -49,6 +48,11 @@ def load_book(folder: Path | str) -> TariffBook:
             )
         tariffs.append(tariff)
     return TariffBook(tariffs)
+
+
+def tariff_files(folder: Path) -> list[Path]:
+    """The tariff files of a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix in {".toml", ".json"})
 
 
 class TariffBook:
