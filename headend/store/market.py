@@ -224,7 +224,10 @@ def price_series_told(tx: Connection) -> list[SeriesTold]:
         .group_by(_S.name, _S.currency, _S.unit)
         .order_by(_S.name)
     )
-    return [SeriesTold(*row[:7], imported=None if row[7] is None else moment_us(row[7])) for row in tx.execute(query)]
+    return [
+        SeriesTold(name, currency, unit, first_s, end_s, count, gaps, None if at_us is None else moment_us(at_us))
+        for name, currency, unit, first_s, end_s, count, gaps, at_us in tx.execute(query)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
