@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from headend.tariffs import BillingWindow, Use, rate_batch
+from headend.tariffs import BillingWindow, Market, PriceSeries, Use, codes_of, rate_batch
 from headend.tariffs.energy import tier_limit
 
-from .make import BERLIN, baseline, codes, energy, period, reads_by_period, standing, tariff, tier
+from .make import BERLIN, baseline, codes, energy, period, reads_by_period, standing, tariff, tax, tier
 
 TORONTO = ZoneInfo("America/Toronto")
 ONTARIO = {"currency": "CAD", "holidays": {"country": "CA", "subdivision": "ON"}}
@@ -41,16 +41,36 @@ def flat_reads(window: BillingWindow, kwh: int) -> np.ndarray:
 
 
 def test_oakville_hydro_tiered_700_kwh() -> None:
-    """Oakville Hydro, "Understanding your bill", May to October 2022; printed."""
+    """Oakville Hydro, "Understanding your bill", May to October 2022: lines printed, tax, rebate and total derived."""
     oakville = tariff(
-        energy(tier("0.098", "600"), tier("0.115"), tiers_per="month"),
-        standing("31.62", "month"),
+        energy(tier("0.098", "600"), tier("0.115"), tiers_per="month", name="electricity"),
+        standing("31.62", "month", label="Monthly service"),
         energy(tier("0.0010"), label="Distribution volume"),
+        energy(tier("0.0160"), label="Transmission", factor=Decimal("1.0376")),
+        energy(
+            tier("0.098", "600"),
+            tier("0.115"),
+            tiers_per="month",
+            method="volume",
+            label="Losses",
+            factor=Decimal("0.0376"),
+        ),
+        energy(tier("0.0039"), label="Wholesale", factor=Decimal("1.0376")),
+        standing("0.25", "month", label="Administration"),
+        tax("13", label="HST"),
+        {"kind": "percentage", "label": "Rebate", "percent": Decimal(-17), "on": ["energy", "standing"]},
         currency="CAD",
     )
     window = BillingWindow(date(2022, 6, 1), date(2022, 7, 1), TORONTO)
     (bill,) = rate_batch(oakville, window, Use(3600, flat_reads(window, 700)))
-    assert amounts(bill) == ["58.80", "11.50", "31.62", "0.70"]
+    assert amounts(bill) == [
+        *("58.80", "11.50", "31.62", "0.70", "11.62", "3.03", "2.83", "0.25"),
+        "15.65",
+        "-20.46",
+    ]
+    assert str(bill.lines[5].quantity) == "26.3200000"
+    assert str(sum(line.amount for line in bill.lines[:8])) == "120.35"
+    assert str(bill.total) == "115.54"
 
 
 @pytest.mark.parametrize(
@@ -121,32 +141,67 @@ def test_pge_e_tou_c_baseline_belongs_to_total_use() -> None:
     assert round(bill.exact_total, 2) == Decimal("248.93")
 
 
+SRP_SEASONS = [
+    {"name": "summer", "label": "Summer", "begins": ["05-01", "09-01"]},
+    {"name": "summer_peak", "label": "Summer peak", "begins": ["07-01"]},
+    {"name": "winter", "label": "Winter", "begins": ["11-01"]},
+]
+
+
 @pytest.mark.parametrize(
-    ("day", "energy_total", "total"),
-    [(date(2026, 7, 15), "3.14", "23.14"), (date(2026, 7, 3), "2.13", "22.13")],
+    ("day", "winter", "energy_total", "total"),
+    [
+        (date(2026, 7, 15), None, "3.14", "23.14"),
+        (date(2026, 7, 3), None, "2.13", "22.13"),
+        (date(2026, 1, 7), {"peak": "0.1215", "off_peak": "0.0891"}, "2.40", "22.40"),
+    ],
 )
-def test_srp_e26_one_kwh_in_every_hour(day: date, energy_total: str, total: str) -> None:
-    """SRP, filed ratebook, E-26: July peak 14 to 20 h, 4 July 2026 (a Saturday) observed on Friday; no DST; printed."""
+def test_srp_e26_one_kwh_in_every_hour(day: date, winter: dict[str, str] | None, energy_total: str, total: str) -> None:
+    """SRP, filed ratebook, E-26: seasons by cycle, peaks by date, 4 July 2026 (a Saturday) observed on Friday; no DST.
+
+    Totals are printed. Of the prices in winter only what they come to is: 8 × peak + 16 × off-peak = 2.40.
+    """
+    july = {"peak": "0.2566", "off_peak": "0.0888"}
     e26 = tariff(
-        energy(tier({"peak": "0.2566", "off_peak": "0.0888"})),
+        energy(tier(winter or july)),
         standing("20.00", "month"),
-        periods=[period("peak", months=[7, 8], days=["weekday"], hours=["14:00-20:00"]), period("off_peak")],
+        periods=[
+            period(
+                "peak",
+                when=[
+                    {"seasons": ["summer", "summer_peak"], "days": ["weekday"], "hours": ["14:00-20:00"]},
+                    {"seasons": ["winter"], "days": ["weekday"], "hours": ["05:00-09:00", "17:00-21:00"]},
+                ],
+            ),
+            period("off_peak"),
+        ],
         currency="USD",
         clock="America/Phoenix",
+        seasons=SRP_SEASONS,
+        seasons_by="cycle",
         holidays={"country": "US", "observed": True},
     )
-    window = BillingWindow(day, date.fromordinal(day.toordinal() + 1), ZoneInfo("America/Phoenix"), Fraction(1))
+    next_day = date.fromordinal(day.toordinal() + 1)
+    cycle = day.replace(day=1)
+    window = BillingWindow(day, next_day, ZoneInfo("America/Phoenix"), Fraction(1), cycle)
     (bill,) = rate_batch(e26, window, Use(3600, np.full((1, 24), 1000)))
     assert str(sum(line.amount for line in bill.lines if line.kind == "energy")) == energy_total
     assert str(bill.total) == total
+    # A bill for another month has another season, whatever its days: in December the summer's hours are none.
+    other = BillingWindow(day, next_day, ZoneInfo("America/Phoenix"), Fraction(1), date(2026, 12, 1))
+    assert np.flatnonzero(codes_of(e26, other, 3600) == 0).tolist() == (
+        [] if day == date(2026, 7, 3) else [5, 6, 7, 8, 17, 18, 19, 20]
+    )
 
 
 def test_uk_price_cap_250_kwh_in_31_days() -> None:
     """Ofgem, October to December 2025, prices with VAT inside; derived."""
-    cap = tariff(energy(tier("0.2635")), standing("0.5368", "day"), currency="GBP")
+    cap = tariff(
+        energy(tier("0.2635")), standing("0.5368", "day"), tax("5", label="VAT", included=True), currency="GBP"
+    )
     window = BillingWindow(date(2025, 10, 1), date(2025, 11, 1), ZoneInfo("Europe/London"))
     (bill,) = rate_batch(cap, window, Use(3600, flat_reads(window, 250)))
-    assert amounts(bill) == ["65.88", "16.64"]
+    assert amounts(bill) == ["65.88", "16.64", "3.93"]
     assert str(bill.total) == "82.52"
 
 
@@ -190,4 +245,81 @@ def test_oracle_proration_of_blocks_in_a_long_cycle() -> None:
         ("1", "100.000"),
         ("2", "200.000"),
         ("3", "420.000"),
+    ]
+
+
+def test_octopus_agile_prices_half_hours_up_to_a_cap() -> None:
+    """Octopus Agile: price = D + W × X, at most 100 p/kWh: 5 + 15 × 1.2 = 23 p and 3 + 8 × 1 = 11 p; printed."""
+    london = ZoneInfo("Europe/London")
+    window = BillingWindow(date(2026, 1, 7), date(2026, 1, 8), london)
+    start = int(window.start_utc.timestamp()) + 1800 * np.arange(48)
+    wholesale = np.zeros(48, dtype=np.int64)
+    wholesale[[0, 1, 2, 3]] = 15, 90, -20, 8  # pence
+    market = Market({"wholesale": PriceSeries("wholesale", "GBP", "kWh", start, start + 1800, wholesale, 2)})
+    reads = np.zeros((4, 48), dtype=np.int64)
+    reads[np.arange(4), np.arange(4)] = 1000  # each customer takes 1 kWh, in another half hour
+
+    def agile(factor: str, add: str) -> list[str]:
+        made = tariff(
+            {
+                "kind": "dynamic",
+                "label": "Agile",
+                "series": "wholesale",
+                "factor": Decimal(factor),
+                "add": Decimal(add),
+                "cap": Decimal(1),
+            },
+            currency="GBP",
+        )
+        return [str(bill.total) for bill in rate_batch(made, window, Use(1800, reads), market)]
+
+    assert agile("1.2", "0.05") == ["0.23", "1.00", "-0.19", "0.15"]
+    assert agile("1", "0.03") == ["0.18", "0.93", "-0.17", "0.11"]
+
+
+def test_ontario_rebate_and_ultra_low_overnight() -> None:
+    """Ontario Energy Board, ULO from 2024-11-01: overnight 2.8, weekend 7.6, mid 12.2, on 28.4 ¢; prices printed."""
+    ulo = tariff(
+        energy(tier({"night": "0.028", "weekend": "0.076", "on": "0.284", "mid": "0.122"})),
+        {"kind": "percentage", "label": "Rebate", "percent": Decimal("-13.1"), "on": ["energy"]},
+        periods=[
+            period("night", hours=["23:00-07:00"]),
+            period("weekend", days=["saturday", "sunday", "holiday"]),
+            period("on", hours=["16:00-21:00"]),
+            period("mid"),
+        ],
+        **ONTARIO,
+    )
+    week = BillingWindow(date(2025, 1, 6), date(2025, 1, 13), TORONTO)
+    (bill,) = rate_batch(ulo, week, Use(3600, np.full((1, 168), 1000)))
+    # 7 nights × 8, 2 days × 16, 5 × 5 and 5 × 11 hours of 1 kWh.
+    assert [(line.period, str(line.amount)) for line in bill.lines] == [
+        ("night", "1.57"),
+        ("weekend", "2.43"),
+        ("on", "7.10"),
+        ("mid", "6.71"),
+        (None, "-2.33"),
+    ]
+
+
+def test_pge_e1_allowance_by_season() -> None:
+    """PG&E schedule E-1, region P: 13.5 kWh a day in summer (June to September), 11 in winter; prices printed."""
+    e1 = tariff(
+        energy(
+            {"up_to": {"summer": Decimal("13.5"), "winter": Decimal(11)}, "price": Decimal("0.32561")},
+            tier("0.40702"),
+            tiers_per="day",
+        ),
+        seasons=[
+            {"name": "summer", "label": "Summer", "begins": ["06-01"]},
+            {"name": "winter", "label": "Winter", "begins": ["10-01"]},
+        ],
+        currency="USD",
+    )
+    across = BillingWindow(date(2026, 5, 17), date(2026, 6, 16), ZoneInfo("America/Los_Angeles"))
+    (bill,) = rate_batch(e1, across, Use(3600, flat_reads(across, 600)))
+    # 15 days × 11 and 15 × 13.5 kWh: 367.5 in the first tier.
+    assert [(str(line.quantity), str(line.amount)) for line in bill.lines] == [
+        ("367.500", "119.66"),
+        ("232.500", "94.63"),
     ]
