@@ -9,7 +9,7 @@ from headend.tariffs.check import Finding, check_tariff
 from headend.tariffs.load import TariffBook, load_book, load_tariff
 from headend.tariffs.market import NO_MARKET, Events, Market, PriceSeries
 from headend.tariffs.monthly import Load, rate_months, read_load
-from headend.tariffs.rate import rate_batch
+from headend.tariffs.rate import past_peaks, rate_batch
 from headend.tariffs.schema import Tariff, canonical_json
 from headend.tariffs.use import Carried, Peaks, Use
 
@@ -37,6 +37,7 @@ __all__ = [
     "compile_calendar",
     "load_book",
     "load_tariff",
+    "past_peaks",
     "rate_batch",
     "rate_months",
     "read_load",

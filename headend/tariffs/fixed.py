@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from math import lcm
 
 import numpy as np
 
 from headend.tariffs.bill import Column
 from headend.tariffs.components import Minimum, Standing
-from headend.tariffs.money import rescaled, scaled
+from headend.tariffs.money import Integers, rescaled, scaled, times
 from headend.tariffs.price import added, charge_of, priced, prorated
 from headend.tariffs.scope import Scope
+from headend.tariffs.shares import days_share
 
 _ONE = np.array([1], dtype=np.int64)
-# Standing charges over parts of months are kept to this many decimals.
+# What is lacking over parts of months is kept to this many decimals.
 _KEPT = 12
 
 
@@ -34,11 +36,17 @@ def _worth(per: str, scope: Scope) -> Fraction:
 def minimum(component: Minimum, scope: Scope) -> list[Column]:
     """What chosen lines lack of an amount: no line, where they lack nothing."""
     amount, exact, scale = added(scope.on(component.on, taxes=False), scope.digits)
-    least, least_scale = scaled(component.amount)
-    at_least = np.array([least], dtype=object)
-    worth = _worth(component.per, scope)
-    kept = max(scale, least_scale, _KEPT)
-    lacking = np.maximum(prorated(at_least, least_scale, worth, scope.digits) - amount, 0)
-    exactly = np.maximum(prorated(at_least, least_scale, worth, kept) - rescaled(exact, scale, kept), 0)
+    kept = max(scale, _KEPT)
+    lacking = _lacking(component, scope, amount, scope.digits, scope.digits)
     charge = charge_of(scope, component, scope.tariff.currency, Decimal(1))
-    return [Column(charge, lacking, scope.digits, exactly, kept, lacking)]
+    return [Column(charge, lacking, scope.digits, _lacking(component, scope, exact, scale, kept), kept, lacking)]
+
+
+def _lacking(component: Minimum, scope: Scope, lines: Integers, scale: int, to_scale: int) -> Integers:
+    """Amount × worth − lines [10^-scale] × their share, nothing or more [10^-to_scale], rounded once."""
+    least, least_scale = scaled(component.amount)
+    worth, share = _worth(component.per, scope), days_share(scope)
+    finest, common = max(scale, least_scale), lcm(worth.denominator, share.denominator)
+    at_least = np.array([least * 10 ** (finest - least_scale) * int(worth * common)], dtype=object)
+    lacking = at_least - times(rescaled(lines, scale, finest), int(share * common))
+    return prorated(np.maximum(lacking, 0), finest, Fraction(1, common), to_scale)

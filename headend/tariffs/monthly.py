@@ -7,6 +7,7 @@ they count for daily charges and allowances, and monthly ones get days ÷ days o
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.errors import InvalidInput
-from headend.reads.days import DAY_S
+from headend.reads.days import DAY_S, seconds
 from headend.tariffs.bill import RatedBill
 from headend.tariffs.calendar import BillingWindow, clock_zone
 from headend.tariffs.market import NO_MARKET, Market
@@ -29,7 +30,8 @@ from headend.tariffs.use import LARGEST_READ, NOTHING_CARRIED, Use
 
 Int64s = NDArray[np.int64]
 
-_READS = ("import_wh", "export_wh")
+_READS = ("import_wh", "export_wh", "reactive_varh")
+_COLUMNS = "columns start, import_wh and/or export_wh, and reactive_varh if there is any"
 _CHARGES = {
     "energy": ("energy", "export", "baseline_credit"),
     "demand": ("demand",),
@@ -50,28 +52,53 @@ class Load:
         begin of the first interval, UTC.
     interval_s
         length of an interval [s].
-    imported, exported
-        whole Wh per interval (n,); no column of export is None, no column of import is zeros.
+    imported, exported, reactive
+        whole Wh and varh per interval (n,); no column of export or reactive energy is None, of import is zeros.
     """
 
     start: datetime
     interval_s: int
     imported: Int64s
-    exported: Int64s | None
+    exported: Int64s | None = None
+    reactive: Int64s | None = None
 
     def use(self, part: slice) -> Use:
         """Some of its intervals, as the use of one customer."""
-        exported = None if self.exported is None else self.exported[None, part]
-        return Use(self.interval_s, self.imported[None, part], exported)
+        exported, reactive = (None if reads is None else reads[None, part] for reads in (self.exported, self.reactive))
+        return Use(self.interval_s, self.imported[None, part], exported, reactive)
+
+    def digest(self, part: slice) -> str:
+        """SHA-256 over the reads of some of its intervals, hexadecimal.
+
+        For each column there is, in the order import, export, reactive: `name of the column|begin of the first
+        interval [s since 1970]|interval [s]|count` and a line feed, in UTF-8; then the values as little-endian int64.
+        """
+        digest = hashlib.sha256()
+        begin_s = seconds(self.start) + part.start * self.interval_s
+        for name, reads in zip(_READS, (self.imported, self.exported, self.reactive), strict=True):
+            if reads is not None:
+                its = reads[part]
+                digest.update(f"{name}|{begin_s}|{self.interval_s}|{len(its)}\n".encode())
+                digest.update(its.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RatedMonth:
+    """One month of a load: YYYY-MM, its bill, and the digest of its reads."""
+
+    month: str
+    bill: RatedBill
+    reads_digest: str
 
 
 def read_load(lines: Iterable[str], source: str) -> Load:
-    """A load from the lines of a CSV with `start` and `import_wh` and/or `export_wh`.
+    """A load from the lines of a CSV with `start`, `import_wh` and/or `export_wh`, and perhaps `reactive_varh`.
 
     Parameters
     ----------
     lines
-        `start` is ISO 8601 with Z or an offset and begins its interval; reads are whole Wh.
+        `start` is ISO 8601 with Z or an offset and begins its interval; reads are whole Wh and varh.
     source
         the file's name, for messages.
 
@@ -107,16 +134,17 @@ def read_load(lines: Iterable[str], source: str) -> Load:
         int(interval.total_seconds()),
         columns.get("import_wh", np.zeros(len(starts), np.int64)),
         columns.get("export_wh"),
+        columns.get("reactive_varh"),
     )
 
 
 def _header(row: list[str], where: str) -> list[str]:
     names = [name.removeprefix("\ufeff").strip() for name in row]
-    if "start" not in names or not set(names) & set(_READS) or len(set(names)) != len(names):
-        raise InvalidInput(where, ", ".join(names) or "nothing", "columns start, import_wh and/or export_wh")
+    if "start" not in names or not set(names) & {"import_wh", "export_wh"} or len(set(names)) != len(names):
+        raise InvalidInput(where, ", ".join(names) or "nothing", _COLUMNS)
     unknown = [name for name in names if name not in ("start", *_READS)]
     if unknown:
-        raise InvalidInput(where, f"an unknown column {unknown[0]!r}", "columns start, import_wh and/or export_wh")
+        raise InvalidInput(where, f"an unknown column {unknown[0]!r}", _COLUMNS)
     return names
 
 
@@ -142,12 +170,20 @@ def _interval(step: timedelta, text: str, where: str) -> timedelta:
 def _read(text: str, name: str, where: str) -> int:
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit()) or int(digits) > LARGEST_READ:
-        raise InvalidInput(f"{where}, {name}", repr(text), "whole Wh, 0 or more")
+        raise InvalidInput(
+            f"{where}, {name}", repr(text), f"whole {'varh' if name == 'reactive_varh' else 'Wh'}, 0 or more"
+        )
     return int(digits)
 
 
 def rate_months(
-    tariff: Tariff, load: Load, zone: ZoneInfo, market: Market = NO_MARKET, *, rounded: bool = False
+    tariff: Tariff,
+    load: Load,
+    zone: ZoneInfo,
+    market: Market = NO_MARKET,
+    *,
+    rounded: bool = False,
+    lines: bool = False,
 ) -> dict[str, Any]:
     """What the load costs in each month.
 
@@ -157,19 +193,31 @@ def rate_months(
         the usage point's time zone.
     rounded
         amounts as they would be billed, each line rounded to the minor unit; else exact.
+    lines
+        with the lines of each month's bill, and the digest of its reads (`Load.digest`).
 
     Returns
     -------
     dict
-        `{"currency", "timezone", "months": [{"month", "energy", "demand", "fixed", "minimum", "tax", "total"}]}`,
-        amounts as decimal strings.
+        `{"currency", "timezone", "months": [{"month", "energy", "demand", "fixed", "minimum", "tax", "other",
+        "total"}]}`, amounts as decimal strings.
 
     Raises
     ------
     CannotRate
         the tariff needs reads that the load does not have.
     """
-    months = []
+    months: list[dict[str, Any]] = []
+    for rated in rated_months(tariff, load, zone, market):
+        months.append({"month": rated.month, **_charges(rated.bill, rounded=rounded)})
+        if lines:
+            months[-1]["lines"] = [line.to_json() for line in rated.bill.lines]
+            months[-1]["reads_digest"] = rated.reads_digest
+    return {"currency": tariff.currency, "timezone": zone.key, "months": months}
+
+
+def rated_months(tariff: Tariff, load: Load, zone: ZoneInfo, market: Market = NO_MARKET) -> Iterator[RatedMonth]:
+    """The bill of each month, one after the other; see `rate_months`."""
     carried = NOTHING_CARRIED
     for part, first, last in _months(load, clock_zone(tariff, zone)):
         start = load.start + part.start * timedelta(seconds=load.interval_s)
@@ -177,8 +225,7 @@ def rate_months(
         batch = rate_from(start, tariff, window, load.use(part), market, carried)
         carried = carried.then(batch.carried)
         (bill,) = batch.bills()
-        months.append({"month": f"{first:%Y-%m}", **_charges(bill, rounded=rounded)})
-    return {"currency": tariff.currency, "timezone": zone.key, "months": months}
+        yield RatedMonth(f"{first:%Y-%m}", bill, load.digest(part))
 
 
 def _months(load: Load, clock: tzinfo) -> Iterator[tuple[slice, date, date]]:

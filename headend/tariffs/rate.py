@@ -10,6 +10,7 @@ the bill shows them. `exact` is never rounded on the way; tax on it is charged o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -29,17 +30,17 @@ from headend.tariffs.components import (
     Reactive,
     Standing,
 )
-from headend.tariffs.demand import demand
+from headend.tariffs.demand import Highest, demand, highest_demand
 from headend.tariffs.dynamic import dynamic
 from headend.tariffs.energy import baseline_credit, energy
 from headend.tariffs.fixed import minimum, standing
 from headend.tariffs.market import NO_MARKET, Market
-from headend.tariffs.netting import bank, left_over, net_use
+from headend.tariffs.netting import bank, left_over, net_use, settlement
 from headend.tariffs.reactive import power_factor, reactive
 from headend.tariffs.schema import Tariff
 from headend.tariffs.scope import Scope, clipped
 from headend.tariffs.shares import percentage, tax
-from headend.tariffs.use import NOTHING_CARRIED, Carried, Use
+from headend.tariffs.use import NOTHING_CARRIED, Carried, Peaks, Use
 
 
 def rate_batch(
@@ -85,21 +86,76 @@ def rate_from(
     customer_class: str | None = None,
 ) -> RatedBatch:
     """As `rate_batch`, for possible reads that need not fill the window: the first interval begins at `start_utc`."""
+    scope, columns = _bill(start_utc, tariff, window, use, market, carried)
+    parts = _in_force(scope, customer_class)
+    highest = {its.place: highest_demand(component, its) for component, its in parts if isinstance(component, Demand)}
+    for component, its in parts:
+        columns += settlement(scope, component)
+        columns += _columns(component, its, highest)
+    peaks = {place: (Peaks(window.month.month, highest[place].watts),) for place in _ratcheted(parts)}
+    columns, left = left_over(scope, columns)
+    return RatedBatch(tariff.currency, len(use), tuple(columns), replace(left, peaks=peaks))
+
+
+def past_peaks(
+    tariff: Tariff,
+    window: BillingWindow,
+    use: Use,
+    market: Market = NO_MARKET,
+    customer_class: str | None = None,
+) -> Mapping[int, tuple[Peaks, ...]]:
+    """What an earlier bill leaves to later ones' ratchets, where it is looked at for nothing else: `Carried.peaks`.
+
+    Parameters and errors are those of `rate_batch`.
+    """
+    use.check(window.intervals(use.interval_s))
+    scope, _ = _bill(window.start_utc, tariff, window, use, market, NOTHING_CARRIED)
+    ratcheted = _ratcheted(_in_force(scope, customer_class))
+    return {
+        place: (Peaks(window.month.month, highest_demand(component, its).watts),)
+        for place, (component, its) in ratcheted.items()
+    }
+
+
+def _bill(
+    start_utc: datetime, tariff: Tariff, window: BillingWindow, use: Use, market: Market, carried: Carried
+) -> tuple[Scope, list[Column]]:
+    """A bill, and its columns, of which there are none yet."""
     if not use.imported.shape[1]:
         raise CannotRate(f"there are no reads from {window.first} up to {window.end}")
     netted, net = net_use(tariff, window, use, start_utc, market, carried)
     columns: list[Column] = []
-    scope = Scope(tariff, window, window, netted, start_utc, market, carried, net, 0, columns)
-    for place, component in enumerate(tariff.components):
-        its = window.within(component.valid_from, component.valid_until)
-        if its is not None and customer_class not in component.not_for:
-            whole = replace(scope, place=place)
-            columns += _columns(component, whole if its.days == window.days else clipped(whole, its))
-    columns, left = left_over(scope, columns)
-    return RatedBatch(tariff.currency, len(use), tuple(columns), left)
+    return Scope(tariff, window, window, netted, start_utc, market, carried, net, 0, columns), columns
 
 
-def _columns(component: Component, scope: Scope) -> list[Column]:  # noqa: PLR0911 - one for each kind there is
+def _in_force(scope: Scope, customer_class: str | None) -> list[tuple[Component, Scope]]:
+    """The components that hold on some days of a bill, each with those days."""
+    parts: list[tuple[Component, Scope]] = []
+    for place, component in enumerate(scope.tariff.components):
+        days = scope.bill.within(component.valid_from, component.valid_until)
+        if days is None or customer_class in component.not_for:
+            continue
+        its = replace(scope, place=place)
+        if days.days < scope.bill.days:
+            its = clipped(its, days)
+            if not its.use.imported.shape[1]:
+                raise CannotRate(f"there are no reads from {days.first} up to {days.end}")
+        parts.append((component, its))
+    return parts
+
+
+def _ratcheted(parts: list[tuple[Component, Scope]]) -> dict[int, tuple[Demand, Scope]]:
+    """Demand that asks for the peaks of bills before, by place in the tariff."""
+    return {
+        its.place: (component, its)
+        for component, its in parts
+        if isinstance(component, Demand) and component.ratchet is not None
+    }
+
+
+def _columns(  # noqa: PLR0911 - one for each kind there is
+    component: Component, scope: Scope, highest: Mapping[int, Highest]
+) -> list[Column]:
     match component:
         case Energy():
             return energy(component, scope)
@@ -108,7 +164,7 @@ def _columns(component: Component, scope: Scope) -> list[Column]:  # noqa: PLR09
         case BaselineCredit():
             return baseline_credit(component, scope)
         case Demand():
-            return demand(component, scope)
+            return demand(component, scope, highest[scope.place])
         case Reactive():
             return reactive(component, scope)
         case PowerFactor():

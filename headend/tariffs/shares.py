@@ -1,63 +1,71 @@
-"""Shares of other lines: percentages and taxes."""
+"""Shares of other lines: percentages and taxes.
+
+A share is taken of the rounded amounts, as the bill shows them, and beside it of the exact ones. A component whose
+dates cut the bill has days ÷ days of the bill of them.
+"""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from headend.tariffs.bill import Column
-from headend.tariffs.components import Percentage, Tax
-from headend.tariffs.money import EXACT, rescaled, scaled, times
-from headend.tariffs.price import added, charge_of, prorated
+import numpy as np
+
+from headend.tariffs.bill import Charge, Column
+from headend.tariffs.components import On, Percentage, Tax
+from headend.tariffs.money import EXACT, Integers
+from headend.tariffs.price import added, charge_of, priced, prorated
 from headend.tariffs.scope import Scope
+from headend.tariffs.use import Bools
 
 # An included tax is a fraction without end, and is kept to this many decimals.
 _KEPT = 12
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Base:
+    """Sums of lines, (1,) or (n,): in minor units, and exact [10^-`scale`]."""
+
+    amount: Integers
+    exact: Integers
+    scale: int
+
+    def where(self, chosen: Bools) -> Base:
+        """The same for some customers, and nothing for the others."""
+        return Base(np.where(chosen, self.amount, 0), np.where(chosen, self.exact, 0), self.scale)
+
+
+def base_of(on: On | None, scope: Scope) -> Base:
+    """What the lines that `on` names add up to."""
+    return Base(*added(scope.on(on), scope.digits))
+
+
 def percentage(component: Percentage, scope: Scope) -> list[Column]:
-    """A percentage on lines above; where the component holds on some days of the bill only, on that share of them."""
-    rate = component.percent.scaleb(-2, EXACT)
-    return [_share(component, scope, rate, Fraction(scope.days, scope.bill.days))]
+    """A percentage on lines above."""
+    charge = charge_of(scope, component, scope.tariff.currency, component.percent.scaleb(-2, EXACT))
+    return [share_of_lines(charge, base_of(component.on, scope), scope)]
 
 
 def tax(component: Tax, scope: Scope) -> list[Column]:
     """A percentage on lines above, or the part of them that is tax."""
-    rate = component.percent.scaleb(-2, EXACT)
-    share = Fraction(scope.days, scope.bill.days)
+    rate, base = component.percent.scaleb(-2, EXACT), base_of(component.on, scope)
+    charge = charge_of(scope, component, scope.tariff.currency, rate, included=component.included)
+    column = share_of_lines(charge, base, scope)
     if not component.included:
-        return [_share(component, scope, rate, share)]
-    base, exact, scale = added(scope.on(component.on), scope.digits)
-    kept = max(scale, _KEPT)
-    inside = share * Fraction(rate) / (1 + Fraction(rate))
-    charge = charge_of(scope, component, scope.tariff.currency, rate, included=True)
-    return [
-        Column(
-            charge,
-            base,
-            scope.digits,
-            prorated(exact, scale, inside, kept),
-            kept,
-            prorated(base, scope.digits, inside, scope.digits),
-        )
-    ]
+        return [column]
+    kept, inside = max(base.scale, _KEPT), days_share(scope) * Fraction(rate) / (1 + Fraction(rate))
+    amount = prorated(base.amount, scope.digits, inside, scope.digits)
+    return [replace(column, amount=amount, exact=prorated(base.exact, base.scale, inside, kept), scale=kept)]
 
 
-def _share(component: Percentage | Tax, scope: Scope, rate: Decimal, share: Fraction) -> Column:
-    base, exact, scale = added(scope.on(component.on), scope.digits)
-    if share != 1:
-        kept = max(scale, _KEPT)
-        base, exact, scale = (
-            prorated(base, scope.digits, share, scope.digits),
-            prorated(exact, scale, share, kept),
-            kept,
-        )
-    percent, percent_scale = scaled(rate)
-    return Column(
-        charge_of(scope, component, scope.tariff.currency, rate),
-        base,
-        scope.digits,
-        times(exact, percent),
-        scale + percent_scale,
-        rescaled(times(base, percent), scope.digits + percent_scale, scope.digits),
-    )
+def share_of_lines(charge: Charge, base: Base, scope: Scope) -> Column:
+    """Base × the charge's price; the base is the quantity."""
+    share = days_share(scope)
+    column = priced(charge, base.amount, scope.digits, scale=scope.digits, worth=share)
+    exact = priced(charge, base.exact, scope.digits, scale=base.scale, worth=share)
+    return replace(column, exact=exact.exact, scale=exact.scale)
+
+
+def days_share(scope: Scope) -> Fraction:
+    """What of the bill's lines counts for a component: its days ÷ days of the bill."""
+    return Fraction(scope.days, scope.bill.days)

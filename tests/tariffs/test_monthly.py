@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -40,6 +41,7 @@ def test_months_of_the_local_clock_unrounded_and_rounded() -> None:
         "fixed": "2",
         "minimum": "0",
         "tax": "3.981825915",
+        "other": "0",
         "total": "24.938804415",
     }
     assert february["month"] == "2025-02"
@@ -52,6 +54,7 @@ def test_months_of_the_local_clock_unrounded_and_rounded() -> None:
         "fixed": "2.00",
         "minimum": "0.00",
         "tax": "3.98",
+        "other": "0.00",
         "total": "24.93",
     }
 
@@ -89,12 +92,58 @@ def test_the_columns_may_stand_in_any_order_after_a_byte_order_mark() -> None:
     assert load.interval_s == 3600
 
 
+def test_demand_month_by_month_with_a_ratchet_and_reactive_energy() -> None:
+    made = tariff(
+        {
+            "kind": "demand",
+            "label": "Demand",
+            "tiers": [tier("10")],
+            "ratchet": {"percent": Decimal(50), "months": 2},
+        },
+        {"kind": "reactive", "label": "Reactive", "free": Decimal("0.5"), "price": Decimal("0.01")},
+    )
+    lines = ["start,reactive_varh,import_wh"]
+    for hour in range(24 * (31 + 28 + 31 + 30)):
+        at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
+        lines.append(f"{at.isoformat()},600,{9000 if hour == 700 else 1000}")
+    months = rate_months(made, read_load(lines, "load.csv"), ZoneInfo("UTC"))["months"]
+    # January: 744 hours; 446.4 kvarh, of which (743 + 9) ÷ 2 are free. From February on a tenth of each hour is not.
+    assert [(month["demand"], month["other"]) for month in months] == [
+        ("90", "0.704"),
+        ("45", "0.672"),
+        ("45", "0.744"),
+        ("10", "0.72"),
+    ]
+    assert months[0]["total"] == "90.704"
+
+
+def test_hourly_reads_where_days_begin_at_half_past() -> None:
+    """In India it is half past when an hour of UTC begins: an hour belongs to the month in which it begins."""
+    demand = {"kind": "demand", "label": "Demand", "tiers": [tier("1")], "peaks": 2, "window_min": 60}
+    reads = [1000] * 48
+    reads[18], reads[19] = 9000, 5000  # 23:30 on 31 January, 00:30 on 1 February
+    start = datetime(2025, 1, 31, tzinfo=UTC)
+    stamps = [(start + timedelta(hours=hour)).isoformat() for hour in range(48)]
+    lines = ["start,import_wh", *(f"{stamp},{wh}" for stamp, wh in zip(stamps, reads, strict=True))]
+    made = tariff(energy(tier("1")), demand, standing("1", "day"))
+    months = rate_months(made, read_load(lines, "load.csv"), ZoneInfo("Asia/Kolkata"), rounded=True)["months"]
+    assert [(month["month"], month["energy"], month["demand"], month["fixed"]) for month in months] == [
+        ("2025-01", "27.00", "0.29", "1.00"),  # 9 kW × 1/31
+        ("2025-02", "33.00", "0.21", "2.00"),  # (5 + 1) ÷ 2 kW × 2/28
+    ]
+
+
 A, B = "2025-01-01T00:00Z,1", "2025-01-01T01:00Z,1"
 
 
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
+        (["start,reactive_varh", A], "load.csv, line 1: found start, reactive_varh, expected columns start, import_wh"),
+        (
+            ["start,import_wh,reactive_varh", f"{A},-1"],
+            "load.csv, line 2, reactive_varh: found '-1', expected whole varh, 0 or more",
+        ),
         ([], "load.csv, line 1: found nothing, expected columns start, import_wh and/or export_wh"),
         (["start,kwh", A], "load.csv, line 1: found start, kwh, expected columns start, import_wh"),
         (["start,import_wh,exprt_wh", A], "load.csv, line 1: found an unknown column 'exprt_wh', expected"),
