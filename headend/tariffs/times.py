@@ -92,12 +92,8 @@ class When(Part):
     @property
     def is_always(self) -> bool:
         """Whether it restricts nothing."""
-        return self.months is None and self.seasons is None and self.days is None and self.is_all_day
-
-    @property
-    def is_all_day(self) -> bool:
-        """Whether it neither asks for hours nor for an event."""
-        return self.hours is None and self.event is None
+        said = (self.months, self.seasons, self.days, self.hours, self.event)
+        return all(each is None for each in said)
 
     @property
     def day_kinds(self) -> tuple[int, ...]:

@@ -288,6 +288,12 @@ def test_a_bank_of_chosen_lines() -> None:
     assert held(left) == (200, 2)
 
 
+def test_a_bank_whose_dates_cut_the_bill_sees_all_of_it() -> None:
+    bill, left = rate(banked(valid_from=date(2025, 4, 16)), [1000], [0, 50_000], APRIL)
+    assert shown(bill)[2] == ("Bank", "4.70", "4.70")
+    assert held(left) == (470, Decimal("4.7"))
+
+
 def test_lines_that_are_the_same_for_all_customers() -> None:
     made = tariff(
         {"kind": "standing", "label": "Rebate", "per": "month", "price": Decimal(2), "credit": True},
