@@ -25,9 +25,14 @@ def headend(folder: Path, *args: str) -> Ended:
     """A command on the site in a folder, by anna, on a wide screen."""
     config = folder / "headend.toml"
     config.write_text(f'[data]\ndirectory = "{folder}"\n[site]\nregistry = ""\n[log]\nlevel = "warning"\n')
+    return without_site(*args, "--config", str(config))
+
+
+def without_site(*args: str) -> Ended:
+    """A command that needs no site, by anna, on a wide screen."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr("sys.argv", ["headend", *args, "--config", str(config)])
+        patch.setattr("sys.argv", ["headend", *args])
         patch.setenv("COLUMNS", "240")
         patch.setenv("LOGNAME", "anna")
         with pytest.raises(SystemExit) as ended:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headend.errors import InvalidTariff
-from headend.tariffs import check_tariff, load_tariff
+from headend.tariffs import Tariff, check_tariff, load_tariff
+from headend.tariffs.check import examine_text, faults, notes, prices_beyond
+
+from .make import energy, period, standing, tariff, tax, tier
 
 GOOD = """
 id = "case"
@@ -259,3 +264,448 @@ def test_no_such_file(tmp_path: Path) -> None:
         InvalidTariff, match=r"nowhere\.toml: found No such file or directory, expected a readable tariff"
     ):
         load_tariff(tmp_path / "nowhere.toml")
+
+
+RICH = """
+id = "rich"
+name = "Rich"
+valid_from = 2025-01-01
+customer_classes = ["residential"]
+commodity = "electricity"
+unit = "kWh"
+currency = "EUR"
+
+[holidays]
+country = "DE"
+only = ["Christmas Day"]
+
+[[seasons]]
+name = "summer"
+label = "Summer"
+begins = ["06-15"]
+
+[[seasons]]
+name = "winter"
+label = "Winter"
+begins = ["10-01"]
+
+[[periods]]
+name = "critical"
+label = "Critical"
+event = "cpp"
+
+[[periods]]
+name = "peak"
+label = "Peak"
+when = [{ seasons = ["summer"], hours = ["12:00-20:00"] }, { seasons = ["winter"], hours = ["17:00-20:00"] }]
+
+[[periods]]
+name = "off"
+label = "Off-peak"
+
+[[schedules.power]]
+name = "day"
+label = "Day"
+hours = ["08:00-18:00"]
+
+[[schedules.power]]
+name = "night"
+label = "Night"
+
+[[components]]
+kind = "energy"
+label = "Energy"
+name = "supply"
+tiers_per = "month"
+tiers = [
+  { up_to = { peak = 100, off = 300 }, price = { critical = 1.2, peak = 0.4, off = 0.3 } },
+  { up_to = { peak = 200 }, price = { peak = 0.5, off = 0.35 } },
+  { price = { peak = 0.6 } },
+]
+
+[[components]]
+kind = "dynamic"
+label = "Market"
+series = "day-ahead"
+add = { critical = 0.1, peak = 0.02, off = 0.01 }
+floor = 0
+cap = 1
+
+[[components]]
+kind = "demand"
+label = "Demand"
+schedule = "power"
+tiers = [{ up_to = { day = 30 }, price = { day = 5 } }, { price = { day = 7 } }]
+
+[[components]]
+kind = "demand"
+label = "Capacity"
+method = "block"
+tiers = [{ up_to = { summer = 10, winter = 12 }, fee = 4 }, { fee = 9 }]
+
+[[components]]
+kind = "reactive"
+label = "Reactive"
+free = 0.33
+price = 0.02
+
+[[components]]
+kind = "percentage"
+label = "Rebate"
+percent = -2
+on = ["supply", "energy"]
+valid_from = 2025-02-01
+valid_until = 2025-03-01
+
+[[components]]
+kind = "bank"
+label = "Bank"
+
+[[components]]
+kind = "tax"
+label = "VAT"
+percent = 19
+"""
+
+BETWEEN_KEYS = [
+    # Holidays and seasons
+    ('["Christmas Day"]', '["Christmas"]', "holidays.only[0]: found 'Christmas', expected one of New Year's Day, "),
+    ('country = "DE"', 'subdivision = "BY"', "holidays: found neither country nor dates, expected a country code"),
+    ('begins = ["10-01"]', "", "seasons[1].begins: found nothing, expected a value"),
+    ('["10-01"]', '["02-29"]', "seasons[1].begins[0]: found '02-29', expected a day such as 06-01"),
+    (
+        '["10-01"]',
+        '["10-01", "06-15"]',
+        "seasons[1].begins[1]: found '06-15', expected a day on which no other season begins",
+    ),
+    ('name = "winter"', 'name = "summer"', "seasons[1].name: found 'summer', expected a name that no other season has"),
+    # Periods
+    (
+        'seasons = ["winter"]',
+        'seasons = ["spring"]',
+        "periods[1].when[1].seasons[0]: found 'spring', expected one of summer, winter",
+    ),
+    (
+        "when = [",
+        "months = [1]\nwhen = [",
+        "periods[1].when: found months beside it, expected conditions inside it alone",
+    ),
+    (
+        'label = "Off-peak"',
+        'label = "Off-peak"\nhours = ["20:00-12:00"]',
+        "periods: found no period for Jun (winter), Oct-May, 12:00-17:00, expected every hour",
+    ),
+    (
+        'event = "cpp"',
+        'event = "cpp"\nhours = ["00:00-24:00"]\n[[periods]]\nname = "all"\nlabel = "All"',
+        "periods[2]: found 'peak' never reached, expected hours that no earlier period takes",
+    ),
+    (
+        'label = "Night"',
+        'label = "Night"\ndays = ["weekday", "holiday"]',
+        "schedules.power: found no period for Sat-Sun, 18:00-08:00, expected every hour",
+    ),
+    (
+        'name = "night"',
+        'name = "day"',
+        "schedules.power[1].name: found 'day', expected a name that no other period has",
+    ),
+    # Components in general
+    ('schedule = "power"', 'schedule = "load"', "components[2].schedule: found 'load', expected power"),
+    ('name = "supply"', 'name = "tax"', "components[0].name: found 'tax', expected a name that is not a kind"),
+    (
+        'label = "Market"',
+        'label = "Market"\nname = "supply"',
+        "components[1].name: found 'supply', expected a name that no",
+    ),
+    ("2025-03-01", "2025-02-01", "components[5].valid_until: found 2025-02-01, expected a day after its valid_from"),
+    (
+        'kind = "bank"',
+        'kind = "bank"\nnot_for = ["royal"]',
+        "components[6].not_for[0]: found 'royal', expected residential",
+    ),
+    (
+        'on = ["supply"',
+        'on = ["market"',
+        "components[5].on: found 'market', expected a kind or name above it: demand, ",
+    ),
+    ('label = "Bank"', 'label = "Bank"\npays = true', "components[6].true_up: found nothing, expected the month"),
+    (
+        'label = "Bank"',
+        'label = "Bank"\n[[components]]\nkind = "bank"\nlabel = "More"',
+        "components[7]: found a second bank",
+    ),
+    # Ladders
+    (
+        "{ peak = 200 }",
+        "{ peak = 100 }",
+        "components[0].tiers[1].up_to.peak: found 100, expected more than 100 of the tier before",
+    ),
+    (
+        "{ summer = 10, winter = 12 }",
+        "{ winter = 12 }",
+        "components[3].tiers[0].up_to.summer: found nothing, expected a limit for season 'summer'",
+    ),
+    (
+        "{ peak = 200 }",
+        "{ peak = 200, winter = 9 }",
+        "components[0].tiers[1].up_to.winter: found a season among periods, expected one of critical, peak, off",
+    ),
+    (
+        "{ peak = 200 }",
+        "{ night = 9 }",
+        "components[0].tiers[1].up_to.night: found an unknown name, expected one of summer, winter, critical, ",
+    ),
+    (
+        "{ peak = 200 }",
+        "{ peak = 200, critical = 9 }",
+        "components[0].tiers[1].up_to.critical: found 9, expected no limit: 'critical' has none in tiers[0]",
+    ),
+    (
+        "{ peak = 100, off = 300 }",
+        "{ critical = 100 }",
+        "components[0].tiers[1].up_to.peak: found 200, expected no limit: 'peak' has none in tiers[0]",
+    ),
+    (
+        "price = { peak = 0.5, off = 0.35 }",
+        "price = { peak = 0.5 }",
+        "components[0].tiers[1].price.off: found nothing, expected a price for period 'off'",
+    ),
+    ("{ price = { peak = 0.6 } }", "{ }", "components[0].tiers[2].price: found nothing, expected a price"),
+    (
+        "{ price = { peak = 0.6 } }",
+        "{ fee = 1 }",
+        "components[0].tiers[2].fee: found 1, expected a price, with method = 'graduated'",
+    ),
+    (
+        'tiers_per = "month"',
+        'tiers_per = "month"\norder = "share"',
+        "components[0].tiers[0].up_to.peak: found an unknown name, expected one of summer, winter",
+    ),
+    (
+        'tiers_per = "month"',
+        'tiers_per = "month"\norder = "share"\nscope = "period"',
+        "components[0].order: found 'share', expected no key",
+    ),
+    (
+        'tiers_per = "month"',
+        'tiers_per = "month"\nmethod = "block"',
+        "components[0].tiers[0].up_to.peak: found an unknown name",
+    ),
+    # Demand and dynamic prices
+    (
+        "{ fee = 9 }",
+        "{ price = 9 }",
+        "components[3].tiers[1].price: found a price, expected a fee, with method = 'block'",
+    ),
+    (", fee = 4 }", "}", "components[3].tiers[0].fee: found nothing, expected a fee a month"),
+    ('method = "block"', 'method = "block"\nper = "day"', "components[3].per: found 'day', expected no key"),
+    (
+        "price = { day = 7 }",
+        "price = { day = 7, night = 2 }",
+        "components[2].tiers[1].price.night: found an unknown period, expected day",
+    ),
+    ("price = { day = 7 }", "price = 7", "components[2].tiers[1].price: found one price, expected a table"),
+    (
+        "free = 0.33",
+        'free = 0.33\nschedule = "power"',
+        "components[4].schedule: found 'power', expected no key, without prices by period",
+    ),
+    ("cap = 1", "cap = -1", "components[1].cap: found -1, expected at least the floor, 0"),
+    ("off = 0.01 }", "night = 0.01 }", "components[1].add.off: found nothing, expected a price for period 'off'"),
+    # Netting
+    (
+        'currency = "EUR"',
+        'currency = "EUR"\nnetting = "month"',
+        "components[0].order: found 'time', expected order = 'share' or scope = 'period', with netting by month",
+    ),
+    (
+        'currency = "EUR"',
+        'currency = "EUR"\n[net_metering]\ntrue_up = 3',
+        "net_metering: found netting = 'none', expected netting = 'month'",
+    ),
+    (
+        'commodity = "electricity"',
+        'commodity = "heat"',
+        "components[2].kind: found 'demand' of heat, expected it with electricity only",
+    ),
+    (
+        'commodity = "electricity"',
+        'commodity = "heat"\nnetting = "interval"',
+        "netting: found 'interval', expected none, for heat",
+    ),
+]
+
+
+@pytest.mark.parametrize(("was", "becomes", "expected"), [*BETWEEN_KEYS])
+def test_rules_between_keys(was: str, becomes: str, expected: str) -> None:
+    assert was in RICH
+    tariff, findings = examine_text(RICH.replace(was, becomes, 1), "rich.toml", is_json=False)
+    assert tariff is None
+    found = [str(finding).removeprefix("rich.toml: ") for finding in findings]
+    assert any(line.startswith(expected) for line in found), found
+
+
+def test_a_tariff_with_everything_has_no_findings() -> None:
+    tariff, findings = examine_text(RICH, "rich.toml", is_json=False)
+    assert findings == []
+    assert tariff is not None
+
+
+NETTED = {"netting": "month", "periods": [period("day", hours=["08:00-20:00"]), period("night")]}
+
+
+@pytest.mark.parametrize(
+    ("components", "head", "expected"),
+    [
+        ([energy(tier("0.1"), measures="export")], NETTED, "components[0].measures: found 'export', expected import"),
+        (
+            [{"kind": "dynamic", "label": "D", "series": "s"}],
+            NETTED,
+            "components[0].kind: found 'dynamic', expected energy, with netting by month",
+        ),
+        (
+            [energy(tier("0.1")), {"kind": "bank", "label": "B"}],
+            NETTED,
+            "components[1].kind: found 'bank', expected no",
+        ),
+        (
+            [energy(tier("0.1"))],
+            {**NETTED, "net_metering": {"price": 1}},
+            "net_metering.true_up: found nothing, expected the month in which what is left is paid",
+        ),
+        (
+            [energy(tier("0.1"), schedule="other")],
+            {**NETTED, "schedules": {"other": [period("all")]}},
+            "components[0].schedule: found 'other', expected no other periods than [[periods]]",
+        ),
+        (
+            [energy(tier("0.1"), scope="period")],
+            {},
+            "components[0].scope: found 'period', expected no key, for one tier",
+        ),
+        ([energy(tier("0.1"), schedule="x")], {}, "components[0].schedule: found 'x', expected [[schedules.x]]"),
+        ([energy(tier("0.1"))], {"seasons_by": "cycle"}, "seasons_by: found 'cycle', expected [[seasons]] that"),
+        (
+            [tax("19", included=True), {"kind": "minimum", "label": "M", "amount": 5}],
+            {},
+            "components[0]: found a tax on nothing, expected components above it",
+        ),
+        (
+            [energy(tier("0.1")), tax("19", included=True), tax("1", on=["tax"])],
+            {},
+            "components[2].on: found 'tax', expected a kind above it: energy",
+        ),
+        (
+            [{"kind": "bank", "label": "B"}],
+            {},
+            "components[0]: found a bank of nothing, expected one of energy, export",
+        ),
+        (
+            [energy(tier("1", "5"), tier("2"), tiers_per="kW_month")],
+            {"commodity": "gas"},
+            "components[0].tiers_per: found 'kW_month' of gas, expected month or day",
+        ),
+        (
+            [energy(tier("1", "5"), {"price": 2}, tiers_per="month")],
+            {"schedules": {"empty": []}},
+            "schedules.empty: found no period for all year, expected every hour of the year in a period",
+        ),
+        (
+            [{**energy({"price": 1, "up_to": {"summer": 5}}, tier("2")), "tiers_per": "month"}],
+            {
+                "seasons": [{"name": "summer", "label": "S", "begins": ["06-01"]}],
+                "periods": [period("summer")],
+            },
+            "components[0].tiers[0].up_to: found names of seasons and periods both: summer, expected other names",
+        ),
+    ],
+)
+def test_what_does_not_go_together(components: list[Any], head: dict[str, Any], expected: str) -> None:
+    data = {
+        "id": "case",
+        "name": "Case",
+        "valid_from": "2025-01-01",
+        "customer_classes": ["residential"],
+        "commodity": "electricity",
+        "unit": "kWh",
+        "currency": "EUR",
+        "components": components,
+        **head,
+    }
+    found = [str(finding) for finding in faults(Tariff.model_validate(data))]
+    assert any(line.startswith(expected) for line in found), found
+
+
+def test_one_bank_after_another_is_no_second_bank() -> None:
+    tariff(
+        energy(tier("0.1")),
+        {"kind": "bank", "label": "Old", "valid_until": "2025-07-01"},
+        {"kind": "bank", "label": "New", "valid_from": "2025-07-01"},
+    )
+
+
+def test_a_gap_with_seasons_by_cycle_counts_the_days_beside_the_month() -> None:
+    # A bill for June is summer all through, and can have days of May: those are in no period.
+    data = tariff(energy(tier("0.1"))).model_dump(exclude_unset=True) | {
+        "seasons_by": "cycle",
+        "seasons": [
+            {"name": "summer", "label": "S", "begins": ["06-01"]},
+            {"name": "winter", "label": "W", "begins": ["09-01"]},
+        ],
+        "periods": [period("s", seasons=["summer"], months=[6, 7, 8]), period("w", seasons=["winter"])],
+    }
+    assert [str(each) for each in faults(Tariff.model_validate(data))] == [
+        "periods: found no period for May (summer), Sep (summer), expected every hour of the year in a period"
+    ]
+
+
+def test_overlaps_are_told_once_and_are_no_fault() -> None:
+    made = tariff(
+        energy(tier("0.1")),
+        periods=[
+            period("peak", days=["weekday"], months=[11, 12, 1], hours=["17:00-21:30"]),
+            period("evening", hours=["20:00-02:00"]),
+            period("event", event="cpp", hours=["12:00-13:00"]),
+            period("rest"),
+        ],
+    )
+    assert [str(note) for note in notes(made)] == [
+        "periods[1]: 'evening' gives way to 'peak' above it: Nov-Jan, Mon-Fri, 20:00-21:30"
+    ]
+
+
+def test_a_slipped_decimal_point_is_noted_and_zero_is_not() -> None:
+    periods = [period("a", months=[1]), period("b", months=[2]), period("c", months=[3]), period("d")]
+    prices = {"a": "0.30", "b": "0.32", "c": "6.5", "d": "0"}
+    made = tariff(energy(tier(prices)), periods=periods)
+    assert [str(note) for note in notes(made)] == [
+        "components[0].tiers[0].price.c: 6.5 is far from 0.31, the middle of its component's prices"
+    ]
+
+
+def test_what_nothing_uses_is_noted() -> None:
+    made = tariff(
+        energy(tier("0.1")),
+        {**standing("1", "day"), "valid_until": "2019-01-01"},
+        schedules={"spare": [period("all")]},
+    )
+    assert [str(note) for note in notes(made)] == [
+        "schedules.spare: no component asks for it",
+        "components[1].valid_until: 2019-01-01, so that it never holds in this version",
+    ]
+
+
+def test_bounds_are_for_imported_energy() -> None:
+    made = tariff(
+        energy(tier({"day": "0.5", "night": "0.04"}, "10"), tier("0.6"), tiers_per="day"),
+        energy(tier("0.01"), measures="export"),
+        energy(tier("0.01"), credit=True),
+        standing("9", "day"),
+        periods=[period("day", hours=["08:00-20:00"]), period("night")],
+    )
+    assert [str(finding) for finding in prices_beyond(made, Decimal("0.05"), Decimal("0.55"))] == [
+        "components[0].tiers[0].price.night: found 0.04, expected 0.05 or more",
+        "components[0].tiers[1].price: found 0.6, expected 0.55 or less",
+    ]
+    assert prices_beyond(made, None, None) == []

@@ -37,9 +37,6 @@ def _energy_faults(tariff: Tariff, component: Energy, where: str) -> Iterator[Fi
         yield Finding(f"{where}.measures", "'export'", f"import, {_BY_MONTH}")
     if component.schedule is not None:
         yield Finding(f"{where}.schedule", repr(component.schedule), f"no other periods than [[periods]], {_BY_MONTH}")
-    for key in ("valid_from", "valid_until"):
-        if (day := getattr(component, key)) is not None:
-            yield Finding(f"{where}.{key}", str(day), f"energy on all days of a bill, {_BY_MONTH}")
     in_time = component.method == "graduated" and component.scope == "bill" and component.order == "time"
     if in_time and len(component.tiers) > 1 and len(tariff.periods) > 1:
         yield Finding(

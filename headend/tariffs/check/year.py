@@ -95,11 +95,12 @@ def _months(parts: Sequence[tuple[int, str | None]], every: Sequence[tuple[int, 
     if len(parts) == len(every):
         return ""
     whole = [m for m in range(1, 13) if {part for part in every if part[0] == m} <= set(parts)]
-    words = [
-        MONTHS[run[0]] if len(run) == 1 else f"{MONTHS[run[0]]}-{MONTHS[run[-1] % 12]}"
+    words = {
+        run[0] + 1: MONTHS[run[0]] if len(run) == 1 else f"{MONTHS[run[0]]}-{MONTHS[run[-1]]}"
         for run in _runs([month - 1 for month in whole], 12)
-    ]
-    return ", ".join([*words, *(f"{MONTHS[month - 1]} ({season})" for month, season in parts if month not in whole)])
+    }
+    words |= {month: f"{MONTHS[month - 1]} ({season})" for month, season in parts if month not in whole}
+    return ", ".join(words[month] for month in sorted(words))
 
 
 def _days(kinds: Sequence[int], n_kinds: int) -> str:
