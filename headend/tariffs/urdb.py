@@ -163,7 +163,10 @@ class _Rate:
 
 
 def _shown(value: Any) -> str:
-    text = str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else repr(value)
+    if isinstance(value, dict | list):
+        text = json.dumps(value, default=float, ensure_ascii=False)
+    else:
+        text = repr(value) if isinstance(value, str | bool) else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -213,12 +216,13 @@ def _refuse_unknown(rate: _Rate) -> None:
             raise rate.wrong(key, rate.keys[key], _INEXPRESSIBLE[key])
 
 
+_ONE_BILL = "a minimum is for each bill, not for a year's bills together"
 _INEXPRESSIBLE = {
     "demandratchetpercentage": "none, or zeros: it does not say how far it looks back; lookbackpercent with "
     "lookbackrange or lookbackmonths does",
     "coincidentratestructure": "none, or zeros: when the system peaks is not known beforehand",
     "demandreactivepowercharge": "none, or 0: tariffs charge reactive energy, not reactive power",
-    "annualmincharge": "none, or 0: a minimum is for each bill, not for a year's bills together",
+    "annualmincharge": f"none, or 0: {_ONE_BILL}",
 }
 
 
@@ -521,7 +525,7 @@ def _fuel(rate: _Rate) -> tuple[dict[str, list[Json]], list[Json]]:
     components = []
     for label, sign in (("Fuel adjustment", 1), ("Fuel adjustment, credit", -1)):
         ladders = {
-            number: [_Step(None, max(sign * kind, Decimal(0)), Decimal(0), "kwh")] for number, kind in enumerate(kinds)
+            number: [_Step(None, max(Decimal(0), sign * kind), Decimal(0), "kwh")] for number, kind in enumerate(kinds)
         }
         if any(steps[0].price for steps in ladders.values()):
             components.append(
@@ -625,7 +629,7 @@ def _minimum(rate: _Rate) -> list[Json]:
     amounts = [("minmonthlycharge", "month")]
     if rate.number("mincharge"):
         if rate.choice("minchargeunits", _PER) == "$/year":
-            raise rate.wrong("minchargeunits", "$/year", f"$/month or $/day: {_INEXPRESSIBLE['annualmincharge'][14:]}")
+            raise rate.wrong("minchargeunits", "$/year", f"$/month or $/day: {_ONE_BILL}")
         amounts.append(("mincharge", _PER[rate.keys["minchargeunits"]]))
     found = [(key, per, rate.number(key)) for key, per in amounts if rate.number(key)]
     if len(found) > 1:

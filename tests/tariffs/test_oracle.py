@@ -1,4 +1,4 @@
-"""A year of bills by an independent program, every month within 1e-6."""
+"""Years of bills by an independent program, within 1e-6 a month: rates as its database has them, and by hand."""
 
 from __future__ import annotations
 
@@ -9,23 +9,38 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from headend.tariffs import load_tariff
+from headend.tariffs import Tariff, load_tariff
 from headend.tariffs.monthly import rate_months, read_load
+from headend.tariffs.urdb import tariff_from_urdb
 
 DATA = Path(__file__).parents[1] / "data" / "tariffs"
+READS = {
+    "tou_tiers": "home",
+    "tiered_three": "home",
+    "tou_seasonal": "home",
+    "net_billing": "solar",
+    "demand_tou_flat": "business",
+}
+BY_HAND = ["tou_tiers", "tiered_three", "tou_seasonal", "net_billing"]
 
 
-@pytest.mark.parametrize(
-    ("case", "reads"),
-    [("tou_tiers", "home"), ("tiered_three", "home"), ("tou_seasonal", "home"), ("net_billing", "solar")],
-)
-def test_every_month_of_a_year_rated_by_pysam(case: str, reads: str) -> None:
+def check(case: str, tariff: Tariff) -> None:
     expected = json.loads((DATA / f"{case}.expected.json").read_text(), parse_float=Decimal)["months"]
-    lines = (DATA / f"{reads}.reads.csv").read_text().splitlines()
-    found = rate_months(load_tariff(DATA / f"{case}.toml"), read_load(lines, reads), ZoneInfo("UTC"))
+    lines = (DATA / f"{READS[case]}.reads.csv").read_text().splitlines()
+    found = rate_months(tariff, read_load(lines, case), ZoneInfo("UTC"))
     assert found["currency"] == "USD"
     assert len(found["months"]) == 12
     for month, truth in zip(found["months"], expected, strict=True):
         assert month["month"] == truth["month"]
         for charge in ("energy", "demand", "fixed", "minimum", "total"):
             assert abs(Decimal(month[charge]) - truth[charge]) < Decimal("1e-6"), (month["month"], charge)
+
+
+@pytest.mark.parametrize("case", READS)
+def test_every_month_of_a_year_by_the_rate_in_the_database(case: str) -> None:
+    check(case, tariff_from_urdb((DATA / f"{case}.urdb.json").read_text(), f"{case}.urdb.json"))
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_every_month_of_a_year_by_the_tariff_written_by_hand(case: str) -> None:
+    check(case, load_tariff(DATA / f"{case}.toml"))
