@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +17,10 @@ from headend.registry.registry import EnrolledChannel, agreements, enrolled_chan
 from headend.site import Site
 from headend.store.exceptions import ReadException, holds
 from headend.store.intervals import IntervalStore
+from headend.store.laststatements import last_statements
 from headend.store.ledger import SqlLedger
+from headend.store.market import load_market
+from headend.tariffs import Market
 from headend.vee.ruleset import NAMES
 
 
@@ -50,6 +53,14 @@ class SiteRecords:
             Hold(one.id, one.meter, one.channel.code, one.start_s, one.end_s, _why(one))
             for one in holds(self.tx, start_s, end_s)
         ]
+
+    def market(self, series: Collection[str], events: Collection[str], start_s: int, end_s: int) -> Market:
+        """Published prices and events over [start_s, end_s)."""
+        return load_market(self.tx, series, events, start_s, end_s)
+
+    def last_statements(self, accounts: Collection[str], period: str) -> Mapping[str, bytes]:
+        """By account, the document of the last statement of the months before `period`."""
+        return last_statements(self.tx, accounts, period)
 
 
 def _why(one: ReadException) -> str:

@@ -20,7 +20,7 @@ from headend.billing.parts import USE_CHANNEL
 from headend.billing.segments import rate_agreements
 from headend.office import SiteRecords
 from headend.process.editing import Decision, Plan, carry_out, needs_second_person, plan_again, plan_of, undone
-from headend.reads.channels import EXPORT
+from headend.reads.channels import EXPORT, REACTIVE
 from headend.reads.days import DAY_S, moment, zone_named
 from headend.reads.profiles import LoadProfiles
 from headend.reads.quality import Quality
@@ -264,7 +264,7 @@ def _touched(
     now: datetime,
 ) -> Iterator[_Touched]:
     """The accounts and months that are billed by a channel's intervals of a stretch; by account and month."""
-    if channel.channel not in (EXPORT, *USE_CHANNEL.values()):
+    if channel.channel not in (EXPORT, REACTIVE, *USE_CHANNEL.values()):
         return
     its: dict[str, list[Agreement]] = defaultdict(list)
     for one in every:

@@ -51,6 +51,7 @@ class ExceptionCode(StrEnum):
     NO_METER = "no_meter"
     NO_TARIFF = "no_tariff"
     CANNOT_RATE = "cannot_rate"
+    MONTH_BEFORE = "month_before"
     OVERLAPPING_AGREEMENTS = "overlapping_agreements"
     CURRENCIES = "currencies"
 
@@ -161,7 +162,7 @@ def control_totals(
         lines = Decimal(0)
         for segment in statement.segments:
             energy[segment.commodity] = energy.get(segment.commodity, 0) + int(segment.metered.scaleb(3))
-            lines += sum((line.amount for line in segment.lines), Decimal(0))
+            lines += sum((line.amount for line in segment.lines if not line.included), Decimal(0))
         if lines != statement.totals.gross:
             raise BillingConflict(
                 f"statement {statement.id}: lines sum to {lines}, total says {statement.totals.gross}"

@@ -12,10 +12,10 @@ from headend.billing.agreements import Agreement, in_force
 from headend.billing.cycle import ExceptionCode
 from headend.billing.ports import MeterChannel
 from headend.errors import NotFound
-from headend.reads.channels import EXPORT, GAS, HEAT, IMPORT, WATER, Channel
+from headend.reads.channels import EXPORT, GAS, HEAT, IMPORT, REACTIVE, WATER, Channel
 from headend.reads.days import Period, seconds, zone_named
 from headend.tariffs import Tariff, TariffBook
-from headend.tariffs.components import Energy
+from headend.tariffs.components import Component, Dynamic, Energy, PowerFactor, Reactive
 
 #: What a commodity is billed by.
 USE_CHANNEL = {"electricity": IMPORT, "gas": GAS, "water": WATER, "heat": HEAT}
@@ -23,14 +23,26 @@ USE_CHANNEL = {"electricity": IMPORT, "gas": GAS, "water": WATER, "heat": HEAT}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Days of one agreement under one tariff version, and the meters that measured them."""
+    """Days of one agreement under one tariff version, and the meters that measured them.
+
+    Parameters
+    ----------
+    fed_in, reactive
+        None where the tariff does not ask for it.
+    """
 
     agreement: Agreement
     tariff: Tariff
     first: date
     end: date
     used: tuple[MeterChannel, ...]
-    fed_in: tuple[MeterChannel, ...] | None
+    fed_in: tuple[MeterChannel, ...] | None = None
+    reactive: tuple[MeterChannel, ...] | None = None
+
+    @property
+    def meters(self) -> tuple[MeterChannel, ...]:
+        """All of them."""
+        return (*self.used, *(self.fed_in or ()), *(self.reactive or ()))
 
     @property
     def interval_s(self) -> int:
@@ -38,9 +50,16 @@ class Part:
         return self.used[0].interval_s
 
     @property
-    def kind(self) -> tuple[str, date, date, str, int]:
+    def kind(self) -> tuple[str, date, date, str, int, str]:
         """Parts of one kind are rated together."""
-        return self.tariff.version, self.first, self.end, self.agreement.timezone, self.interval_s
+        exempts = any(component.not_for for component in self.tariff.components)
+        customer_class = self.agreement.account.customer_class if exempts else ""
+        return self.tariff.version, self.first, self.end, self.agreement.timezone, self.interval_s, customer_class
+
+    @property
+    def components(self) -> dict[int, Component]:
+        """What applies of the tariff, by its place there."""
+        return _applying(self.tariff, self.agreement, self.first, self.end)
 
     @property
     def time_s(self) -> tuple[int, int]:
@@ -89,12 +108,18 @@ def parts_of(
             found = f"no {agreement.commodity} meter at {agreement.usage_point}"
             refuse(agreement, ExceptionCode.NO_METER, found)
             return
-        fed_in = hung_at(meters, agreement.usage_point, EXPORT, its) if _credits_export(tariff) else None
-        problem = _problem(agreement, tariff, its, used, fed_in)
+        components = _applying(tariff, agreement, first, end).values()
+        fed_in = reactive = None
+        if needs_export(tariff, components):
+            fed_in = hung_at(meters, agreement.usage_point, EXPORT, its)
+        if any(isinstance(component, Reactive | PowerFactor) for component in components):
+            reactive = hung_at(meters, agreement.usage_point, REACTIVE, its)
+        part = Part(agreement, tariff, first, end, used, fed_in, reactive)
+        problem = _problem(part, its)
         if problem is not None:
             refuse(agreement, ExceptionCode.CANNOT_RATE, problem)
             return
-        yield Part(agreement, tariff, first, end, used, fed_in)
+        yield part
 
 
 def hung_at(meters: Hung, usage_point: str, channel: Channel, days: Period) -> tuple[MeterChannel, ...]:
@@ -105,26 +130,35 @@ def hung_at(meters: Hung, usage_point: str, channel: Channel, days: Period) -> t
     return tuple(sorted(hung, key=attrgetter("installed_s")))
 
 
-def _problem(
-    agreement: Agreement,
-    tariff: Tariff,
-    days: Period,
-    used: tuple[MeterChannel, ...],
-    fed_in: tuple[MeterChannel, ...] | None,
-) -> str | None:
+def _problem(part: Part, days: Period) -> str | None:  # noqa: PLR0911 - one for each there is
+    agreement, tariff = part.agreement, part.tariff
     if tariff.commodity != agreement.commodity:
         return f"tariff {tariff.id} is for {tariff.commodity}, the agreement for {agreement.commodity}"
     if agreement.account.customer_class not in tariff.customer_classes:
         classes = ", ".join(tariff.customer_classes)
         return f"tariff {tariff.id} is for {classes}, the account is {agreement.account.customer_class}"
-    if fed_in == ():
+    if part.fed_in == ():
         return f"{tariff.id} credits export, but no meter measures it"
-    if len({meter.interval_s for meter in (*used, *(fed_in or ()))}) > 1:
+    if part.reactive == ():
+        return f"{tariff.id} charges reactive energy, but no meter measures it"
+    if len({meter.interval_s for meter in part.meters}) > 1:
         return "its meters have intervals of different lengths"
-    if seconds(days.start_utc) % used[0].interval_s:
-        return f"its local day begins within an interval of {used[0].interval_s} s"
+    if seconds(days.start_utc) % part.interval_s:
+        return f"its local day begins within an interval of {part.interval_s} s"
     return None
 
 
-def _credits_export(tariff: Tariff) -> bool:
-    return any(isinstance(part, Energy) and part.measures == "export" for part in tariff.components)
+def needs_export(tariff: Tariff, components: Iterable[Component]) -> bool:
+    """Whether what is fed in makes a difference to the bill."""
+    priced = any(isinstance(each, Energy | Dynamic) and each.measures == "export" for each in components)
+    return priced or tariff.netting != "none"
+
+
+def _applying(tariff: Tariff, agreement: Agreement, first: date, end: date) -> dict[int, Component]:
+    return {
+        place: component
+        for place, component in enumerate(tariff.components)
+        if agreement.account.customer_class not in component.not_for
+        and (component.valid_from or first) < end
+        and (component.valid_until or end) > first
+    }

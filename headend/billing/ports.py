@@ -5,7 +5,7 @@ Everything here is a shape. Who has a database fills it in; rules and rating see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,7 +17,7 @@ from headend.billing.cycle import BillCycle, BillException
 from headend.billing.statement import Statement, Utility
 from headend.reads import Channel, LoadProfiles
 from headend.reads.constants import Constant
-from headend.tariffs import Tariff, TariffBook
+from headend.tariffs import Market, Tariff, TariffBook
 
 
 class MeterChannel(Protocol):
@@ -89,7 +89,7 @@ class Hold:
 
 
 class Records(Protocol):
-    """Registry and reads, as one transaction sees them."""
+    """Registry, reads and what is published, as one transaction sees them."""
 
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
         """Every service agreement, or those of one account."""
@@ -105,6 +105,12 @@ class Records(Protocol):
 
     def holds(self, start_s: int, end_s: int) -> Sequence[Hold]:
         """What holds bills of reads in [start_s, end_s)."""
+
+    def market(self, series: Collection[str], events: Collection[str], start_s: int, end_s: int) -> Market:
+        """Published prices and events over [start_s, end_s)."""
+
+    def last_statements(self, accounts: Collection[str], period: str) -> Mapping[str, bytes]:
+        """By account, the document of the last statement, issued or draft, of the months before `period`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,27 +8,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
 
 from headend.billing.agreements import Agreement, local_month
+from headend.billing.banks import Balance, Balances, balances_at_begin, has_bank, left, taken_over
 from headend.billing.comparison import month_before
 from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.metered import Metered, at_usage_points, meter_reads, reads_digest, units
-from headend.billing.parts import Part, by_usage_point, parts_of
+from headend.billing.parts import Hung, Part, by_usage_point, parts_of
+from headend.billing.peaks import peaks_before, peaks_shown, ratchet_months
 from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
-from headend.billing.statement import Comparison, GasEnergy, Segment, TariffVersion
+from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
+from headend.billing.statement import Comparison, GasEnergy, InBank, Segment, TariffVersion
 from headend.billing.usage import UseTables, statement_line, use_by_tier
 from headend.errors import CannotRate
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds, zone_named
-from headend.reads.quality import IS_BILLABLE
-from headend.tariffs import BillingWindow, RatedBill, TariffBook, Use, rate_batch
+from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED
+from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBill, TariffBook, Use, rate_batch
 
 
 class RatedSegment(NamedTuple):
@@ -70,16 +73,24 @@ def rate_agreements(
         month.
     """
     rated = Rated()
-    meters = by_usage_point(records.channels())
-    parts = [part for agreement in agreements for part in parts_of(agreement, tariffs, meters, period, rated.refuse)]
+    hung = by_usage_point(records.channels())
+    parts = [part for agreement in agreements for part in parts_of(agreement, tariffs, hung, period, rated.refuse)]
     if not provisional:
         parts = _released(records, parts, rated)
     gas = records.gas_qualities() if any(is_by_energy(part.tariff) for part in parts) else {}
+    balances, to_bill_first = balances_at_begin(records, parts, period, provisional=provisional)
+    for agreement, month in to_bill_first.items():
+        its = next(part.agreement for part in parts if part.agreement.id == agreement)
+        rated.refuse(
+            its, ExceptionCode.MONTH_BEFORE, f"what {month} leaves in its bank is not known: bill {month} first"
+        )
+    ground = _Ground(records, hung, gas, balances, rated, provisional)
     places: dict[tuple[str, int], list[Part]] = defaultdict(list)
     for part in parts:
-        places[part.agreement.timezone, part.interval_s].append(part)
+        if part.agreement.id not in to_bill_first:
+            places[part.agreement.timezone, part.interval_s].append(part)
     for (timezone, _), together in places.items():
-        _rate_place(records, together, local_month(period, timezone), gas, rated, provisional)
+        _rate_place(ground, together, local_month(period, timezone))
     return rated
 
 
@@ -93,7 +104,7 @@ def _released(records: Records, parts: list[Part], rated: Rated) -> list[Part]:
         holds[hold.meter, hold.channel].append(hold)
     held: dict[str, dict[int, Hold]] = defaultdict(dict)
     for part in parts:
-        for meter in (*part.used, *(part.fed_in or ())):
+        for meter in part.meters:
             begin_s, end_s = part.measured_by(meter)
             for hold in holds.get((meter.meter, meter.channel.code), ()):
                 if hold.start_s < end_s and hold.end_s > begin_s:
@@ -104,24 +115,48 @@ def _released(records: Records, parts: list[Part], rated: Rated) -> list[Part]:
     return [part for part in parts if part.agreement.account.id not in held]
 
 
-def _rate_place(
-    records: Records, parts: list[Part], month: Period, gas: GasQualities, rated: Rated, provisional: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What all parts are rated on; `balances` and `rated` grow on the way."""
+
+    records: Records
+    hung: Hung
+    gas: GasQualities
+    balances: Balances
+    rated: Rated
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """What parts in one time zone with one interval length have in common; `keys` are rows of `profiles`."""
+
+    month: Period
+    keys: dict[tuple[int, int], int]
+    profiles: LoadProfiles
+    market: Market
+    previous: dict[str, Comparison]
+
+
+def _rate_place(ground: _Ground, parts: list[Part], month: Period) -> None:
     """Rate parts in one time zone with one interval length: their reads are fetched at once."""
-    interval_s = parts[0].interval_s
+    records, interval_s = ground.records, parts[0].interval_s
     keys: dict[tuple[int, int], int] = {}
     for part in parts:
-        for meter in (*part.used, *(part.fed_in or ())):
+        for meter in part.meters:
             keys.setdefault((meter.meter, meter.channel.code), len(keys))
-    previous = month_before(records, parts, keys, gas, month)
+    previous = month_before(records, parts, keys, ground.gas, month)
     # One interval more in front, for the register at its end.
     begin_s = seconds(month.start_utc) - interval_s
     profiles = records.profiles(list(keys), begin_s, seconds(month.end_utc), interval_s)
-    groups: dict[tuple[str, date, date, str, int], list[Part]] = defaultdict(list)
+    market = market_of(records, {part.tariff.version: part.tariff for part in parts}.values(), month)
+    place = _Place(month, keys, profiles, market, previous)
+    groups: dict[tuple[object, ...], list[Part]] = defaultdict(list)
     for part in parts:
         groups[part.kind].append(part)
-    for group in groups.values():
-        _Group(group, keys, profiles, gas, previous, rated).rate(provisional)
+    # Earlier days first: they leave their bank to the later ones.
+    for group in sorted(groups.values(), key=lambda its: its[0].first):
+        _Group(group, ground, place).rate()
 
 
 @dataclass(slots=True)
@@ -129,94 +164,174 @@ class _Group:
     """Parts of one kind, row by row."""
 
     parts: list[Part]
-    keys: dict[tuple[int, int], int]
-    profiles: LoadProfiles
-    gas: GasQualities
-    previous: dict[str, Comparison]
-    rated: Rated
+    ground: _Ground
+    place: _Place
     window: BillingWindow = field(init=False)
     columns: slice = field(init=False)
+    used: Metered = field(init=False)
+    fed_in: Metered | None = field(init=False)
+    reactive: Metered | None = field(init=False)
+    past: Carried = field(init=False)
 
     def __post_init__(self) -> None:
-        part, interval_s = self.parts[0], self.profiles.interval_s
-        self.window = BillingWindow(part.first, part.end, zone_named(part.agreement.timezone))
-        first = (seconds(self.window.start_utc) - self.profiles.start_s) // interval_s
-        self.columns = slice(first, first + self.window.intervals(interval_s))
+        part, profiles = self.parts[0], self.place.profiles
+        zone, cycle = zone_named(part.agreement.timezone), self.place.month.first
+        self.window = BillingWindow(part.first, part.end, zone, cycle=cycle)
+        first = (seconds(self.window.start_utc) - profiles.start_s) // profiles.interval_s
+        self.columns = slice(first, first + self.window.intervals(profiles.interval_s))
+        self.used = self._metered([part.used for part in self.parts])
+        self.fed_in = self.reactive = None
+        if part.fed_in is not None:
+            self.fed_in = self._metered([part.fed_in or () for part in self.parts])
+        if part.reactive is not None:
+            self.reactive = self._metered([part.reactive or () for part in self.parts])
+        self.past = Carried()
+
+    def _metered(self, meters: Sequence[Sequence[MeterChannel]]) -> Metered:
+        return at_usage_points(self.place.profiles, [self.rows(its) for its in meters], self.columns)
+
+    @property
+    def others(self) -> list[Metered]:
+        """Reads that are billed, beside those of what was used."""
+        return [metered for metered in (self.fed_in, self.reactive) if metered is not None]
 
     def rows(self, meters: Sequence[MeterChannel]) -> list[tuple[int, MeterChannel]]:
-        return [(self.keys[meter.meter, meter.channel.code], meter) for meter in meters]
+        return [(self.place.keys[meter.meter, meter.channel.code], meter) for meter in meters]
 
-    def rate(self, provisional: bool) -> None:
+    def rate(self) -> None:
         """Every part becomes a segment or an exception."""
-        used = at_usage_points(self.profiles, [self.rows(part.used) for part in self.parts], self.columns)
-        fed_in = None
-        if self.parts[0].fed_in is not None:
-            meters = [self.rows(part.fed_in or ()) for part in self.parts]
-            fed_in = at_usage_points(self.profiles, meters, self.columns)
         rows = list(range(len(self.parts)))
-        if not provisional:
-            rows = self._complete(used, fed_in)
-        self._bill(rows, used, fed_in)
+        if not self.ground.provisional:
+            rows = self._complete()
+        if has_bank(self.parts[0].tariff):
+            rows = self._with_balance(rows)
+        if ratchet_months(self.parts[0].tariff) and rows:
+            rows = self._with_past(rows)
+        self._bill(rows)
 
-    def _complete(self, used: Metered, fed_in: Metered | None) -> list[int]:
+    def _refuse(self, row: int, code: ExceptionCode, detail: str) -> None:
+        self.ground.rated.refuse(self.parts[row].agreement, code, detail)
+
+    def _complete(self) -> list[int]:
         """Rows that may be billed; the others become exceptions."""
-        unfit = ~IS_BILLABLE[used.quality]
-        if fed_in is not None:
-            unfit |= ~IS_BILLABLE[fed_in.quality]
+        billed = [self.used, *self.others]
+        unfit = np.logical_or.reduce([~IS_BILLABLE[metered.quality] for metered in billed])
         for row in np.flatnonzero(unfit.any(axis=1)).tolist():
             first = int(np.argmax(unfit[row]))
-            begins = moment(seconds(self.window.start_utc) + first * self.profiles.interval_s)
-            both = [metered.quality[row, first] for metered in (used, fed_in) if metered is not None]
-            worst = next(Quality(int(quality)) for quality in both if not IS_BILLABLE[quality])
-            self.rated.refuse(
-                self.parts[row].agreement,
+            begins = moment(seconds(self.window.start_utc) + first * self.place.profiles.interval_s)
+            there = [metered.quality[row, first] for metered in billed]
+            worst = next(Quality(int(quality)) for quality in there if not IS_BILLABLE[quality])
+            self._refuse(
+                row,
                 ExceptionCode.INCOMPLETE_READS,
                 f"{int(unfit[row].sum())} of {unfit.shape[1]} intervals cannot be billed,"
                 f" first {begins:%Y-%m-%dT%H:%MZ} ({worst.label})",
             )
         return np.flatnonzero(~unfit.any(axis=1)).tolist()
 
-    def _bill(self, rows: list[int], used: Metered, fed_in: Metered | None) -> None:
+    def _with_balance(self, rows: list[int]) -> list[int]:
+        """Rows of which it is known what is in their bank; the others become exceptions."""
+        known = []
+        for row in rows:
+            balance = self.ground.balances[self.parts[row].agreement.id]
+            if balance.since == self.window.first:
+                known.append(row)
+            else:
+                its = f"the days from {balance.since} on cannot be billed, so what they leave in its bank is not known"
+                self._refuse(row, ExceptionCode.CANNOT_RATE, its)
+        return known
+
+    def _with_past(self, rows: list[int]) -> list[int]:
+        """All rows, once it is known what demand they had before; none, where it cannot be told."""
+        ground = self.ground
+        try:
+            self.past = peaks_before(ground.records, ground.hung, self.parts, ground.gas, self.place.month.first)
+        except CannotRate as error:
+            for row in rows:
+                self._refuse(row, ExceptionCode.CANNOT_RATE, f"demand of the months before: {error}")
+            return []
+        return rows
+
+    def _carried(self, rows: list[int]) -> Carried:
+        """What bills take over."""
+        peaks = {
+            place: tuple(Peaks(each.month, each.watts[rows]) for each in several)
+            for place, several in self.past.peaks.items()
+        }
+        tariff = self.parts[0].tariff
+        return replace(taken_over(tariff, [self._bank(row) for row in rows]), peaks=peaks)
+
+    def _bank(self, row: int) -> InBank | None:
+        part = self.parts[row]
+        return self.ground.balances[part.agreement.id].bank if has_bank(part.tariff) else None
+
+    def _market(self, rows: list[int]) -> Market:
+        """What is published; while the month runs, made longer over the time that nothing was used in yet."""
+        market = self.place.market
+        if not self.ground.provisional or not market.prices:
+            return market
+        there = [(each.quality[rows] != Quality.MISSING).any(axis=0) for each in (self.used, *self.others)]
+        present = np.flatnonzero(np.logical_or.reduce(there))
+        reached = int(present[-1]) + 1 if len(present) else 0
+        begin_s = seconds(self.window.start_utc)
+        return with_prices_up_to(
+            market, begin_s + reached * self.place.profiles.interval_s, seconds(self.place.month.end_utc)
+        )
+
+    def _bill(self, rows: list[int]) -> None:
         """Rate rows at once; where the engine refuses, halve until the one it means is alone."""
         if not rows:
             return
-        interval_s, tariff = self.profiles.interval_s, self.parts[0].tariff
-        its_use = used.take(rows)
-        its_export = None if fed_in is None else fed_in.take(rows)
+        interval_s, part = self.place.profiles.interval_s, self.parts[0]
+        tariff, market = part.tariff, self._market(rows)
+        used = self.used.take(rows)
+        fed_in, reactive = (None if each is None else each.take(rows) for each in (self.fed_in, self.reactive))
         shown: list[tuple[GasEnergy, ...]] = [()] * len(rows)
         try:
             if is_by_energy(tariff):
                 areas = [self.parts[row].agreement.gas_area for row in rows]
-                its_use, shown = by_energy(its_use, areas, self.gas, self.window, interval_s)
-            exported = None if its_export is None else its_export.values
-            batch = rate_batch(tariff, self.window, Use(interval_s, its_use.values, exported))
+                used, shown = by_energy(used, areas, self.ground.gas, self.window, interval_s)
+            estimated = IS_ESTIMATED[used.quality]
+            use = Use(
+                interval_s,
+                used.values,
+                None if fed_in is None else fed_in.values,
+                None if reactive is None else reactive.values,
+                estimated if estimated.any() else None,
+            )
+            customer_class = part.agreement.account.customer_class
+            batch = rate_batch(tariff, self.window, use, market, self._carried(rows), customer_class)
         except CannotRate as error:
             if len(rows) == 1:
-                self.rated.refuse(self.parts[rows[0]].agreement, ExceptionCode.CANNOT_RATE, str(error))
+                self._refuse(rows[0], ExceptionCode.CANNOT_RATE, str(error))
                 return
             half = len(rows) // 2
-            self._bill(rows[:half], used, fed_in)
-            self._bill(rows[half:], used, fed_in)
+            self._bill(rows[:half])
+            self._bill(rows[half:])
             return
-        tables = UseTables.of(tariff, self.window, interval_s, its_use, its_export)
-        for place, bill in enumerate(batch.bills()):
-            part = self.parts[rows[place]]
-            export = None if exported is None else units(exported[place].sum())
-            segment = self._segment(part, bill, place, tables, export, shown[place])
+        others = [each for each in (fed_in, reactive) if each is not None]
+        tables = UseTables.of(tariff, self.window, interval_s, market, used, others)
+        balances = self.ground.balances
+        for place, (row, bill) in enumerate(zip(rows, batch.bills(), strict=True)):
+            agreement = self.parts[row].agreement
+            after = left(tariff, batch.carried, place)
+            segment = replace(
+                self._segment(row, bill, place, tables),
+                export=None if fed_in is None else units(fed_in.values[place].sum()),
+                reactive=None if reactive is None else units(reactive.values[place].sum()),
+                gas=shown[place],
+                brought=self._bank(row),
+                carried=after,
+            )
             reads_end = moment(seconds(self.window.start_utc) + int(tables.reached[place]) * interval_s)
-            self.rated.segments.append(RatedSegment(part.agreement, segment, reads_end))
+            self.ground.rated.segments.append(RatedSegment(agreement, segment, reads_end))
+            if agreement.id in balances:
+                balances[agreement.id] = Balance(self.window.end, after)
 
-    def _segment(
-        self,
-        part: Part,
-        bill: RatedBill,
-        place: int,
-        tables: UseTables,
-        export: Decimal | None,
-        gas: tuple[GasEnergy, ...],
-    ) -> Segment:
+    def _segment(self, row: int, bill: RatedBill, place: int, tables: UseTables) -> Segment:
+        part, profiles = self.parts[row], self.place.profiles
         agreement, tariff = part.agreement, part.tariff
-        meters = self.rows((*part.used, *(part.fed_in or ())))
+        meters = self.rows(part.meters)
         tax = sum((line.amount for line in bill.lines if line.kind == "tax"), Decimal(0))
         return Segment(
             agreement=agreement.id,
@@ -229,22 +344,22 @@ class _Group:
             last=part.end - timedelta(days=1),
             days=(part.end - part.first).days,
             tariff=TariffVersion(tariff.id, tariff.name, tariff.digest),
-            meters=tuple(
-                [each for row, meter in meters for each in meter_reads(self.profiles, row, meter, self.columns)]
-            ),
+            meters=tuple([each for at, meter in meters for each in meter_reads(profiles, at, meter, self.columns)]),
             usage=units(tables.total[place]),
-            export=export,
+            export=None,
             usage_by_period=tables.by_period(tariff, place),
-            usage_by_tier=use_by_tier(tariff, bill),
+            usage_by_tier=use_by_tier(part, bill),
             lines=tuple([statement_line(line) for line in bill.lines]),
             intervals=int(tables.present[place]),
             estimated_intervals=int(tables.estimated[place]),
             daily=tables.by_day(place),
-            reads_sha256=reads_digest(self.profiles, meters, self.columns),
-            previous=self.previous.get(agreement.id),
+            reads_sha256=reads_digest(profiles, meters, self.columns),
+            previous=self.place.previous.get(agreement.id),
             currency=bill.currency,
             net=bill.total - tax,
             tax=tax,
             gross=bill.total,
-            gas=gas,
+            prices=prices_used(part, self.place.market),
+            events=events_used(part, self.place.market),
+            peaks=peaks_shown(tariff, self.past, self.place.month.first, row),
         )

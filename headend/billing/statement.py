@@ -132,11 +132,18 @@ class StatementLine:
     Parameters
     ----------
     kind
-        energy, export, baseline_credit, standing or tax.
+        as in the tariff, but energy or export for energy of any price.
     unit
-        of the quantity: kWh, m³, day, month; the currency for a tax, whose price is 0.19 for 19 %.
+        of the quantity: kWh, m³, kW, kvarh, day, month; the currency for a share of other lines, whose price is 0.19
+        for 19 %, and for a minimum or a bank, whose price is 1 or -1.
     period, tier
         TOU period and tier (counted from 1) where the price belongs to one.
+    estimated
+        how much of the quantity rests on estimates; None: nothing.
+    included
+        the amount is contained in other lines, and not added to the total.
+    mean
+        every interval has its own price, and `price` is their mean to 6 places: amount ÷ quantity before rounding.
     """
 
     kind: str
@@ -147,6 +154,51 @@ class StatementLine:
     amount: Number
     period: str | None
     tier: int | None
+    estimated: Number | None = None
+    included: bool = False
+    mean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InBank:
+    """What a bill takes over from the one before, or leaves to the next.
+
+    Parameters
+    ----------
+    energy
+        by TOU period, periods with nothing left out.
+    credit
+        money; None: nothing.
+    """
+
+    energy: tuple[PeriodUse, ...] = ()
+    credit: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesUsed:
+    """A series of published prices, and the SHA-256 digest of those that priced the days."""
+
+    series: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventUsed:
+    """An event the prices depend on, such as a critical peak."""
+
+    name: str
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PastPeak:
+    """Highest demand of an earlier month [kW, m³/h], for ratchets; `month` is `YYYY-MM`, `label` the line's."""
+
+    month: str
+    label: str
+    quantity: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +243,19 @@ class Segment:
         reads the bill rests on, and how many of them are estimates.
     reads_sha256
         digest of all values and quality codes billed.
+    net, tax, gross
+        gross is the sum of all lines but those whose amount is included in others; tax, that of added and of included
+        ones; net is the rest.
     gas
         how the energy came about, where gas is priced by it; `meters` are in m³ then. Else empty.
+    reactive
+        reactive energy taken [kvarh]; None where it is not priced.
+    brought, carried
+        in the bank before these days, and after them; None: nothing.
+    prices, events
+        what was published that the lines depend on.
+    peaks
+        of earlier months, latest first, where a ratchet asks for them.
     """
 
     agreement: str
@@ -221,21 +284,22 @@ class Segment:
     tax: Number
     gross: Number
     gas: tuple[GasEnergy, ...] = ()
+    reactive: Number | None = None
+    brought: InBank | None = None
+    carried: InBank | None = None
+    prices: tuple[SeriesUsed, ...] = ()
+    events: tuple[EventUsed, ...] = ()
+    peaks: tuple[PastPeak, ...] = ()
 
     @property
     def metered(self) -> Decimal:
         """What the meters counted [kWh or m³]: the volume of gas, also where its energy is priced."""
         return sum((each.volume for each in self.gas), Decimal(0)) if self.gas else self.usage
 
-    @property
-    def metered_unit(self) -> str:
-        """Unit of the registers."""
-        return "m³" if self.gas else self.unit
-
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What is due: gross = net + tax = sum of all lines."""
+    """What is due: gross = net + tax = sum of all lines but those whose amount is included in others."""
 
     currency: str
     net: Number
@@ -276,19 +340,27 @@ class Statement:
 
 
 _DOCUMENT = TypeAdapter(Statement)
+#: What came into the format later stands only where there is some of it: older statements keep their bytes.
+_LATER_IN_SEGMENTS = ("gas", "reactive", "brought", "carried", "prices", "events", "peaks")
+_LATER_IN_LINES = ("estimated", "included", "mean")
 
 
 def canonical_json(statement: Statement) -> bytes:
     """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
     plain = _DOCUMENT.dump_python(statement, mode="json")
-    # What came into the format later stands only where there is some of it: older statements keep their bytes.
     for segment in plain["segments"]:
-        if not segment["gas"]:
-            del segment["gas"]
+        _leave_out(segment, _LATER_IN_SEGMENTS)
+        for line in segment["lines"]:
+            _leave_out(line, _LATER_IN_LINES)
         for meter in segment["meters"]:
-            if meter["constant"] is None:
-                del meter["constant"]
+            _leave_out(meter, ("constant",))
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _leave_out(part: dict[str, object], names: tuple[str, ...]) -> None:
+    for name in names:
+        if not part[name]:
+            del part[name]
 
 
 def parse_statement(document: bytes) -> Statement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -12,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.billing.metered import Int64s, Metered, units
+from headend.billing.parts import Part
 from headend.billing.statement import DayUse, PeriodUse, StatementLine, TierUse
 from headend.reads import Quality
 from headend.reads.days import midnight, seconds
 from headend.reads.quality import IS_ESTIMATED
-from headend.tariffs import BillingWindow, Line, RatedBill, Tariff, compile_calendar
+from headend.tariffs import BillingWindow, Line, Market, RatedBill, Tariff, codes_of
 from headend.tariffs.components import Energy
 from headend.tariffs.money import plain
 
@@ -48,15 +50,21 @@ class UseTables:
 
     @classmethod
     def of(
-        cls, tariff: Tariff, window: BillingWindow, interval_s: int, used: Metered, fed_in: Metered | None
+        cls,
+        tariff: Tariff,
+        window: BillingWindow,
+        interval_s: int,
+        market: Market,
+        used: Metered,
+        others: Sequence[Metered],
     ) -> UseTables:
-        """Sum up what was used; reads of what was fed in count among the reads, and their estimates as estimates."""
+        """Sum up what was used; the other reads billed count among the reads, and their estimates as estimates."""
         n = used.values.shape[1]
-        billed = [used.quality] if fed_in is None else [used.quality, fed_in.quality]
+        billed = [used.quality, *(other.quality for other in others)]
         present = used.quality != Quality.MISSING
         estimated = np.sum([IS_ESTIMATED[quality] for quality in billed], axis=0, dtype=np.int64)
         begins = day_begins(window.first, window.end, window.zone, interval_s)
-        codes = compile_calendar(tariff, window.zone, window.start_utc, n, interval_s)
+        codes = codes_of(tariff, window, interval_s, market=market)
         return cls(
             total=used.values.sum(axis=1),
             present=np.sum([(quality != Quality.MISSING).sum(axis=1) for quality in billed], axis=0, dtype=np.int64),
@@ -99,16 +107,27 @@ def day_begins(first: date, end: date, zone: ZoneInfo, interval_s: int) -> NDArr
     return np.array([(seconds(midnight(day, zone)) - start) // interval_s for day in days], dtype=np.int64)
 
 
-def use_by_tier(tariff: Tariff, bill: RatedBill) -> tuple[TierUse, ...]:
+def use_by_tier(part: Part, bill: RatedBill) -> tuple[TierUse, ...]:
     """Use by tier, as the tariff's first tiered price for use counted it; nothing where there is none."""
-    for component in tariff.components:
-        if isinstance(component, Energy) and component.measures == "import" and len(component.tiers) > 1:
-            use = [Decimal(0)] * len(component.tiers)
-            for line in bill.lines:
-                if line.kind == "energy" and line.tier is not None and line.label.startswith(f"{component.label}, "):
-                    use[line.tier - 1] += line.quantity
-            return tuple(TierUse(tier + 1, quantity) for tier, quantity in enumerate(use))
+    for component in part.components.values():
+        if not (isinstance(component, Energy) and component.measures == "import" and len(component.tiers) > 1):
+            continue
+        if component.credit or component.method == "block" or component.factor != 1:
+            continue
+        use = [Decimal(0)] * len(component.tiers)
+        for line in bill.lines:
+            if line.tier is not None and _is_of(line, component):
+                use[line.tier - 1] += line.quantity
+        return tuple(TierUse(tier + 1, quantity) for tier, quantity in enumerate(use))
     return ()
+
+
+def _is_of(line: Line, component: Energy) -> bool:
+    # A name is its component's alone; where there is none, the label begins all of its lines.
+    charge = line.charge
+    if component.name is not None:
+        return charge.component == component.name
+    return charge.kind == "energy" and charge.component is None and charge.label.startswith(f"{component.label}, ")
 
 
 def statement_line(line: Line) -> StatementLine:
@@ -123,4 +142,7 @@ def statement_line(line: Line) -> StatementLine:
         line.amount,
         charge.period,
         charge.tier,
+        estimated=Decimal(plain(line.estimated)) if line.estimated else None,
+        included=charge.included,
+        mean=charge.price is None,
     )

@@ -33,6 +33,14 @@ ENGLISH = {
     "amount": "Amount",
     "per_day": "day",
     "per_month": "month",
+    "per_year": "year",
+    "mean": "mean {price}",
+    "included": "contained in the prices, not added",
+    "estimated_part": "{quantity} of it estimated",
+    "brought": "From your bank: {what}.",
+    "carried": "In your bank for the next bill: {what}.",
+    "peaks": "Demand of the months before, of the highest of which at least a part is charged: {what}.",
+    "events": "Events: {what}.",
     "meter": "Meter",
     "meter_reads": "Meter readings",
     "opening": "Opening",
@@ -42,6 +50,7 @@ ENGLISH = {
     "estimated": "E",
     "not_known": "not known",
     "fed_in": "fed in",
+    "reactive": "reactive",
     "gas_energy": "From volume to energy",
     "volume": "Volume",
     "conversion": "Conversion factor",
@@ -72,6 +81,11 @@ ENGLISH = {
         "may ask for all interval reads of the period."
     ),
     "check_gas": "For gas that is the volume, from which the energy charged is worked out as shown.",
+    "check_mean": (
+        "Where every interval has a price of its own, the line is the sum over all intervals, rounded "
+        "once, and shows their mean price."
+    ),
+    "check_bank": "What was fed in, and what was in your bank, is taken off your use first.",
     "complain": "Questions and complaints",
     "complain_text": (
         "Write to {utility}, {address}, and quote statement {id}. If our answer does not satisfy you,"
@@ -79,6 +93,7 @@ ENGLISH = {
     ),
     "small_tariff": "{service}: tariff {name} ({id}), version {version}, usage point {point}.",
     "small_reads": "Digest of the reads: {digest}.",
+    "small_prices": "Digest of the prices of {series}: {digest}.",
     "small_previous": "Statement before this one: {digest}.",
     "page": "Page",
 }
@@ -114,6 +129,14 @@ GERMAN = {
     "amount": "Betrag",
     "per_day": "Tag",
     "per_month": "Monat",
+    "per_year": "Jahr",
+    "mean": "im Mittel {price}",
+    "included": "in den Preisen enthalten, nicht hinzugerechnet",
+    "estimated_part": "davon {quantity} geschätzt",
+    "brought": "Aus Ihrem Guthaben: {what}.",
+    "carried": "Guthaben für die nächste Rechnung: {what}.",
+    "peaks": "Leistung der Vormonate, von deren höchster mindestens ein Teil berechnet wird: {what}.",
+    "events": "Ereignisse: {what}.",
     "meter": "Zähler",
     "meter_reads": "Zählerstände",
     "opening": "Anfang",
@@ -123,6 +146,7 @@ GERMAN = {
     "estimated": "E",
     "not_known": "nicht bekannt",
     "fed_in": "eingespeist",
+    "reactive": "Blindenergie",
     "gas_energy": "Vom Volumen zur Energie",
     "volume": "Volumen",
     "conversion": "Zustandszahl",
@@ -153,6 +177,11 @@ GERMAN = {
         "Mitternacht fortgeschrieben. Auf Wunsch erhalten Sie alle Intervallwerte des Zeitraums."
     ),
     "check_gas": "Bei Gas ist das das Volumen, aus dem die berechnete Energie wie gezeigt folgt.",
+    "check_mean": (
+        "Wo jedes Intervall seinen eigenen Preis hat, ist die Position die Summe aller Intervalle, "
+        "einmal gerundet, und nennt ihren mittleren Preis."
+    ),
+    "check_bank": "Was eingespeist wurde und was im Guthaben war, wird vom Verbrauch zuerst abgezogen.",
     "complain": "Fragen und Beschwerden",
     "complain_text": (
         "Schreiben Sie an {utility}, {address}, und nennen Sie die Rechnung {id}. Hilft unsere "
@@ -161,6 +190,7 @@ GERMAN = {
     ),
     "small_tariff": "{service}: Tarif {name} ({id}), Version {version}, Verbrauchsstelle {point}.",
     "small_reads": "Prüfsumme der Messwerte: {digest}.",
+    "small_prices": "Prüfsumme der Preise von {series}: {digest}.",
     "small_previous": "Rechnung davor: {digest}.",
     "page": "Seite",
 }

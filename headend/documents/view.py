@@ -17,11 +17,13 @@ from babel.dates import format_date, format_interval, format_skeleton
 from babel.numbers import NumberPattern, format_currency, format_decimal, format_percent, parse_pattern
 from babel.units import format_unit
 
-from headend.billing.statement import MeterReads, RegisterRead, Segment, Statement, StatementLine, Utility
+from headend.billing.statement import InBank, MeterReads, RegisterRead, Segment, Statement, StatementLine, Utility
 from headend.documents.texts import texts_of
+from headend.reads import Channel
 from headend.reads.days import zone_named
 
-_FED_IN = "1-0:2.8.0"
+#: What stands beside a meter that does not count use.
+_COUNTS = {"1-0:2.8.0": "fed_in", "1-0:3.8.0": "reactive"}
 #: Reads are whole Wh, dm³ or litre, so three places show a quantity in full.
 _THREE_PLACES = parse_pattern("#,##0.000")
 _AS_IT_IS = parse_pattern("#,##0.###")
@@ -63,18 +65,21 @@ class _Writer:
 
     def rate(self, share: Decimal) -> str:
         pattern: str = self.locale.percent_formats[None].pattern
-        return format_percent(share, pattern.replace("0", "0.###", 1), locale=self.locale)
+        return format_percent(share, pattern.replace("0", "0.######", 1), locale=self.locale)
 
-    def quantity(self, number: Decimal, unit: str) -> str:
-        if unit in ("day", "month"):
+    def quantity(self, number: Decimal, unit: str, pattern: NumberPattern = _THREE_PLACES) -> str:
+        if unit in ("day", "month", "year"):
             return format_unit(number, f"duration-{unit}", "long", "#,##0.###", locale=self.locale)
-        return f"{self.number(number, _THREE_PLACES)}\u00a0{unit}"
+        return f"{self.number(number, pattern)}\u00a0{unit}"
 
     def per_day(self, quantity: Decimal, days: int, unit: str) -> str:
         return f"{self.number(quantity / days, _TWO_PLACES)}\u00a0{unit}"
 
     def day(self, day: date, length: Literal["long", "medium", "short"] = "long") -> str:
         return _day(day, length, self.locale)
+
+    def month(self, day: date) -> str:
+        return format_skeleton("yMMMM", day, locale=self.locale)
 
     def days(self, first: date, last: date) -> str:
         return format_interval(first, last, "yMMMd", locale=self.locale)
@@ -87,7 +92,7 @@ class _Writer:
         facts.append((self.text("period"), f"{self.days(s.first, s.last)} ({self.text('days', days=s.days)})"))
         return {
             "language": language if language in ("de", "en") else "en",
-            "title": self.text("title", month=format_skeleton("yMMMM", s.first, locale=self.locale)),
+            "title": self.text("title", month=self.month(s.first)),
             "draft": self.text("draft") if s.issued_on is None else None,
             "utility": {"name": s.utility.name, "address": list(s.utility.address)},
             "customer": {"name": s.customer.name, "address": _lines(s.customer.address)},
@@ -144,6 +149,7 @@ class _Writer:
                 "head": [self.text(key) for key in ("item", "quantity", "price", "amount")],
                 "rows": [self._line(line) for line in s.lines],
                 "total": [self.text("total"), self.money(s.gross)],
+                "remarks": self._remarks(s),
             },
             "periods": self._shares(
                 self.text("use_by_period"), [(p.label, p.quantity) for p in s.usage_by_period], s.unit
@@ -159,12 +165,12 @@ class _Writer:
         }
 
     def _meter(self, meter: MeterReads, s: Segment) -> View:
-        notes = [self.text("fed_in")] if meter.channel == _FED_IN else []
+        notes = [self.text(_COUNTS[meter.channel])] if meter.channel in _COUNTS else []
         return {
             "meter": meter.meter,
             "note": ", ".join([*notes, *([meter.constant] if meter.constant else [])]),
             "registers": [self._register(read, s) for read in (meter.opening, meter.closing)],
-            "quantity": self.quantity(meter.quantity, s.metered_unit),
+            "quantity": self.quantity(meter.quantity, Channel.parse(meter.channel).unit),
         }
 
     def _gas(self, s: Segment) -> View | None:
@@ -192,19 +198,60 @@ class _Writer:
         at = f"{self.day(local.date(), 'medium')} {local:%H:%M}"
         return {"value": self.number(read.value, _THREE_PLACES), "note": f"{at}, {self.text(read.obtained)}"}
 
-    def _line(self, line: StatementLine) -> list[str]:
-        if line.kind == "tax":
-            return [
-                line.label,
-                self.money(line.quantity),
-                self.rate(line.price),
-                self.money(line.amount),
-            ]
-        unit = self.texts.get(f"per_{line.unit}", line.unit)
+    def _line(self, line: StatementLine) -> View:
+        notes = [self.text("included")] if line.included else []
+        if line.estimated is not None:
+            notes.append(self.text("estimated_part", quantity=self.quantity(line.estimated, line.unit, _SIX_PLACES)))
+        amount = self.money(line.amount)
+        return {
+            "cells": [line.label, *self._quantity_and_price(line), f"({amount})" if line.included else amount],
+            "note": ", ".join(notes),
+        }
+
+    def _quantity_and_price(self, line: StatementLine) -> tuple[str, str]:
+        if line.unit == self.currency:
+            # What tops up or carries over is an amount of money, and no price of anything.
+            # A tax that prices contain is a percentage of what they are without it.
+            base = line.quantity - line.amount if line.included else line.quantity
+            return ("", "") if abs(line.price) == 1 else (self.money(base), self.rate(line.price))
         price = format_currency(
             line.price, self.currency, locale=self.locale, currency_digits=False, decimal_quantization=False
         )
-        return [line.label, self.quantity(line.quantity, line.unit), f"{price}/{unit}", self.money(line.amount)]
+        price = f"{price}/{self.texts.get(f'per_{line.unit}', line.unit)}"
+        return self.quantity(line.quantity, line.unit, _SIX_PLACES), self.text(
+            "mean", price=price
+        ) if line.mean else price
+
+    def _remarks(self, s: Segment) -> list[str]:
+        """What else the lines rest on: the bank, peaks of earlier months, events."""
+        said = []
+        if s.brought is not None:
+            said.append(self.text("brought", what=self._in_bank(s.brought, s.unit)))
+        if s.carried is not None:
+            said.append(self.text("carried", what=self._in_bank(s.carried, s.unit)))
+        if s.peaks:
+            power = "kW" if s.unit == "kWh" else "m³/h"
+            peaks = (
+                f"{peak.label}, {self.month(date.fromisoformat(f'{peak.month}-01'))},"
+                f" {self.quantity(peak.quantity, power)}"
+                for peak in s.peaks
+            )
+            said.append(self.text("peaks", what="; ".join(peaks)))
+        if s.events:
+            spans = (f"{event.name} {self._span(event.begin, event.end, s.timezone)}" for event in s.events)
+            said.append(self.text("events", what="; ".join(spans)))
+        return said
+
+    def _in_bank(self, bank: InBank, unit: str) -> str:
+        several = len(bank.energy) > 1
+        parts = [f"{use.label} {self.quantity(use.quantity, unit)}" for use in bank.energy] if several else []
+        parts = parts or [self.quantity(use.quantity, unit) for use in bank.energy]
+        return ", ".join([*parts, *([self.money(bank.credit)] if bank.credit else [])])
+
+    def _span(self, begin: datetime, end: datetime, timezone: str) -> str:
+        local, until = (at.astimezone(zone_named(timezone)) for at in (begin, end))
+        ends = f"{until:%H:%M}" if until.date() == local.date() else f"{self.day(until.date(), 'medium')} {until:%H:%M}"
+        return f"{self.day(local.date(), 'medium')} {local:%H:%M}–{ends}"
 
     def _shares(self, title: str, parts: list[tuple[str, Decimal]], unit: str) -> View | None:
         whole = sum((quantity for _, quantity in parts), Decimal(0))
@@ -281,7 +328,14 @@ class _Writer:
 
     def _notes(self, s: Statement) -> list[tuple[str, str]]:
         complain = self.text("complain_text", utility=s.utility.name, address=", ".join(_without(s.utility)), id=s.id)
-        check = [self.text("check_text"), *([self.text("check_gas")] if any(each.gas for each in s.segments) else [])]
+        segments, lines = s.segments, [line for each in s.segments for line in each.lines]
+        banks = [bank for each in segments for bank in (each.brought, each.carried) if bank is not None]
+        check = [
+            self.text("check_text"),
+            *([self.text("check_gas")] if any(each.gas for each in segments) else []),
+            *([self.text("check_mean")] if any(line.mean for line in lines) else []),
+            *([self.text("check_bank")] if any(bank.energy for bank in banks) else []),
+        ]
         return [(self.text("check"), " ".join(check)), (self.text("complain"), complain)]
 
     def _small_print(self, s: Statement) -> list[str]:
@@ -300,6 +354,7 @@ class _Writer:
                 + " "
                 + self.text("small_reads", digest=each.reads_sha256)
             )
+            said += [self.text("small_prices", series=used.series, digest=used.sha256) for used in each.prices]
         if s.previous_sha256 is not None:
             said.append(self.text("small_previous", digest=s.previous_sha256))
         return said

@@ -77,6 +77,7 @@ class Channel:
 
 IMPORT = Channel.parse("1-0:1.8.0")
 EXPORT = Channel.parse("1-0:2.8.0")
+REACTIVE = Channel.parse("1-0:3.8.0")
 GAS = Channel.parse("7-0:3.0.0")
 WATER = Channel.parse("8-0:1.0.0")
 HEAT = Channel.parse("6-0:1.0.0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from headend.billing.segments import rate_agreements
 from headend.reads import NO_REGISTER, Channel, LoadProfiles, Quality
 from headend.reads.channels import IMPORT
 from headend.reads.days import seconds
-from headend.tariffs import Tariff, TariffBook
+from headend.tariffs import Market, Tariff, TariffBook
 
 FIRST = date(2026, 10, 1)
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"]
@@ -75,6 +75,12 @@ class Constant:
     def holds(self, start_s: int, end_s: int) -> list[Hold]:
         asked = Hold(7, 0, IMPORT.code, self.asked_s, self.asked_s + 3600, "V8 sum check: off")
         return [asked] if asked.start_s < end_s and asked.end_s > start_s else []
+
+    def market(self, series: Collection[str], events: Collection[str], start_s: int, end_s: int) -> Market:
+        raise AssertionError("nothing published is asked for")
+
+    def last_statements(self, accounts: Collection[str], period: str) -> dict[str, bytes]:
+        raise AssertionError("there is no bank")
 
 
 def tariff(since: date, price: str) -> Tariff:

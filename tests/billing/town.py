@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headend.billing.cycle import BillException
+from headend.billing.run import approve, issue, rate_cycle
 from headend.billing.statement import Statement, parse_statement
 from headend.collect.topics import Topics
 from headend.config import load_settings, shipped
@@ -22,11 +24,12 @@ from headend.site import Site
 from headend.store.database import Database
 from headend.store.journal import Journal
 from headend.store.ledger import SqlLedger
+from headend.store.market import add_events, import_prices
 from headend.store.sql import SqlIntervalStore
-from headend.tariffs import load_book
+from headend.tariffs import Events, PriceSeries, load_book
 from headend.vee import load_rule_set
 
-IMPORT, EXPORT = "1-0:1.8.0", "1-0:2.8.0"
+IMPORT, EXPORT, REACTIVE = "1-0:1.8.0", "1-0:2.8.0", "1-0:3.8.0"
 BERLIN = "Europe/Berlin"
 
 _HEAD = """id = "{id}"
@@ -73,6 +76,62 @@ label = "Energy"
 tiers_per = "month"
 tiers = [{ up_to = 100, price = { day = 0.30, night = 0.20 } }, { price = 0.50 }]
 """
+_DEMAND = """
+[[components]]
+kind = "demand"
+label = "Demand"
+window_min = 60
+tiers = [{{ price = {price} }}]
+ratchet = {{ percent = 50, months = 2 }}
+"""
+_BANK = """
+[[components]]
+kind = "energy"
+label = "Energy"
+tiers = [{{ price = {price} }}]
+[[components]]
+kind = "energy"
+label = "Feed-in credit"
+measures = "export"
+tiers = [{{ price = 0.10 }}]
+[[components]]
+kind = "bank"
+label = "Bank"
+[[components]]
+kind = "standing"
+label = "Standing charge"
+per = "month"
+price = 11.90
+"""
+_EXEMPT = """
+[[components]]
+kind = "energy"
+label = "Energy"
+tiers = [{ price = 0.30 }]
+[[components]]
+kind = "reactive"
+label = "Reactive energy"
+free = 0.5
+price = 0.01
+not_for = ["residential"]
+[[components]]
+kind = "tax"
+label = "VAT 19 %"
+percent = 19
+not_for = ["commercial"]
+"""
+_SHIPPED = (
+    "business-demand",
+    "home-capacity",
+    "home-critical-peak",
+    "home-dynamic",
+    "home-net-metering",
+    "home-seasonal-tiers",
+)
+
+
+def _of(name: str, components: str, since: str = "2025-01-01") -> str:
+    return _HEAD.format(id=name, valid_from=since, commodity="electricity", unit="kWh", currency="EUR") + components
 
 
 def _flat(name: str, price: str, standing: str = "11.90", since: str = "2025-01-01", **other: str) -> str:
@@ -90,8 +149,13 @@ TARIFFS = {
     "gas-energy": _flat("gas-energy", "0.10", "10.40", commodity="gas", unit="kWh"),
     "heat": _flat("heat", "0.1180", "18.90", commodity="heat"),
     "solar": _flat("solar", "0.3000") + _CREDIT,
-    "tiered": _HEAD.format(id="tiered", valid_from="2025-01-01", commodity="electricity", unit="kWh", currency="EUR")
-    + _TIERED,
+    "tiered": _of("tiered", _TIERED),
+    "demand-first": _of("demand", _DEMAND.format(price="10")),
+    "demand-next": _of("demand", _DEMAND.format(price="12"), since="2026-10-11"),
+    "bank-first": _of("bank", _BANK.format(price="0.30")),
+    "bank-next": _of("bank", _BANK.format(price="0.40"), since="2026-10-11"),
+    "exempt": _of("exempt", _EXEMPT).replace('["residential"]', '["residential", "commercial"]', 1),
+    **{name: shipped(f"tariffs/{name}.toml").read_text(encoding="utf-8") for name in _SHIPPED},
 }
 
 
@@ -188,6 +252,26 @@ class Town:
             for name, value in columns.items():
                 getattr(blocks, name)[0, place] = value
             self.store.save(tx, blocks, blocks.present, settled=True)
+
+    def prices(self, name: str, first: datetime, prices: Sequence[str]) -> None:
+        """Prices of a series in EUR per kWh, hour by hour."""
+        begins = seconds(first) + 3600 * np.arange(len(prices), dtype=np.int64)
+        numbers = np.array([int(Decimal(price).scaleb(4)) for price in prices], dtype=np.int64)
+        series = PriceSeries(name, "EUR", "kWh", begins, begins + 3600, numbers, 4)
+        with self.database.write() as tx:
+            import_prices(tx, series, "test", by="ann", at=self.now)
+
+    def event(self, name: str, begin: datetime, end: datetime) -> None:
+        """Call an event."""
+        with self.database.write() as tx:
+            add_events(tx, Events(name, ((seconds(begin), seconds(end)),)), "test", by="ann", at=self.now)
+
+    def bill(self, period: str = "2026-10", cycle: str = "monthly") -> dict[str, Statement]:
+        """Rate, approve and issue; the statements by account."""
+        rate_cycle(self.office, period, cycle, "ann")
+        approve(self.office, period, cycle, "ann")
+        issue(self.office, period, cycle, "bob")
+        return self.statements(period, cycle)
 
     def key(self, meter: str, channel: str) -> tuple[int, int]:
         """The (meter, channel) key of the store."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +11,19 @@ import pytest
 from babel.numbers import list_currencies
 
 from headend.errors import InvalidTariff, NotFound
-from headend.tariffs import BillingWindow, Tariff, TariffBook, Use, load_book, load_tariff, rate_batch
+from headend.reads.days import seconds
+from headend.tariffs import (
+    BillingWindow,
+    Events,
+    Market,
+    PriceSeries,
+    Tariff,
+    TariffBook,
+    Use,
+    load_book,
+    load_tariff,
+    rate_batch,
+)
 from headend.tariffs.money import CURRENCIES, minor_digits, rounded
 from headend.tariffs.schema import canonical_json
 
@@ -100,7 +112,8 @@ def test_two_files_for_the_same_days_are_refused(tmp_path: Path) -> None:
         load_book(tmp_path / "none")
 
 
-#: September 2025 in Berlin: 700 Wh in every hour, 200 Wh fed in; worked by hand in the comments.
+#: September 2025 in Berlin: 700 Wh in every hour, 400 varh with them, 200 Wh fed in; worked by hand in the comments.
+#: Day-ahead prices are 0.10 and -0.02 in turn; Tuesday the 16th has a critical peak from 17:00 to 21:00.
 SHIPPED_TOTALS = {
     # 504 × 0.0984 = 49.59, + 10.40 = 59.99, VAT 11.40
     "gas-energy": "71.39",
@@ -125,6 +138,23 @@ SHIPPED_TOTALS = {
     "business-tou": "186.89",
     # 504 × 1.064 = 536.26, + 10.40 = 546.66, VAT 103.87
     "gas": "650.53",
+    # 252 × (0.10 × 1.03 + 0.018) = 30.492, 252 × (-0.02 × 1.03 + 0.018) = -0.6552: 29.84; 504 × 0.1245 = 62.75; + 6.90
+    # = 99.49, VAT 18.90
+    "home-dynamic": "118.39",
+    # 246.4 × 0.164 = 40.41, 257.6 × 0.121 = 31.17; 0.7 kW × 9.80 = 6.86; (288 - 252) kvarh × 0.013 = 0.47; the power
+    # factor is 0.7 ÷ √0.65 = 0.868, 0.87, so 3 × 0.5 % of 78.44 = 1.18; + 38.00 = 118.09, VAT 22.44
+    "business-demand": "140.53",
+    # 504 × 0.949 = 478.30, the first step 125.00; 120.66 of VAT are contained
+    "home-capacity": "603.30",
+    # evenings 105 - 30 = 75 × 0.369 = 27.68 (27.675), others 399 - 114 = 285 × 0.298 = 84.93; + 13.90 = 126.51,
+    # VAT 24.04
+    "home-net-metering": "150.55",
+    # 4 critical hours 2.8 × 1.25 = 3.50, 84 peak hours 58.8 × 0.312 = 18.35, 632 others 442.4 × 0.238 = 105.29;
+    # + 10.90; 5 % of 138.04 off: 6.90; VAT on 131.14 = 24.92
+    "home-critical-peak": "156.06",
+    # to 15 × 10.4 + 15 × 14.2 = 369 kWh × 0.182 = 67.16, 135 × 0.226 = 30.51; -150 × 0.031 = -4.65; 7.5 % of 93.02
+    # = 6.98; + 8.50
+    "home-seasonal-tiers": "108.50",
     # 15 × 1.92 = 28.80, 489 × 2.38 = 1163.82, + 7.20 = 1199.82, VAT 83.99
     "water": "1283.81",
 }
@@ -138,8 +168,13 @@ def test_all_shipped_tariffs_are_in_the_book() -> None:
 def test_a_month_of_every_shipped_tariff(name: str) -> None:
     september = BillingWindow(date(2025, 9, 1), date(2025, 10, 1), BERLIN)
     shipped = load_book(SHIPPED).version(name, date(2025, 9, 1))
-    reads = np.full((1, 720), 700), np.full((1, 720), 200)
-    (bill,) = rate_batch(shipped, september, Use(3600, *reads))
+    use = Use(3600, *(np.full((1, 720), each) for each in (700, 200, 400)))
+    begins = seconds(september.start_utc) + 3600 * np.arange(720)
+    prices = PriceSeries("day-ahead", "EUR", "kWh", begins, begins + 3600, np.tile([10, -2], 360), 2)
+    evening = datetime(2025, 9, 16, 15, tzinfo=UTC), datetime(2025, 9, 16, 19, tzinfo=UTC)
+    called = Events("critical-peak", ((seconds(evening[0]), seconds(evening[1])),))
+    market = Market({"day-ahead": prices}, {"critical-peak": called})
+    (bill,) = rate_batch(shipped, september, use, market)
     assert str(bill.total) == SHIPPED_TOTALS[name]
 
 

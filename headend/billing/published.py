@@ -1,0 +1,74 @@
+"""Published prices and events that bills depend on: what to fetch for a month, and what of it was used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from headend.billing.parts import Part
+from headend.billing.ports import Records
+from headend.billing.statement import EventUsed, SeriesUsed
+from headend.reads.days import Period, moment, seconds
+from headend.tariffs import NO_MARKET, Market, PriceSeries, Tariff
+from headend.tariffs.components import Dynamic
+from headend.tariffs.schema import MAIN
+
+
+def market_of(records: Records, tariffs: Iterable[Tariff], days: Period, *, prices: bool = True) -> Market:
+    """What tariffs refer to, over some days; nothing is asked for where they refer to nothing."""
+    series = {name for tariff in tariffs for name in _series(tariff)} if prices else set()
+    events = {name for tariff in tariffs for name in _events(tariff)}
+    if not series and not events:
+        return NO_MARKET
+    return records.market(sorted(series), sorted(events), seconds(days.start_utc), seconds(days.end_utc))
+
+
+def _series(tariff: Tariff) -> set[str]:
+    return {component.series for component in tariff.components if isinstance(component, Dynamic)}
+
+
+def _events(tariff: Tariff) -> set[str]:
+    schedules = [tariff.schedule(name) for name in (MAIN, *tariff.schedules)]
+    whens = [when for periods in schedules for period in periods for when in period.alternatives]
+    return {when.event for when in whens if when.event is not None}
+
+
+def prices_used(part: Part, market: Market) -> tuple[SeriesUsed, ...]:
+    """The series that priced a part, with the digest of their prices over its days."""
+    begin_s, end_s = part.time_s
+    names = sorted({each.series for each in part.components.values() if isinstance(each, Dynamic)})
+    return tuple(SeriesUsed(name, market.series(name).digest(begin_s, end_s)) for name in names)
+
+
+def events_used(part: Part, market: Market) -> tuple[EventUsed, ...]:
+    """The events during a part."""
+    begin_s, end_s = part.time_s
+    return tuple(
+        EventUsed(name, moment(first_s), moment(last_s))
+        for name in sorted(_events(part.tariff))
+        if name in market.events
+        for first_s, last_s in market.events[name].spans
+        if first_s < end_s and last_s > begin_s
+    )
+
+
+def with_prices_up_to(market: Market, after_s: int, end_s: int) -> Market:
+    """The same, with a price of 0 for what is not published yet of the time [after_s, end_s), in which nothing is used.
+
+    For a look at a running month, whose last days have no prices yet.
+    """
+    return replace(market, prices={name: _longer(series, after_s, end_s) for name, series in market.prices.items()})
+
+
+def _longer(series: PriceSeries, after_s: int, end_s: int) -> PriceSeries:
+    begin_s = max(after_s, int(series.end_s[-1])) if len(series.end_s) else after_s
+    if begin_s >= end_s:
+        return series
+    return replace(
+        series,
+        start_s=np.append(series.start_s, begin_s),
+        end_s=np.append(series.end_s, end_s),
+        prices=np.append(series.prices, 0),
+    )

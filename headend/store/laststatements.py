@@ -1,0 +1,32 @@
+"""The statement each account had last, which says what it left to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, func, select
+
+from headend.store.tables import statement
+
+_ACCOUNTS_A_QUERY = 500
+
+
+def last_statements(tx: Connection, accounts: Collection[str], period: str) -> dict[str, bytes]:
+    """By account, the document of its last statement, issued or draft, of the months before `period` (`YYYY-MM`)."""
+    s, found = statement.c, {}
+    asked = sorted(accounts)
+    for begin in range(0, len(asked), _ACCOUNTS_A_QUERY):
+        some = s.account_id.in_(asked[begin : begin + _ACCOUNTS_A_QUERY])
+        last = (
+            select(s.account_id, func.max(s.period).label("period"))
+            .where(some, s.period < period)
+            .group_by(s.account_id)
+            .subquery()
+        )
+        query = (
+            select(s.account_id, s.document)
+            .join(last, (last.c.account_id == s.account_id) & (last.c.period == s.period))
+            .order_by(s.revision)
+        )
+        found.update({account: bytes(document) for account, document in tx.execute(query)})
+    return found
