@@ -224,6 +224,16 @@ def test_limits_by_period_and_by_season() -> None:
         ("Demand, off, tier 1", "40.000", "kW", "80.00"),
         ("Demand, peak, tier 2", "5.000", "kW", "15.00"),
     ]
+    three = tariff(
+        demand(
+            {**tier({"peak": "1", "off": "2"}), "up_to": {"peak": Decimal(10)}},
+            tier({"peak": "3"}, "12"),
+            tier({"peak": "5"}),
+        ),
+        periods=PEAK_AND_OFF,
+    )
+    # Without a limit in the first tier, nothing off-peak is in those above it.
+    assert [line[1] for line in shown(rate(three, reads, JANUARY))] == ["10.000", "40.000", "2.000", "3.000"]
     by_season = tariff(
         demand({**tier("1"), "up_to": {"cold": Decimal(10), "warm": Decimal(20)}}, tier("2")),
         seasons=[
