@@ -456,14 +456,8 @@ def _energy(rate: _Rate) -> tuple[list[Json], list[Json]]:
     sells = any(step.sell for steps in ladders.values() for step in steps)
     if not sells:
         return _periods(weekday, weekend), [charge]
-    if netting == "month" or _rule(rate) is None:
-        found = "prices for sale" if netting == "month" else None
-        where = f"{key}: sell" if netting == "month" else "dgrules"
-        raise InvalidTariff(
-            f"{rate.source}: {where}",
-            found or "nothing",
-            "none with Net Metering, which credits kWh" if found else f"{' or '.join(_DG_RULES[1:])}, as there is sell",
-        )
+    if netting == "month":
+        raise rate.wrong(f"{key}: sell", "prices", "none with net metering, which credits kWh")
     sold = {number: [_Step(s.up_to, s.sell, s.sell, s.unit) for s in steps] for number, steps in ladders.items()}
     if all(len({step.price for step in steps}) == 1 for steps in sold.values()):
         sold = {number: [_Step(None, steps[0].price, steps[0].price, "kwh")] for number, steps in sold.items()}
@@ -484,6 +478,7 @@ def _ladder(rate: _Rate, key: str, ladders: _Ladders) -> Json:
 
 
 def _rule(rate: _Rate) -> str | None:
+    """What is done with energy fed in. None: nothing is said, and it earns what it is sold for, if anything."""
     if rate.has("dgrules"):
         return rate.choice("dgrules", _DG_RULES)
     uses = rate.keys.get("usenetmetering")
