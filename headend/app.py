@@ -23,6 +23,7 @@ from headend.collect.modbus.poller import ModbusPoller
 from headend.collect.modbus.profile import load_profiles
 from headend.collect.mqtt import MqttCollector
 from headend.collect.only import InTurn, OnlyCollector, Part
+from headend.collect.pricefeed import feeds_of
 from headend.collect.topics import Topics
 from headend.collect.writer import JournalWriter
 from headend.config import Settings, beside, load_settings
@@ -89,6 +90,7 @@ def open_site(
     folder = beside(config, "site.tariffs", settings.site.tariffs)
     tariffs = load_book(folder)
     rules = load_rule_set(beside(config, "site.rules", settings.site.rules))
+    feeds = feeds_of(settings.prices, settings.site.zone)
     enrolled = (
         read_site_file(beside(config, "site.registry", settings.site.registry)) if settings.site.registry else None
     )
@@ -111,7 +113,7 @@ def open_site(
     topics = Topics(formats, settings.collect.sparkplug_host if settings.collect.sparkplug else "")
     profiles = load_profiles(beside(config, "modbus.profiles", settings.modbus.profiles))
     store = open_store(settings, database, clock)
-    return Site(settings, clock, database, journal, topics, profiles, store, tariffs, rules)
+    return Site(settings, clock, database, journal, topics, profiles, store, tariffs, rules, feeds)
 
 
 def open_store(settings: Settings, database: Database, clock: Clock) -> IntervalStore:

@@ -179,7 +179,27 @@ class JobSettings(_Section):
     settle_every_s: Seconds
     backfill_every_s: Seconds
     bill_every_s: Seconds
+    prices_every_s: Seconds
     bill_on_day: Annotated[int, Field(ge=1, le=28)]
+
+
+class PriceFeedSettings(_Section):
+    """Where a series of prices is published day by day; docs/prices.md says what each key means."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s#]+$")]
+    format: Literal["csv", "json"]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    unit: Literal["kWh", "m³"] = "kWh"
+    per: Literal["", "kWh", "MWh", "m³"] = ""
+    minor: bool = False
+    start: str = ""
+    end: str = ""
+    price: str = ""
+    stamps: Literal["iso8601", "epoch_s", "epoch_ms"] = "iso8601"
+    at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "13:30"
+    timezone: Annotated[str, AfterValidator(lambda name: zone_named(name).key if name else "")] = ""
+    timeout_s: Annotated[float, Field(gt=0, le=120)] = 30
 
 
 class WebSettings(_Section):
@@ -219,6 +239,7 @@ class Settings(BaseSettings):
     commands: CommandSettings
     billing: BillingSettings
     jobs: JobSettings
+    prices: tuple[PriceFeedSettings, ...] = ()
     web: WebSettings
     log: LogSettings
 
@@ -227,6 +248,14 @@ class Settings(BaseSettings):
         if self.collect.sparkplug and self.mqtt.share:
             expected = "none with collect.sparkplug: what is dealt out among several is out of order"
             raise InvalidInput("mqtt.share", repr(self.mqtt.share), expected)
+        return self
+
+    @model_validator(mode="after")
+    def _a_series_has_one_feed(self) -> Settings:
+        names = [feed.name for feed in self.prices]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise InvalidInput(f"prices.{place}.name", repr(name), "one feed for a series")
         return self
 
     @classmethod

@@ -10,6 +10,7 @@ HeadendError
 ├── EditConflict          somebody decided on reads what was decided meanwhile, or changed, or needs another person
 ├── NotFound              no such meter, account, statement …
 ├── StoreAway             the interval store does not answer; nothing is lost, try again later
+├── PublisherAway         who publishes prices does not answer, or has none yet; try again later
 └── StoreBroken           stored bytes are not what was written (journal chain, block length, digest)
 """
 
@@ -80,6 +81,10 @@ class NotFound(HeadendError):
 
 class StoreAway(HeadendError):
     """The server that keeps the reads does not answer, or refuses; what is not there yet waits."""
+
+
+class PublisherAway(HeadendError):
+    """Who publishes prices does not answer, or says that there are none."""
 
 
 class StoreBroken(HeadendError):

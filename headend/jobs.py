@@ -1,5 +1,6 @@
 """What happens by itself: days are settled when they are due and looked through for anomalies, gateways are asked for
-what is missing, last month's cycle is rated when its day has come, and what is older than it is to be kept is deleted.
+what is missing, tomorrow's prices are fetched, last month's cycle is rated when its day has come, and what is older
+than it is to be kept is deleted.
 
 The jobs look at the site's clock each time they run, so that nothing is lost by being late and nothing is done twice by
 being early.
@@ -17,10 +18,12 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from headend.billing.cycle import MONTHLY
 from headend.billing.run import rate_cycle
-from headend.errors import BillingConflict, StoreAway
+from headend.collect.pricefeed import Feed
+from headend.errors import BillingConflict, InvalidInput, PublisherAway, StoreAway
 from headend.monitor.gaps import ask_for_gaps
 from headend.monitor.lag import behind
 from headend.office import office_of
+from headend.process.published import fetch_day, lacks, wanted_days
 from headend.process.reopening import horizon
 from headend.process.retention import forget_old
 from headend.process.settlement import settle_due_days, settle_open_days
@@ -42,6 +45,7 @@ class Jobs:
         self._forgotten_on: date | None = None
         self._settled_until: int | None = None
         self._watched_until: int | None = None
+        self._asked_in_vain: dict[str, date] = {}
         # That a job still runs when its time comes again is no news: it looks at the clock when it is next run.
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         # Cron and stored jobs are not needed: each job asks the clock what is due.
@@ -51,6 +55,7 @@ class Jobs:
             (self.settle, settings.settle_every_s),
             (self.watch, settings.settle_every_s),
             (self.backfill, settings.backfill_every_s),
+            (self.prices, settings.prices_every_s),
             (self.bill, settings.bill_every_s),
             (self.forget, _FORGET_EVERY_S),
         ):
@@ -95,6 +100,31 @@ class Jobs:
             return
         if commands := ask_for_gaps(self._site):
             log.info("gateways asked for what is missing", commands=commands)
+
+    def prices(self) -> None:
+        """From the hour on at which tomorrow's prices are published, ask for them until they are there."""
+        for feed in self._site.feeds:
+            days = wanted_days(feed, self._site.clock())
+            in_vain = self._asked_in_vain.get(feed.name)
+            if in_vain is not None and in_vain <= days[0]:
+                log.warning("prices did not come before their day began", series=feed.name, day=str(in_vain))
+                del self._asked_in_vain[feed.name]
+            if len(days) > 1:
+                for day in days:
+                    if lacks(self._site, feed, day):
+                        self._fetch(feed, day)
+
+    def _fetch(self, feed: Feed, day: date) -> None:
+        try:
+            came = fetch_day(self._site, feed, day, "scheduler")
+        except (PublisherAway, InvalidInput) as error:
+            log.warning("prices not fetched", series=feed.name, day=str(day), because=str(error))
+        else:
+            log.info("prices fetched", series=feed.name, day=str(day), new=came.new, changed=came.changed)
+        if lacks(self._site, feed, day):
+            self._asked_in_vain[feed.name] = day
+        else:
+            self._asked_in_vain.pop(feed.name, None)
 
     def bill(self) -> None:
         """Rate last month once its day has come; a clerk reviews, approves and issues."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from headend.collect.modbus.profile import Profile
+from headend.collect.pricefeed import Feed
 from headend.collect.topics import Topics
 from headend.config import Settings
 from headend.store.database import Database
@@ -32,3 +33,4 @@ class Site:
     store: IntervalStore
     tariffs: TariffBook
     rules: RuleSet
+    feeds: Sequence[Feed] = ()

@@ -11,10 +11,12 @@ from sqlalchemy.exc import OperationalError
 from headend.cli import (
     bill,
     demo,
+    events,
     exceptions,
     firmware,
     gateway,
     journal,
+    prices,
     quarantine,
     reads,
     serve,
@@ -34,6 +36,8 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.add_typer(reads.app, name="reads")
 app.add_typer(tariff.app, name="tariff")
+app.add_typer(prices.app, name="prices")
+app.add_typer(events.app, name="events")
 app.add_typer(bill.app, name="bill")
 app.add_typer(statement.app, name="statement")
 app.add_typer(exceptions.app, name="exception")

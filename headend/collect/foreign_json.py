@@ -86,7 +86,7 @@ def read_json(payload: bytes) -> Any:
     """A JSON message with its decimals as they stand; raises `InvalidMessage`."""
     try:
         return json.loads(payload, parse_float=Decimal, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         found = repr(payload[:40].decode("utf-8", "replace"))
         raise InvalidMessage("message", found, f"JSON ({str(error)[:80]})", fault="not JSON") from None
 

@@ -242,9 +242,14 @@ class PriceTold:
     imported_by: str
 
 
+def has_series(tx: Connection, name: str) -> bool:
+    """Whether prices of that name were ever imported."""
+    return tx.execute(select(_S.name).where(_S.name == name)).first() is not None
+
+
 def prices_of(tx: Connection, name: str, start_s: int, end_s: int) -> list[PriceTold]:
     """Prices of a series that hold within [start_s, end_s), in order; raises `NotFound`."""
-    if tx.execute(select(_S.name).where(_S.name == name)).first() is None:
+    if not has_series(tx, name):
         raise NotFound(f"no price series is called {name!r}")
     query = select(price).select_from(price_series).join(price, _holds_within(start_s, end_s)).where(_S.name == name)
     return [

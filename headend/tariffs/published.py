@@ -22,6 +22,7 @@ from headend.errors import InvalidInput
 from headend.reads.days import moment
 from headend.tariffs.market import Events, PriceSeries
 from headend.tariffs.money import CURRENCIES, EXACT, Integers, minor_digits, scaled
+from headend.tariffs.schema import MAIN, Tariff
 
 #: What a price may be for: the unit that is metered, and how many decimals its price loses on the way there.
 PER: dict[str, dict[str, int]] = {"kWh": {"kWh": 0, "MWh": 3}, "m³": {"m³": 0}}
@@ -128,10 +129,10 @@ def series_of(
         raise InvalidInput(f"{source}, unit", repr(unit), " or ".join(PER))
     if (per := per or unit) not in PER[unit]:
         raise InvalidInput(f"{source}, per", repr(per), f"{' or '.join(PER[unit])}, for a series in {unit}")
-    if not rows:
-        raise InvalidInput(source, "no price", "at least one")
     shift = PER[unit][per] + (minor_digits(currency) if minor else 0)
     priced = [row for row in _apart(_ended(_in_order(rows))) if row.price is not None]
+    if not priced:
+        raise InvalidInput(source, "no price", "at least one")
     numbers = [scaled((row.price or Decimal(0)).scaleb(-shift, EXACT)) for row in priced]
     scale = max((its for _, its in numbers), default=0)
     return PriceSeries(
@@ -143,6 +144,13 @@ def series_of(
         whole_numbers([number * 10 ** (scale - its) for number, its in numbers]),
         scale,
     )
+
+
+def events_named(tariff: Tariff) -> set[str]:
+    """The lists of events that a tariff's periods refer to."""
+    schedules = (tariff.schedule(name) for name in (MAIN, *tariff.schedules))
+    whens = (when for periods in schedules for period in periods for when in period.alternatives)
+    return {when.event for when in whens if when.event is not None}
 
 
 def whole_numbers(numbers: Sequence[int]) -> Integers:

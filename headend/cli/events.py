@@ -1,0 +1,101 @@
+"""`headend events`: times that a utility calls, such as critical peaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from headend.cli.prices import By, lines_of, span_of, utc
+from headend.cli.serve import Config
+
+app = typer.Typer(help="Events that tariffs refer to, such as critical peaks.", no_args_is_help=True)
+
+List: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The list, as tariffs call it.")]
+
+
+@app.command()
+def add(
+    name: List,
+    from_: Annotated[str, typer.Option("--from", metavar="T", help="ISO 8601 with Z or an offset.")],
+    to: Annotated[str, typer.Option("--to", metavar="T", help="The end.")],
+    by: By,
+    config: Config = None,
+) -> None:
+    """Call an event."""
+    from headend.app import open_site
+    from headend.store.market import add_events
+    from headend.tariffs.market import Events
+    from headend.tariffs.published import checked_name
+
+    called = Events(checked_name(name), (span_of(from_, to),))
+    site = open_site(config)
+    with site.database.write() as tx:
+        came = add_events(tx, called, "--from", by=by, at=site.clock())
+    typer.echo(f"{name}: {came.new} new, {came.same} there already")
+
+
+@app.command("import")
+def import_file(
+    name: List,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with start,end; or JSON.")],
+    by: By,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
+    config: Config = None,
+) -> None:
+    """Import a file of events, as a whole or not at all."""
+    from headend.app import open_site
+    from headend.store.market import add_events
+    from headend.tariffs.published import read_events
+
+    called = read_events(lines_of(file), str(file), name=name)
+    site = open_site(config)
+    with site.database.write() as tx:
+        came = add_events(tx, called, str(file), by=by, at=site.clock(), dry_run=dry_run)
+    would = "would be " if dry_run else ""
+    typer.echo(f"{name}: {came.new} {would}new, {came.same} there already")
+
+
+@app.command("list")
+def list_events(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The list; all without it.")] = None,
+    config: Config = None,
+) -> None:
+    """Every event, and the lists that tariffs ask for and nobody has called an event of."""
+    from headend.app import open_site
+    from headend.store.market import events_told
+    from headend.tariffs.published import events_named
+
+    site = open_site(config)
+    table = Table("list", "from (UTC)", "to (UTC)", "called (UTC)", "by")
+    with site.database.read() as tx:
+        told = events_told(tx, name)
+    for one in told:
+        table.add_row(one.name, utc(one.start_s), utc(one.end_s), f"{one.added:%Y-%m-%d %H:%M}", one.added_by)
+    asked = {event for each in site.tariffs.ids for its in site.tariffs.versions(each) for event in events_named(its)}
+    for empty in sorted(asked - {one.name for one in told}):
+        if name in (None, empty):
+            table.add_row(empty, "none", "", "", "")
+    Console(markup=False, emoji=False).print(table)
+
+
+@app.command()
+def remove(
+    name: List,
+    from_: Annotated[str, typer.Option("--from", metavar="T", help="When the event begins.")],
+    config: Config = None,
+) -> None:
+    """Call off an event that has not begun."""
+    from headend.app import open_site
+    from headend.reads.days import seconds
+    from headend.store.market import remove_event
+    from headend.tariffs.published import stamp
+
+    begin_s = stamp(from_, "--from")
+    site = open_site(config)
+    with site.database.write() as tx:
+        gone = remove_event(tx, name, begin_s, seconds(site.clock()))
+    typer.echo(f"{name}: {utc(gone.start_s)} to {utc(gone.end_s)} UTC is called off")
