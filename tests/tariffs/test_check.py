@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from collections.abc import Iterator
+from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -250,6 +253,9 @@ def test_holiday_without_holidays(tmp_path: Path) -> None:
     [
         ("case.json", b"{", "found Expecting property name enclosed in double quotes"),
         ("case.json", b"[]", "found [], expected "),
+        ("case.json", b'{"id": "a", "id": "b"}', "found key 'id' twice, expected JSON"),
+        ("case.json", b"[" * 100_000, "found maximum recursion depth exceeded"),
+        ("case.toml", b"a = " + b"[" * 100_000, "found maximum recursion depth exceeded"),
         ("case.toml", b"\xff\xfe", "found bytes that are not UTF-8, expected UTF-8 text"),
     ],
 )
@@ -552,6 +558,31 @@ def test_a_tariff_with_everything_has_no_findings() -> None:
     assert tariff is not None
 
 
+def keys_of(data: Any, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The way to every key and item."""
+    for key in [*data] if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else []:
+        yield (*above, key)
+        yield from keys_of(data[key], (*above, key))
+
+
+def test_without_any_one_key_it_is_refused_in_lines_or_sound() -> None:
+    whole = tomllib.loads(RICH, parse_float=str)
+    sound = 0
+    for *above, key in keys_of(whole):
+        data = deepcopy(whole)
+        table = data
+        for each in above:
+            table = table[each]
+        del table[key]
+        made, findings = examine_text(json.dumps(data, default=str), "rich.json", is_json=True)
+        assert (made is None) == bool(findings)
+        assert all(str(finding).startswith("rich.json") and "\n" not in str(finding) for finding in findings)
+        if made is not None:
+            sound += 1
+            notes(made)
+    assert sound > 20
+
+
 NETTED = {"netting": "month", "periods": [period("day", hours=["08:00-20:00"]), period("night")]}
 
 
@@ -635,6 +666,11 @@ def test_what_does_not_go_together(components: list[Any], head: dict[str, Any], 
     }
     found = [str(finding) for finding in faults(Tariff.model_validate(data))]
     assert any(line.startswith(expected) for line in found), found
+
+
+@pytest.mark.parametrize("since", ["0001-01-01", "1970-01-01", "9999-12-31"])
+def test_holidays_are_known_however_old_a_tariff_is(since: str) -> None:
+    tariff(energy(tier("0.1")), valid_from=since, holidays={"country": "DE", "only": ["German Unity Day"]})
 
 
 def test_one_bank_after_another_is_no_second_bank() -> None:

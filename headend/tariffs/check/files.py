@@ -53,8 +53,8 @@ def examine(path: Path) -> tuple[Tariff | None, list[Finding]]:
 def examine_text(text: str, name: str, *, is_json: bool) -> tuple[Tariff | None, list[Finding]]:
     """As `examine`, for text that has been read; `name` stands in front of every key."""
     try:
-        data = json.loads(text, parse_float=Decimal) if is_json else tomllib.loads(text, parse_float=Decimal)
-    except ValueError as error:
+        data = _json(text) if is_json else tomllib.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
         return None, [Finding(name, str(error), "JSON" if is_json else "TOML")]
     try:
         tariff = Tariff.model_validate(data)
@@ -62,6 +62,19 @@ def examine_text(text: str, name: str, *, is_json: bool) -> tuple[Tariff | None,
         return None, [_finding(name, fault) for fault in error.errors(include_url=False) if _is_own(fault)]
     found = [Finding(f"{name}: {fault.where}", fault.found, fault.expected) for fault in faults(tariff)]
     return (None, found) if found else (tariff, [])
+
+
+def _json(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, object_pairs_hook=_table)
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Python keeps the last of two equal keys; TOML refuses them, and so do we.
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} twice")
+    return table
 
 
 def _is_own(fault: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import MAXYEAR
 from functools import lru_cache
 
 import holidays
@@ -14,6 +15,8 @@ from headend.tariffs.times import Holidays
 
 # Some holidays come every fourth year only.
 _YEARS = 6
+# A tariff can be older than the library's holidays, or than a holiday, and still be valid.
+_LATELY = 2020
 
 
 def head_faults(tariff: Tariff) -> Iterator[Finding]:
@@ -48,9 +51,9 @@ def _holiday_faults(rule: Holidays, year: int) -> Iterator[Finding]:
 
 @lru_cache(maxsize=64)
 def _names(rule: Holidays, year: int) -> tuple[str, ...]:
-    """Names of a country's holidays in the years from `year` on, in the order of the calendar."""
+    """Names of a country's holidays in the years from `year` on and lately, in the order of the calendar."""
     names: dict[str, None] = {}
-    for each in range(year, year + _YEARS):
+    for each in (*range(year, min(year + _YEARS, MAXYEAR + 1)), *range(_LATELY, _LATELY + _YEARS)):
         for _, its in sorted(public_holidays(rule, each).items()):
             names |= dict.fromkeys(sorted(its))
     return tuple(names)
