@@ -543,7 +543,7 @@ def _demand(rate: _Rate) -> tuple[dict[str, list[Json]], list[Json]]:
         ("demand", "Demand", "demandratestructure", "demandrateunit"),
         ("flat_demand", "Demand, all hours", "flatdemandstructure", "flatdemandunit"),
     ):
-        if not rate.has(structure):
+        if not _has_amount(rate.keys.get(structure)):
             continue
         if name == "demand":
             weekday = _schedule(rate, "demandweekdayschedule", structure)
@@ -552,8 +552,6 @@ def _demand(rate: _Rate) -> tuple[dict[str, list[Json]], list[Json]]:
             n, rows = _structure(rate, structure), rate.rows("flatdemandmonths", 12, "month")
             numbers = (_period(rate, f"flatdemandmonths[{at}]", row, structure, n) for at, row in enumerate(rows))
             weekday = weekend = tuple((number,) * 24 for number in numbers)
-        if not _has_amount(rate.keys[structure]):
-            continue
         ladders = _ladders(rate, structure, _used(weekday, weekend), {"kw": None})
         if not any(step.price for steps in ladders.values() for step in steps):
             continue
@@ -592,7 +590,11 @@ def _ratchet(rate: _Rate, structure: str, *, several: bool) -> Json:
         raise rate.wrong("lookbackpercent", rate.keys["lookbackpercent"], f"one period in {structure} with a lookback")
     months = []
     if rate.has("lookbackmonths"):
-        months = [month for month, on in enumerate(rate.rows("lookbackmonths", 12, "month"), 1) if on]
+        rows = rate.rows("lookbackmonths", 12, "month")
+        for at, on in enumerate(rows):
+            if on not in (True, False):
+                raise rate.wrong(f"lookbackmonths[{at}]", on, "true or false")
+        months = [month for month, on in enumerate(rows, 1) if on]
     span = rate.number("lookbackrange")
     if bool(span) == bool(months) or span < 0 or span % 1:
         expected = "a whole number of months, or else lookbackmonths with one that is true"
