@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -29,33 +31,13 @@ BERLIN = ZoneInfo("Europe/Berlin")
 DAY = date(2026, 3, 29)  # of 23 hours in Europe, from 28 March 23:00Z to 29 March 22:00Z
 BEGIN_S = 1_774_738_800
 
-ENERGY_CHARTS = {
-    "url": "/price?bzn=DE-LU&start={date}&end={date}",
-    "currency": "EUR",
-    "per": "MWh",
-    "start": "$.unix_seconds[*]",
-    "price": "$.price[*]",
-    "stamps": "epoch_s",
-}
-AWATTAR = {
-    "url": "/v1/marketdata?start={start_ms}&end={end_ms}",
-    "currency": "EUR",
-    "per": "MWh",
-    "start": "$.data[*].start_timestamp",
-    "end": "$.data[*].end_timestamp",
-    "price": "$.data[*].marketprice",
-    "stamps": "epoch_ms",
-}
-AGILE = {
-    "url": "/v1/products/AGILE-24-10-01/electricity-tariffs/E-1R-AGILE-24-10-01-C/standard-unit-rates/"
-    "?period_from={start}&period_to={end}",
-    "currency": "GBP",
-    "minor": True,
-    "start": "$.results[*].valid_from",
-    "end": "$.results[*].valid_to",
-    "price": "$.results[*].value_exc_vat",
-    "timezone": "Europe/Paris",
-}
+DOCS = Path(__file__).parents[2] / "docs" / "prices.md"
+#: The feeds of the documentation, asking a server of the test's own.
+ENERGY_CHARTS, AWATTAR, AGILE = (
+    its | {"url": re.sub("^https://[^/]+", "", its["url"])}
+    for block in re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    for its in tomllib.loads(block)["prices"]
+)
 
 
 @pytest.fixture
@@ -65,7 +47,7 @@ def publisher() -> Iterator[Publisher]:
 
 
 def feed(publisher: Publisher, preset: dict[str, Any], **other: Any) -> Feed:
-    its = {"name": "spot", "format": "json", **preset, "url": publisher.url + preset["url"], **other}
+    its = {**preset, "name": "spot", "url": publisher.url + preset["url"], **other}
     return feeds_of([PriceFeedSettings(**its)], BERLIN)[0]
 
 
@@ -205,7 +187,7 @@ def test_no_answer_is_one_line_without_what_may_be_secret(publisher: Publisher) 
     ],
 )
 def test_a_feed_that_cannot_be_is_refused_at_the_start(other: dict[str, Any], said: str) -> None:
-    its = {"name": "spot", "format": "json", **ENERGY_CHARTS, "url": "http://x", **other}
+    its = {**ENERGY_CHARTS, "name": "spot", "url": "http://x", **other}
     with pytest.raises(InvalidConfig) as refused:
         feeds_of([PriceFeedSettings(**its)], BERLIN)
     assert str(refused.value).startswith(said)
@@ -243,7 +225,7 @@ class Market:
     def __init__(self, folder: Path, publisher: Publisher) -> None:
         self.now = datetime(2026, 3, 27, 12, tzinfo=UTC)
         self.publisher = publisher
-        its = {"name": "spot", "format": "json", **ENERGY_CHARTS, "url": publisher.url + ENERGY_CHARTS["url"]}
+        its = {**ENERGY_CHARTS, "name": "spot", "url": publisher.url + ENERGY_CHARTS["url"]}
         (folder / "tariffs").mkdir()
         path = folder / "headend.toml"
         rest = "".join(f"{key} = {json.dumps(value)}\n" for key, value in its.items())
@@ -327,7 +309,7 @@ def test_the_command_fetches_days_and_says_what_did_not_come(
 ) -> None:
     publisher.body = quarters()
     (tmp_path / "tariffs").mkdir()
-    its = {"name": "spot", "format": "json", **ENERGY_CHARTS, "url": publisher.url + ENERGY_CHARTS["url"]}
+    its = {**ENERGY_CHARTS, "name": "spot", "url": publisher.url + ENERGY_CHARTS["url"]}
     monkeypatch.setenv("HEADEND_PRICES", json.dumps([its]))
     ended = headend(tmp_path, "prices", "fetch", "spot", "--from", "2026-03-29")
     said = "spot 2026-03-29: 92 new, 0 there with the same price, 0 changed\n"
