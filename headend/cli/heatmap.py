@@ -29,9 +29,15 @@ _ABREAST = 3
 
 def draw_hours(tariff: Tariff, console: Console) -> None:
     """Draw each schedule that prices energy."""
-    using = [each for each in tariff.components if isinstance(each, Energy | Dynamic)]
+    # A step that has a fee has no price per unit.
+    using = [
+        each
+        for each in tariff.components
+        if isinstance(each, Dynamic) or (isinstance(each, Energy) and each.method != "block")
+    ]
     for name in dict.fromkeys(each.schedule for each in using):
         its = [each for each in using if each.schedule == name]
+        its = [each for each in its if each.measures == "import"] or its
         periods = tariff.schedule(name)
         console.print()
         title = "Hours" if name is None else f"Hours of schedule {name}"

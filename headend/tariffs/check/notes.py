@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from statistics import median
 
+import numpy as np
+
 from headend.tariffs.check.finding import Finding, Note
 from headend.tariffs.check.periods import schedules_of
 from headend.tariffs.check.year import holding, in_words, year_of
@@ -25,17 +27,16 @@ def notes(tariff: Tariff) -> list[Note]:
 def _overlaps(tariff: Tariff) -> Iterator[Note]:
     for key, periods in schedules_of(tariff).items():
         year = year_of(tariff, periods)
-        conditioned = {
-            index: holding(tariff, period)
-            for index, period in enumerate(periods)
-            if not any(when.is_always for when in period.alternatives)
-        }
-        for later, its in conditioned.items():
-            for earlier in conditioned:
-                both = its & (year.periods == earlier)
-                if earlier < later and both.any():
-                    first, second = periods[earlier].name, periods[later].name
-                    yield Note(f"{key}[{later}]", f"{second!r} gives way to {first!r} above it: {in_words(year, both)}")
+        conditioned = [not any(when.is_always for when in period.alternatives) for period in periods]
+        for later, period in enumerate(periods):
+            its = holding(tariff, period)
+            first = np.unique(year.periods[its]).tolist() if conditioned[later] else []
+            for earlier in first:
+                if earlier != later and conditioned[earlier]:
+                    where = in_words(year, its & (year.periods == earlier))
+                    yield Note(
+                        f"{key}[{later}]", f"{period.name!r} gives way to {periods[earlier].name!r} above it: {where}"
+                    )
 
 
 def _unused(tariff: Tariff) -> Iterator[Note]:
