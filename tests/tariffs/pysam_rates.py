@@ -1,6 +1,6 @@
 """Rates of the Utility Rate Database in PySAM: NREL's own reading of them and NREL's own rating.
 
-PySAM's year has 365 days from a Monday on, as 2018; its hours know no clock change; its demand is the highest hour.
+PySAM's year has 365 days from a Monday on, as 2018; its hours know no clock change; its demand is the highest read.
 """
 
 from __future__ import annotations
@@ -76,10 +76,11 @@ def rated(model: Model, used_wh: np.ndarray, made_wh: np.ndarray | None = None) 
     Parameters
     ----------
     used_wh, made_wh
-        of the house and of its generator in each hour (8760,).
+        of the house and of its generator in each hour, or part of one (8760 × parts,).
     """
-    model.Load.load = (used_wh / 1000).tolist()
-    model.SystemOutput.gen = [0.0] * HOURS if made_wh is None else (made_wh / 1000).tolist()
+    parts = len(used_wh) // HOURS
+    model.Load.load = (used_wh * parts / 1000).tolist()
+    model.SystemOutput.gen = [0.0] * len(used_wh) if made_wh is None else (made_wh * parts / 1000).tolist()
     model.execute(0)
     found = model.Outputs
     return [

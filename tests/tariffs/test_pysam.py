@@ -107,11 +107,11 @@ def flat_demand_rates(draw: st.DrawFn, seasons: int = 1, tiers: Sequence[int] = 
     }
 
 
-def year_of_use(seed: int, step: int = 1) -> np.ndarray:
-    """Hourly use of a house [Wh], in multiples of `step`, more in some months than in others (8760,)."""
+def year_of_use(seed: int, step: int = 1, parts: int = 1) -> np.ndarray:
+    """Use of a house in parts of hours [Wh], multiples of `step`, more in some months than in others (8760 × parts,)."""
     random = np.random.default_rng(seed)
-    month = np.searchsorted(DAYS_BEFORE, np.arange(HOURS) // 24, side="right") - 1
-    use = random.gamma(1.2, 600, HOURS) * random.uniform(0.2, 2, 12)[month]
+    month = np.searchsorted(DAYS_BEFORE, np.arange(HOURS * parts) // (24 * parts), side="right") - 1
+    use = random.gamma(1.2, 600 / parts, HOURS * parts) * random.uniform(0.2, 2, 12)[month]
     return use.astype(np.int64) // step * step
 
 
@@ -127,7 +127,7 @@ def load_of(used: np.ndarray, made: np.ndarray | None = None, *, two_meters: boo
     """What the meter counts: the difference of each hour; or use and production apart."""
     start = datetime(2018, 1, 1, tzinfo=UTC)
     if made is None:
-        return Load(start, 3600, used, None)
+        return Load(start, 3600 * HOURS // len(used), used, None)
     if two_meters:
         return Load(start, 3600, used, made)
     return Load(start, 3600, np.maximum(used - made, 0), np.maximum(made - used, 0))
@@ -211,7 +211,13 @@ def test_tiers_of_demand_by_hours_and_a_flat_one(rate: Rate, flat: Rate, seed: i
     check({**flat, **rate}, year_of_use(seed))
 
 
-@few
+@settings(few, max_examples=2)
+@given(demand_rates(seasons=2, periods=2), flat_demand_rates(), energy_rates(periods=2, tiers=(2,)), SEEDS)
+def test_quarter_hours(rate: Rate, flat: Rate, energy: Rate, seed: int) -> None:
+    check({**flat, **rate, **energy, "demandwindow": 15}, year_of_use(seed, parts=4))
+
+
+@settings(few, max_examples=2)
 @given(
     flat_demand_rates(tiers=(1, 2)),
     st.sampled_from([0.25, 0.5, 0.8, 0.9, 1]),
