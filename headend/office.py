@@ -17,7 +17,7 @@ from headend.registry.registry import EnrolledChannel, agreements, enrolled_chan
 from headend.site import Site
 from headend.store.exceptions import ReadException, holds
 from headend.store.intervals import IntervalStore
-from headend.store.laststatements import last_statements
+from headend.store.laststatements import last_statements, refused
 from headend.store.ledger import SqlLedger
 from headend.store.market import load_market
 from headend.tariffs import Market
@@ -61,6 +61,10 @@ class SiteRecords:
     def last_statements(self, accounts: Collection[str], period: str) -> Mapping[str, bytes]:
         """By account, the document of the last statement of the months before `period`."""
         return last_statements(self.tx, accounts, period)
+
+    def refused(self, accounts: Collection[str], period: str) -> Collection[str]:
+        """Those of the accounts that are among the exceptions of month `period` and have no statement for it."""
+        return refused(self.tx, accounts, period)
 
 
 def _why(one: ReadException) -> str:

@@ -14,6 +14,7 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from headend.billing.agreements import in_force
 from headend.billing.metered import units
 from headend.billing.parts import Part
 from headend.billing.ports import Records
@@ -44,44 +45,59 @@ def has_bank(tariff: Tariff) -> bool:
     return tariff.netting == "month" or any(isinstance(component, Bank) for component in tariff.components)
 
 
-def balances_at_begin(
-    records: Records, parts: Sequence[Part], period: str, *, provisional: bool
-) -> tuple[Balances, dict[str, str]]:
-    """Banks of the agreements that have one, when month `period` begins.
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is known of the banks of a month's agreements when it begins.
+
+    Parameters
+    ----------
+    balances
+        of agreements that have a bank.
+    to_bill_first
+        the month `YYYY-MM` that has to be billed first, by agreement, where one has.
+    drafts
+        accounts that take over from a statement that is not issued yet.
+    """
+
+    balances: Balances
+    to_bill_first: dict[str, str]
+    drafts: set[str]
+
+
+def opening_of(records: Records, parts: Sequence[Part], period: str, *, provisional: bool) -> Opening:
+    """Banks when month `period` begins.
 
     Parameters
     ----------
     provisional
         take what the last statement left, also where that is not the one of the month before.
-
-    Returns
-    -------
-    tuple
-        balances, and by agreement the month `YYYY-MM` that has to be billed first, where one has.
     """
+    opening = Opening({}, {}, set())
+    with_bank = {part.agreement.id for part in parts if has_bank(part.tariff)}
     begins: dict[str, Part] = {}
     for part in parts:
-        begins.setdefault(part.agreement.id, part)
-    with_bank = {part.agreement.id for part in parts if has_bank(part.tariff)}
-    its = [part for agreement, part in begins.items() if agreement in with_bank]
-    balances: Balances = {}
-    first_to_bill: dict[str, str] = {}
-    if not its:
-        return balances, first_to_bill
+        if part.agreement.id in with_bank:
+            begins.setdefault(part.agreement.id, part)
+    if not begins:
+        return opening
     before = previous_month(date(int(period[:4]), int(period[5:]), 1))
-    last = records.last_statements({part.agreement.account.id for part in its}, period)
-    for part in its:
-        agreement = part.agreement
-        document = last.get(agreement.account.id)
-        statement = None if document is None else parse_statement(document)
+    accounts = {part.agreement.account.id for part in begins.values()}
+    last, refused = records.last_statements(accounts, period), records.refused(accounts, before)
+    for agreement, part in begins.items():
+        account = part.agreement.account.id
+        statement = parse_statement(last[account]) if account in last else None
         segment = None if statement is None else _last_segment(statement, part)
-        if statement is None or segment is None:
-            balances[agreement.id] = Balance(part.first, None)
-        elif provisional or statement.period == before:
-            balances[agreement.id] = Balance(part.first, segment.carried)
-        else:
-            first_to_bill[agreement.id] = _month_after(statement.period)
-    return balances, first_to_bill
+        if statement is not None and segment is not None:
+            if not provisional and statement.period != before:
+                opening.to_bill_first[agreement] = _month_after(statement.period)
+                continue
+            if statement.issued_at is None:
+                opening.drafts.add(account)
+        elif not provisional and account in refused and in_force(part.agreement, before):
+            opening.to_bill_first[agreement] = before
+            continue
+        opening.balances[agreement] = Balance(part.first, None if segment is None else segment.carried)
+    return opening
 
 
 def _last_segment(statement: Statement, part: Part) -> Segment | None:

@@ -112,6 +112,9 @@ class Records(Protocol):
     def last_statements(self, accounts: Collection[str], period: str) -> Mapping[str, bytes]:
         """By account, the document of the last statement, issued or draft, of the months before `period`."""
 
+    def refused(self, accounts: Collection[str], period: str) -> Collection[str]:
+        """Those of the accounts that are among the exceptions of month `period` and have no statement for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:

@@ -130,7 +130,7 @@ def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: B
     Raises
     ------
     BillingConflict
-        that gives another statement than its draft.
+        that gives another statement than its draft, or one takes over from a statement that may still change.
     """
     agreements = _agreements_of(records, cycle.period)
     run = _rate_accounts(office, records, cycle, agreements, ledger.billed_elsewhere(cycle))
@@ -138,12 +138,20 @@ def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: B
     drafts = {kept.account: kept.sha256 for kept in ledger.statements(cycle)}
     changed = sorted(account for account in now.keys() | drafts.keys() if now.get(account) != drafts.get(account))
     if changed:
-        few = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise BillingConflict(
-            f"reads, decisions or agreements have changed since {cycle.id} was rated: {few}. Rate it again"
+            f"reads, prices, decisions or agreements have changed since {cycle.id} was rated: {_few(changed)}."
+            " Rate it again"
+        )
+    if early := sorted(run.on_drafts & now.keys()):
+        raise BillingConflict(
+            f"{_few(early)}: their bank comes from a statement that is not issued yet. Issue it first"
         )
     named = {(segment.tariff.id, segment.tariff.sha256) for each in run.statements for segment in each.segments}
     return {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
+
+
+def _few(accounts: Sequence[str]) -> str:
+    return ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if len(accounts) > 5 else "")
 
 
 def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:
@@ -187,6 +195,7 @@ class _Run:
     statements: list[Statement]
     exceptions: list[BillException]
     totals: ControlTotals
+    on_drafts: set[str]
 
 
 def _rate_accounts(
@@ -214,7 +223,7 @@ def _rate_accounts(
     here = [exception for account, exception in sorted(exceptions.items()) if account not in elsewhere]
     billed_elsewhere = len(elsewhere & by_account.keys())
     totals = control_totals(len(agreements), len(by_account), billed_elsewhere, statements, here)
-    return _Run(statements, here, totals)
+    return _Run(statements, here, totals, rated.on_drafts)
 
 
 def _statements(

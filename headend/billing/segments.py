@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from headend.billing.agreements import Agreement, local_month
-from headend.billing.banks import Balance, Balances, balances_at_begin, has_bank, left, taken_over
+from headend.billing.banks import Balance, Balances, has_bank, left, opening_of, taken_over
 from headend.billing.comparison import month_before
 from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.gas import by_energy, is_by_energy
@@ -44,10 +44,17 @@ class RatedSegment(NamedTuple):
 
 @dataclass(slots=True)
 class Rated:
-    """Segments and exceptions of agreements."""
+    """Segments and exceptions of agreements.
+
+    Parameters
+    ----------
+    on_drafts
+        accounts whose bills take over what a statement leaves that is not issued yet.
+    """
 
     segments: list[RatedSegment] = field(default_factory=list)
     exceptions: list[BillException] = field(default_factory=list)
+    on_drafts: set[str] = field(default_factory=set)
 
     def refuse(self, agreement: Agreement, code: ExceptionCode, detail: str) -> None:
         """An agreement that cannot be billed."""
@@ -78,16 +85,17 @@ def rate_agreements(
     if not provisional:
         parts = _released(records, parts, rated)
     gas = records.gas_qualities() if any(is_by_energy(part.tariff) for part in parts) else {}
-    balances, to_bill_first = balances_at_begin(records, parts, period, provisional=provisional)
-    for agreement, month in to_bill_first.items():
+    opening = opening_of(records, parts, period, provisional=provisional)
+    rated.on_drafts |= opening.drafts
+    for agreement, month in opening.to_bill_first.items():
         its = next(part.agreement for part in parts if part.agreement.id == agreement)
         rated.refuse(
             its, ExceptionCode.MONTH_BEFORE, f"what {month} leaves in its bank is not known: bill {month} first"
         )
-    ground = _Ground(records, hung, gas, balances, rated, provisional)
+    ground = _Ground(records, hung, gas, opening.balances, rated, provisional)
     places: dict[tuple[str, int], list[Part]] = defaultdict(list)
     for part in parts:
-        if part.agreement.id not in to_bill_first:
+        if part.agreement.id not in opening.to_bill_first:
             places[part.agreement.timezone, part.interval_s].append(part)
     for (timezone, _), together in places.items():
         _rate_place(ground, together, local_month(period, timezone))

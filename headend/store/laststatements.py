@@ -1,4 +1,4 @@
-"""The statement each account had last, which says what it left to the next."""
+"""The statement each account had last, which says what it left to the next; and who had none."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, func, select
 
-from headend.store.tables import statement
+from headend.store.tables import bill_cycle, bill_exception, statement
 
 _ACCOUNTS_A_QUERY = 500
 
 
 def last_statements(tx: Connection, accounts: Collection[str], period: str) -> dict[str, bytes]:
     """By account, the document of its last statement, issued or draft, of the months before `period` (`YYYY-MM`)."""
-    s, found = statement.c, {}
+    s, found = statement.c, dict[str, bytes]()
     asked = sorted(accounts)
     for begin in range(0, len(asked), _ACCOUNTS_A_QUERY):
         some = s.account_id.in_(asked[begin : begin + _ACCOUNTS_A_QUERY])
@@ -29,4 +29,16 @@ def last_statements(tx: Connection, accounts: Collection[str], period: str) -> d
             .order_by(s.revision)
         )
         found.update({account: bytes(document) for account, document in tx.execute(query)})
+    return found
+
+
+def refused(tx: Connection, accounts: Collection[str], period: str) -> set[str]:
+    """Those of the accounts that are among the exceptions of month `period` and have no statement for it."""
+    e, s, found = bill_exception.c, statement.c, set[str]()
+    asked = sorted(accounts)
+    for begin in range(0, len(asked), _ACCOUNTS_A_QUERY):
+        some = asked[begin : begin + _ACCOUNTS_A_QUERY]
+        excepted = select(e.account_id).join(bill_cycle).where(bill_cycle.c.period == period, e.account_id.in_(some))
+        billed = select(s.account_id).where(s.period == period, s.account_id.in_(some))
+        found |= set(tx.execute(excepted).scalars()) - set(tx.execute(billed).scalars())
     return found

@@ -12,6 +12,7 @@ from headend.billing.run import approve, cost_so_far, rate_cycle
 from headend.billing.statement import InBank, Segment, canonical_json, parse_statement
 from headend.documents import statement_html
 from headend.errors import BillingConflict
+from headend.reads import Quality
 from tests.billing.made import made_statement
 from tests.billing.town import EXPORT, IMPORT, Town
 
@@ -96,13 +97,26 @@ def test_month_is_not_billed_before_the_one_it_takes_over_from(netted: Town) -> 
 def test_month_before_that_is_rated_anew_stops_approval(netted: Town) -> None:
     rate_cycle(netted.office, JANUARY, "monthly", "ann")
     rate_cycle(netted.office, FEBRUARY, "monthly", "ann")
+    with pytest.raises(BillingConflict, match="Ada: the bank comes from a statement that is not issued yet"):
+        approve(netted.office, FEBRUARY, "monthly", "ann")
     netted.set("E-1", datetime(2027, 1, 5, 12, tzinfo=UTC), channel=EXPORT, values=10_600)
-    rate_cycle(netted.office, JANUARY, "monthly", "ann")
+    netted.bill(JANUARY)
     with pytest.raises(BillingConflict, match="have changed since 2027-02/monthly was rated: Ada"):
         approve(netted.office, FEBRUARY, "monthly", "ann")
+    (february,) = netted.bill(FEBRUARY)["Ada"].segments
+    assert energy(february.carried)["other"] == D("80.300")
+
+
+def test_month_after_one_that_was_refused_waits_for_it(netted: Town) -> None:
+    gap = datetime(2027, 1, 5, 12, tzinfo=UTC)
+    netted.set("E-1", gap, quality=Quality.MISSING)
+    rate_cycle(netted.office, JANUARY, "monthly", "ann")
     rate_cycle(netted.office, FEBRUARY, "monthly", "ann")
-    approve(netted.office, FEBRUARY, "monthly", "ann")
-    assert energy(netted.statements(FEBRUARY)["Ada"].segments[0].carried)["other"] == D("80.300")
+    refused = netted.exceptions(FEBRUARY)["Ada"]
+    assert (refused.code, "bill 2027-01 first" in refused.detail) == ("month_before", True)
+    netted.set("E-1", gap, quality=Quality.EDITED)
+    netted.bill(JANUARY, "late")
+    assert energy(only(netted, FEBRUARY).carried) == {"evening": D("18.500"), "other": D("70.300")}
 
 
 def test_first_bill_of_an_account_takes_nothing_over(netted: Town) -> None:

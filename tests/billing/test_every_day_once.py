@@ -82,6 +82,9 @@ class Constant:
     def last_statements(self, accounts: Collection[str], period: str) -> dict[str, bytes]:
         raise AssertionError("there is no bank")
 
+    def refused(self, accounts: Collection[str], period: str) -> set[str]:
+        raise AssertionError("there is no bank")
+
 
 def tariff(since: date, price: str) -> Tariff:
     return Tariff.model_validate(
