@@ -6,7 +6,7 @@ charge over all customers, in whole numbers, and makes Decimals only when bills 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import repeat
@@ -233,7 +233,8 @@ class RatedBatch:
         """One bill per customer."""
         digits = minor_digits(self.currency)
         unit, decimal, currency = unit_of_scale(digits), EXACT.multiply, self.currency
-        rows = zip(*(column.lines(self.n, digits) for column in self.columns), strict=True)
+        columns = [column.lines(self.n, digits) for column in self.columns]
+        rows: Iterable[tuple[Line | None, ...]] = zip(*columns, strict=True) if columns else repeat((), self.n)
         return [
             RatedBill(tuple([line for line in row if line is not None]), decimal(total, unit), currency)
             for row, total in zip(rows, self.totals.tolist(), strict=True)

@@ -81,7 +81,7 @@ def half_up(number: Fraction) -> int:
 
 def times(values: Integers, factor: int) -> Integers:
     """Values × factor, exact: goes over to unbounded integers before int64 would overflow."""
-    if values.dtype != object and largest(values) * abs(factor) >= _SAFE:
+    if values.dtype != object and max(largest(values), 1) * abs(factor) >= _SAFE:
         values = values.astype(object)
     return np.asarray(values * factor)
 

@@ -254,3 +254,10 @@ def test_no_bill_rather_than_a_wrong_one(made, imported, exported, reason: str) 
 def test_a_batch_without_customers_has_no_bills() -> None:
     made = tariff(energy(tier("1", "1"), tier("2"), tiers_per="day"), standing("1", "day"), tax("19"))
     assert rate_batch(made, DAY, Use(3600, np.zeros((0, 24), np.int64))).bills() == []
+
+
+def test_a_bill_of_which_everything_is_exempt_has_no_lines() -> None:
+    made = tariff(energy(tier("1"), not_for=["charity"]), customer_classes=["residential", "charity"])
+    for customer_class, lines, total in (("charity", 0, "0.00"), ("residential", 1, "1.00")):
+        (bill,) = rate_batch(made, DAY, Use(3600, one_day(1000)), customer_class=customer_class).bills()
+        assert (len(bill.lines), str(bill.total)) == (lines, total)
