@@ -62,8 +62,10 @@ def with_kept_versions(tx: Connection, book: TariffBook, folder: Path) -> Tariff
     """
     versions = {(its.id, its.valid_from.isoformat()): its for name in book.ids for its in book.versions(name)}
     for row in tx.execute(select(tariff_version)):
-        its = versions.setdefault((row.tariff_id, row.valid_from), _tariff(row))
-        if its.digest != row.digest:
+        its = versions.get((row.tariff_id, row.valid_from))
+        if its is None:
+            versions[row.tariff_id, row.valid_from] = _tariff(row)
+        elif its.digest != row.digest:
             raise InvalidTariff(
                 f"{_file_of(its, folder)}",
                 f"version {its.version}, but bills were made by {row.digest[:12]} of {its.id} from {its.valid_from} on"

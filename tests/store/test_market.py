@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count
 
 import numpy as np
 import pytest
-from sqlalchemy import event, select
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, func, select
 
 from headend.errors import CannotRate, InvalidInput, NotFound
 from headend.store.database import Database
@@ -209,3 +213,64 @@ def test_only_an_event_that_has_not_begun_is_called_off(site_database: Database)
             remove_event(tx, "critical", BEGIN + 6 * HOUR, BEGIN)
         remove_event(tx, "critical", BEGIN + 5 * HOUR, BEGIN + 5 * HOUR - 1)
         assert events_told(tx) == []
+
+
+QUARTER = 900
+#: A day's prices: (begin, length [quarter hours], price [hundredths]); what overlaps is left out.
+DAYS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1, 2, 4]), st.integers(-300, 300)), max_size=12)
+
+
+def apart(rows: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    kept: list[tuple[int, int, int]] = []
+    for begin, length, cents in sorted(rows):
+        if not kept or begin >= kept[-1][1]:
+            kept.append((begin, begin + length, cents))
+    return kept
+
+
+def of_quarters(name: str, rows: list[tuple[int, int, int]]) -> PriceSeries:
+    begins, ends, cents = np.array(rows, np.int64).reshape(-1, 3).T
+    return PriceSeries(name, "EUR", "kWh", BEGIN + QUARTER * begins, BEGIN + QUARTER * ends, cents, 2)
+
+
+@pytest.fixture(scope="module")
+def database_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('market') / 'x.db'}", "site")
+    yield database
+    database.close()
+
+
+NAMES = map("s{}".format, count())
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(DAYS, min_size=1, max_size=5), st.integers(-2, 44), st.integers(1, 20))
+def test_imports_in_any_order_are_those_of_a_dictionary(
+    database_for_all: Database, imports: list[list[tuple[int, int, int]]], first: int, length: int
+) -> None:
+    name = next(NAMES)
+    model: dict[tuple[int, int], int] = {}
+    replaced = 0
+    for rows in map(apart, imports):
+        others = [span for span in model if all(span != (begin, end) for begin, end, _ in rows)]
+        if any(begin < its_end and its_begin < end for begin, end, _ in rows for its_begin, its_end in others):
+            with pytest.raises(InvalidInput, match="expected the same times as before"):
+                put(database_for_all, of_quarters(name, rows))
+            continue
+        came = put(database_for_all, of_quarters(name, rows))
+        before = {(begin, end): model.get((begin, end)) for begin, end, _ in rows}
+        model |= {(begin, end): cents for begin, end, cents in rows}
+        new = sum(cents is None for cents in before.values())
+        same = sum(cents == model[span] for span, cents in before.items())
+        assert (came.new, came.same, came.changed) == (new, same, len(before) - new - same)
+        replaced += came.changed
+    begin_s, end_s = BEGIN + QUARTER * first, BEGIN + QUARTER * (first + length)
+    with database_for_all.read() as tx:
+        market = load_market(tx, [name], [], begin_s, end_s)
+        kept = tx.execute(select(func.count()).where(price_history.c.series == name)).scalar_one()
+    its = market.series(name)
+    spans = zip(((its.start_s - BEGIN) // QUARTER).tolist(), ((its.end_s - BEGIN) // QUARTER).tolist(), strict=True)
+    cents = [int(D(int(price)).scaleb(2 - its.scale)) for price in its.prices]
+    expected = {span: cent for span, cent in model.items() if span[0] < first + length and span[1] > first}
+    assert dict(zip(spans, cents, strict=True)) == expected
+    assert kept == replaced

@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from headend.billing.again import rated_again
 from headend.billing.run import approve, issue, rate_cycle
-from headend.errors import BillingConflict, InvalidTariff
+from headend.errors import BillingConflict, InvalidTariff, StoreBroken
 from headend.store.tables import tariff_version
 from headend.store.tariffversions import keep_versions, with_kept_versions
-from headend.tariffs import TariffBook, load_book, load_tariff
+from headend.tariffs import TariffBook, canonical_json, load_book, load_tariff
 from tests.billing.town import IMPORT, Town
 from tests.commands import headend
 
@@ -125,10 +125,23 @@ def test_two_processes_with_different_files_do_not_both_bill(town: Town, tmp_pat
         keep_versions(tx, [load_tariff(file)], "2026-10/monthly", datetime(2026, 11, 4, tzinfo=UTC))
 
 
-def test_a_head_end_does_not_start_with_a_changed_version(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [(None, "its hash is "), ("{}", "validation errors"), ("{", "Expecting property name")],
+)
+def test_a_version_that_is_not_what_was_kept_is_no_version(tmp_path: Path, document: str | None, said: str) -> None:
     town = made_town(tmp_path)
     bill(town)
-    assert headend(tmp_path, "bill", "review").returncode == 0
+    row = {"digest": "ab" * 32, "tariff_id": "flat", "valid_from": "2024-01-01", "cycle_id": "2026-10/monthly"}
+    flat = canonical_json(town.office.tariffs.versions("flat")[0])
+    with town.database.write() as tx:
+        tx.execute(insert(tariff_version), row | {"used_us": 0, "document": flat if document is None else document})
+    with pytest.raises(StoreBroken, match=f"tariff version abababababab of flat: .*{said}"):
+        opened(town, tmp_path)
+
+
+def test_a_head_end_does_not_start_with_a_changed_version(tmp_path: Path) -> None:
+    bill(made_town(tmp_path), until="approve")
     file = tmp_path / "tariffs" / "flat-next.toml"
     file.write_text(file.read_text().replace("0.40", "0.41"))
     ended = headend(tmp_path, "bill", "run", "--period", "2026-10")
