@@ -108,7 +108,7 @@ def flat_demand_rates(draw: st.DrawFn, seasons: int = 1, tiers: Sequence[int] = 
 
 
 def year_of_use(seed: int, step: int = 1, parts: int = 1) -> np.ndarray:
-    """Use of a house in parts of hours [Wh], multiples of `step`, more in some months than in others (8760 × parts,)."""
+    """Use of a house in parts of hours [Wh], multiples of `step`, more in some months than others (8760 × parts,)."""
     random = np.random.default_rng(seed)
     month = np.searchsorted(DAYS_BEFORE, np.arange(HOURS * parts) // (24 * parts), side="right") - 1
     use = random.gamma(1.2, 600 / parts, HOURS * parts) * random.uniform(0.2, 2, 12)[month]
