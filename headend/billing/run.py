@@ -144,7 +144,7 @@ def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: B
         )
     if early := sorted(run.on_drafts & now.keys()):
         raise BillingConflict(
-            f"{_few(early)}: their bank comes from a statement that is not issued yet. Issue it first"
+            f"{_few(early)}: the bank comes from a statement that is not issued yet. Issue that first"
         )
     named = {(segment.tariff.id, segment.tariff.sha256) for each in run.statements for segment in each.segments}
     return {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
