@@ -11,13 +11,11 @@ import numpy as np
 from headend.tariffs.bill import Column
 from headend.tariffs.components import Minimum, Standing
 from headend.tariffs.money import Integers, rescaled, scaled, times
-from headend.tariffs.price import added, charge_of, priced, prorated
+from headend.tariffs.price import added, charge_of, priced, prorated, scale_kept
 from headend.tariffs.scope import Scope
 from headend.tariffs.shares import days_share
 
 _ONE = np.array([1], dtype=np.int64)
-# What is lacking over parts of months is kept to this many decimals.
-_KEPT = 12
 
 
 def standing(component: Standing, scope: Scope) -> list[Column]:
@@ -36,17 +34,23 @@ def _worth(per: str, scope: Scope) -> Fraction:
 def minimum(component: Minimum, scope: Scope) -> list[Column]:
     """What chosen lines lack of an amount: no line, where they lack nothing."""
     amount, exact, scale = added(scope.on(component.on, taxes=False), scope.digits)
-    kept = max(scale, _KEPT)
+    least_scale = scaled(component.amount)[1]
+    kept = scale_kept(max(scale, least_scale), Fraction(1, _common(component, scope)))
     lacking = _lacking(component, scope, amount, scope.digits, scope.digits)
     charge = charge_of(scope, component, scope.tariff.currency, Decimal(1))
     return [Column(charge, lacking, scope.digits, _lacking(component, scope, exact, scale, kept), kept, lacking)]
+
+
+def _common(component: Minimum, scope: Scope) -> int:
+    """Denominator of what the amount is worth and of the share of the lines."""
+    return lcm(_worth(component.per, scope).denominator, days_share(scope).denominator)
 
 
 def _lacking(component: Minimum, scope: Scope, lines: Integers, scale: int, to_scale: int) -> Integers:
     """Amount × worth − lines [10^-scale] × their share, nothing or more [10^-to_scale], rounded once."""
     least, least_scale = scaled(component.amount)
     worth, share = _worth(component.per, scope), days_share(scope)
-    finest, common = max(scale, least_scale), lcm(worth.denominator, share.denominator)
+    finest, common = max(scale, least_scale), _common(component, scope)
     at_least = np.array([least * 10 ** (finest - least_scale) * int(worth * common)], dtype=object)
     lacking = at_least - times(rescaled(lines, scale, finest), int(share * common))
     return prorated(np.maximum(lacking, 0), finest, Fraction(1, common), to_scale)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: Reads are in 10^-3 of the unit of a price.
 BASE_SCALE = 3
-# Where a month is prorated by days, quantity and exact amount may have no end: they are kept to this many decimals.
-_PRORATED_SCALE = 12
+# A part of a month, or of the bill's days, may have no end: quantity and exact amount are kept to this many decimals.
+_KEPT = 12
 _WHOLE = Fraction(1)
 
 
@@ -77,7 +77,7 @@ def priced(
         return Column(charge, quantity, scale, exact, price_scale + scale, amount, estimated)
     amount = prorated(exact, price_scale + scale, worth, digits)
     exact, exact_scale = _kept(exact, price_scale + scale, worth)
-    quantity_scale = _scale_kept(scale, worth)
+    quantity_scale = scale_kept(scale, worth)
     return Column(
         charge,
         prorated(quantity, scale, worth, quantity_scale),
@@ -105,18 +105,14 @@ def prorated(values: Integers, scale: int, worth: Fraction, to_scale: int) -> In
 
 
 def _kept(values: Integers, scale: int, worth: Fraction) -> tuple[Integers, int]:
-    kept = _scale_kept(scale, worth)
+    kept = scale_kept(scale, worth)
     return prorated(values, scale, worth, kept), kept
 
 
-def _scale_kept(scale: int, worth: Fraction) -> int:
-    """Enough decimals for all of values [10^-scale] × worth; as many as are kept, where they have no end."""
-    more = 0
-    while worth.denominator > 1 and 10**more % worth.denominator:
-        more += 1
-        if more > _PRORATED_SCALE:
-            return max(scale, _PRORATED_SCALE)
-    return scale + more
+def scale_kept(scale: int, worth: Fraction) -> int:
+    """Enough decimals for all of values [10^-scale] × worth; 12, whatever the scale, where the worth has no end."""
+    more = next((more for more in range(_KEPT + 1) if 10**more % worth.denominator == 0), None)
+    return _KEPT if more is None else scale + more
 
 
 def added(columns: Sequence[Column], digits: int) -> tuple[Integers, Integers, int]:

@@ -14,12 +14,9 @@ import numpy as np
 from headend.tariffs.bill import Charge, Column
 from headend.tariffs.components import On, Percentage, Tax
 from headend.tariffs.money import EXACT, Integers
-from headend.tariffs.price import added, charge_of, priced, prorated
+from headend.tariffs.price import added, charge_of, priced, prorated, scale_kept
 from headend.tariffs.scope import Scope
 from headend.tariffs.use import Bools
-
-# An included tax is a fraction without end, and is kept to this many decimals.
-_KEPT = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +50,8 @@ def tax(component: Tax, scope: Scope) -> list[Column]:
     column = share_of_lines(charge, base, scope)
     if not component.included:
         return [column]
-    kept, inside = max(base.scale, _KEPT), days_share(scope) * Fraction(rate) / (1 + Fraction(rate))
+    inside = days_share(scope) * Fraction(rate) / (1 + Fraction(rate))
+    kept = scale_kept(base.scale, inside)
     amount = prorated(base.amount, scope.digits, inside, scope.digits)
     return [replace(column, amount=amount, exact=prorated(base.exact, base.scale, inside, kept), scale=kept)]
 
