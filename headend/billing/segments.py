@@ -25,13 +25,14 @@ from headend.billing.parts import Hung, Part, by_usage_point, parts_of
 from headend.billing.peaks import peaks_before, peaks_shown, ratchet_months
 from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
 from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
-from headend.billing.statement import Comparison, GasEnergy, InBank, Segment, TariffVersion
-from headend.billing.usage import UseTables, statement_line, use_by_tier
+from headend.billing.statement import Comparison, EventUsed, GasEnergy, InBank, Segment, SeriesUsed, TariffVersion
+from headend.billing.usage import UseTables, statement_line, tiered_energy, use_by_tier
 from headend.errors import CannotRate
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds, zone_named
 from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED
 from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBill, TariffBook, Use, rate_batch
+from headend.tariffs.components import Energy
 
 
 class RatedSegment(NamedTuple):
@@ -180,6 +181,9 @@ class _Group:
     fed_in: Metered | None = field(init=False)
     reactive: Metered | None = field(init=False)
     past: Carried = field(init=False)
+    tiered: Energy | None = field(init=False)
+    prices: tuple[SeriesUsed, ...] = field(init=False)
+    events: tuple[EventUsed, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         part, profiles = self.parts[0], self.place.profiles
@@ -193,7 +197,8 @@ class _Group:
             self.fed_in = self._metered([part.fed_in or () for part in self.parts])
         if part.reactive is not None:
             self.reactive = self._metered([part.reactive or () for part in self.parts])
-        self.past = Carried()
+        self.past, self.prices = Carried(), ()
+        self.tiered, self.events = tiered_energy(part), events_used(part, self.place.market)
 
     def _metered(self, meters: Sequence[Sequence[MeterChannel]]) -> Metered:
         return at_usage_points(self.place.profiles, [self.rows(its) for its in meters], self.columns)
@@ -319,16 +324,19 @@ class _Group:
             return
         others = [each for each in (fed_in, reactive) if each is not None]
         tables = UseTables.of(tariff, self.window, interval_s, market, used, others)
+        self.prices = prices_used(part, self.place.market)
         balances = self.ground.balances
         for place, (row, bill) in enumerate(zip(rows, batch.bills(), strict=True)):
             agreement = self.parts[row].agreement
             after = left(tariff, batch.carried, place)
-            segment = replace(
-                self._segment(row, bill, place, tables),
+            segment = self._segment(
+                row,
+                bill,
+                place,
+                tables,
                 export=None if fed_in is None else units(fed_in.values[place].sum()),
                 reactive=None if reactive is None else units(reactive.values[place].sum()),
                 gas=shown[place],
-                brought=self._bank(row),
                 carried=after,
             )
             reads_end = moment(seconds(self.window.start_utc) + int(tables.reached[place]) * interval_s)
@@ -336,7 +344,18 @@ class _Group:
             if agreement.id in balances:
                 balances[agreement.id] = Balance(self.window.end, after)
 
-    def _segment(self, row: int, bill: RatedBill, place: int, tables: UseTables) -> Segment:
+    def _segment(
+        self,
+        row: int,
+        bill: RatedBill,
+        place: int,
+        tables: UseTables,
+        *,
+        export: Decimal | None,
+        reactive: Decimal | None,
+        gas: tuple[GasEnergy, ...],
+        carried: InBank | None,
+    ) -> Segment:
         part, profiles = self.parts[row], self.place.profiles
         agreement, tariff = part.agreement, part.tariff
         meters = self.rows(part.meters)
@@ -354,9 +373,9 @@ class _Group:
             tariff=TariffVersion(tariff.id, tariff.name, tariff.digest),
             meters=tuple([each for at, meter in meters for each in meter_reads(profiles, at, meter, self.columns)]),
             usage=units(tables.total[place]),
-            export=None,
+            export=export,
             usage_by_period=tables.by_period(tariff, place),
-            usage_by_tier=use_by_tier(part, bill),
+            usage_by_tier=use_by_tier(self.tiered, bill),
             lines=tuple([statement_line(line) for line in bill.lines]),
             intervals=int(tables.present[place]),
             estimated_intervals=int(tables.estimated[place]),
@@ -367,7 +386,11 @@ class _Group:
             net=bill.total - tax,
             tax=tax,
             gross=bill.total,
-            prices=prices_used(part, self.place.market),
-            events=events_used(part, self.place.market),
-            peaks=peaks_shown(tariff, self.past, self.place.month.first, row),
+            gas=gas,
+            reactive=reactive,
+            brought=self._bank(row),
+            carried=carried,
+            prices=self.prices,
+            events=self.events,
+            peaks=peaks_shown(tariff, self.past, self.place.month.first, row) if self.past.peaks else (),
         )

@@ -107,19 +107,25 @@ def day_begins(first: date, end: date, zone: ZoneInfo, interval_s: int) -> NDArr
     return np.array([(seconds(midnight(day, zone)) - start) // interval_s for day in days], dtype=np.int64)
 
 
-def use_by_tier(part: Part, bill: RatedBill) -> tuple[TierUse, ...]:
-    """Use by tier, as the tariff's first tiered price for use counted it; nothing where there is none."""
+def tiered_energy(part: Part) -> Energy | None:
+    """The tariff's first tiered price for use, whose tiers a statement shows; None where there is none."""
     for component in part.components.values():
-        if not (isinstance(component, Energy) and component.measures == "import" and len(component.tiers) > 1):
+        if not isinstance(component, Energy) or component.measures == "export" or component.credit:
             continue
-        if component.credit or component.method == "block" or component.factor != 1:
-            continue
-        use = [Decimal(0)] * len(component.tiers)
-        for line in bill.lines:
-            if line.tier is not None and _is_of(line, component):
-                use[line.tier - 1] += line.quantity
-        return tuple(TierUse(tier + 1, quantity) for tier, quantity in enumerate(use))
-    return ()
+        if len(component.tiers) > 1 and component.method != "block" and component.factor == 1:
+            return component
+    return None
+
+
+def use_by_tier(component: Energy | None, bill: RatedBill) -> tuple[TierUse, ...]:
+    """Use by tier, as a component counted it; nothing without one."""
+    if component is None:
+        return ()
+    use = [Decimal(0)] * len(component.tiers)
+    for line in bill.lines:
+        if line.tier is not None and _is_of(line, component):
+            use[line.tier - 1] += line.quantity
+    return tuple([TierUse(tier + 1, quantity) for tier, quantity in enumerate(use)])
 
 
 def _is_of(line: Line, component: Energy) -> bool:
