@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headend.config import shipped
-from headend.tariffs import Tariff, load_tariff
+from headend.tariffs import BillingWindow, Tariff, load_tariff
 from headend.tariffs.check import examine_text
 from headend.tariffs.to_toml import to_toml
 from tests.tariffs.make import energy, tariff, tier
+from tests.tariffs.random_tariffs import tariffs
+
+MARCH = BillingWindow(date(2025, 3, 1), date(2025, 4, 1), UTC)
 
 
 def check(made: Tariff) -> None:
@@ -20,6 +24,12 @@ def check(made: Tariff) -> None:
     assert found == []
     assert read is not None
     assert read.version == made.version
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tariffs(MARCH))
+def test_any_tariff(made: Tariff) -> None:
+    check(made)
 
 
 @settings(max_examples=30, deadline=None)
