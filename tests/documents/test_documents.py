@@ -8,12 +8,24 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from headend.billing.statement import Statement, canonical_json
+from headend.billing.statement import (
+    EventUsed,
+    InBank,
+    PastPeak,
+    PeriodUse,
+    SeriesUsed,
+    Statement,
+    StatementLine,
+    canonical_json,
+    parse_statement,
+)
 from headend.documents import statement_html, statement_pdf, write_statement
 from headend.documents.view import statement_view
 from tests.billing.made import made_statement
@@ -93,6 +105,75 @@ def test_pdf_says_it_in_the_customers_language(locale: str, words: list[str], tm
     text = pdf_text(made_statement(locale), tmp_path)
     # Text in two columns is interleaved line by line: short words only.
     assert [each for each in words if len(each.split()) < 5 and each not in text] == []
+
+
+D = Decimal
+LINES = (
+    StatementLine("energy", "Spot", D("372.5"), "kWh", D("0.059283"), D("22.08"), None, None, mean=True),
+    StatementLine("demand", "Demand", D("4.215"), "kW", D("12.50"), D("52.69"), None, None, estimated=D("4.215")),
+    StatementLine("reactive", "Reactive", D("37.25"), "kvarh", D("0.013"), D("0.48"), None, None),
+    StatementLine("percentage", "Discount", D("75.25"), "EUR", D("-0.17"), D("-12.79"), None, None),
+    StatementLine("minimum", "Minimum", D("4.10"), "EUR", D("1"), D("4.10"), None, None),
+    StatementLine("bank", "Bank", D("-28.80"), "EUR", D("1"), D("-28.80"), None, None),
+    StatementLine("tax", "VAT", D("119.00"), "EUR", D("0.19"), D("19.00"), None, None, included=True),
+)
+DRAWN = {
+    "en_GB": [
+        (["Spot", "372.500 kWh", "mean €0.059283/kWh", "€22.08"], ""),
+        (["Demand", "4.215 kW", "€12.50/kW", "€52.69"], "4.215 kW of it estimated"),
+        (["Reactive", "37.250 kvarh", "€0.013/kvarh", "€0.48"], ""),
+        (["Discount", "€75.25", "-17%", "-€12.79"], ""),
+        (["Minimum", "", "", "€4.10"], ""),
+        (["Bank", "", "", "-€28.80"], ""),
+        (["VAT", "€100.00", "19%", "(€19.00)"], "contained in the prices, not added"),
+    ],
+    "de_DE": [
+        (["Spot", "372,500 kWh", "im Mittel 0,059283 €/kWh", "22,08 €"], ""),
+        (["Demand", "4,215 kW", "12,50 €/kW", "52,69 €"], "davon 4,215 kW geschätzt"),
+        (["Reactive", "37,250 kvarh", "0,013 €/kvarh", "0,48 €"], ""),
+        (["Discount", "75,25 €", "-17 %", "-12,79 €"], ""),
+        (["Minimum", "", "", "4,10 €"], ""),
+        (["Bank", "", "", "-28,80 €"], ""),
+        (["VAT", "100,00 €", "19 %", "(19,00 €)"], "in den Preisen enthalten, nicht hinzugerechnet"),
+    ],
+}
+
+
+@pytest.mark.parametrize("locale", DRAWN)
+def test_every_kind_of_line_is_written_as_people_read_it(locale: str) -> None:
+    statement = made_statement(locale)
+    drawn = replace(statement, segments=(replace(statement.segments[0], lines=LINES),))
+    (view,) = statement_view(drawn)["segments"]
+    plain = [([cell.replace("\u00a0", " ") for cell in row["cells"]], row["note"]) for row in view["lines"]["rows"]]
+    assert [(cells, note.replace("\u00a0", " ")) for cells, note in plain] == DRAWN[locale]
+    assert statement_pdf(drawn).startswith(b"%PDF")
+
+
+def test_remarks_tell_of_bank_peaks_and_events() -> None:
+    statement = made_statement("en_GB")
+    told = replace(
+        statement.segments[0],
+        brought=InBank((PeriodUse("all", "All hours", D("120.000")),), D("3.40")),
+        carried=InBank((PeriodUse("peak", "Peak", D(1)), PeriodUse("rest", "Other hours", D("2.5")))),
+        peaks=(PastPeak("2026-08", "Demand", D("10.000")),),
+        events=(
+            EventUsed("critical", datetime(2026, 10, 15, 15, tzinfo=UTC), datetime(2026, 10, 15, 18, tzinfo=UTC)),
+            EventUsed("critical", datetime(2026, 10, 20, 20, tzinfo=UTC), datetime(2026, 10, 20, 22, tzinfo=UTC)),
+        ),
+        prices=(SeriesUsed("day-ahead", "12" * 32),),
+    )
+    changed = replace(statement, segments=(told,))
+    text = Text(statement_html(changed)).text.replace("\u00a0", " ")
+    for words in (
+        "From your bank: 120.000 kWh, €3.40.",
+        "In your bank for the next bill: Peak 1.000 kWh, Other hours 2.500 kWh.",
+        "Demand, August 2026, 10.000 kW.",
+        "Events: critical 15 Oct 2026 17:00–20:00; critical 20 Oct 2026 22:00–21 Oct 2026 00:00.",
+        f"Digest of the prices of day-ahead: {'12' * 32}.",
+        "is taken off your use first.",
+    ):
+        assert words in text, words
+    assert parse_statement(canonical_json(changed)) == changed
 
 
 def test_page_is_self_contained_and_escapes_names() -> None:
