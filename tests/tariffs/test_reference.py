@@ -151,7 +151,7 @@ def test_fast_rater_equals_reference_bit_for_bit(part: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_fast_rater_equals_reference_on_thousands_of_cases(part: str) -> None:
-    @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
     @given(cases(PARTS[part], most_days=8))
     def agree(case: Case) -> None:
         agrees_with_the_reference(case)
