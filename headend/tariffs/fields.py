@@ -42,10 +42,11 @@ def wrong(expected: str) -> PydanticCustomError:
 def _number(value: object) -> object:
     # Text is taken too: JSON has no exact number of its own, and many programs write decimals as text.
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        return Decimal(value)
+        return Decimal(value) or Decimal(0)
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
         raise wrong("a number")
-    return Decimal(value)
+    # A zero has no sign: 0 and -0 are one version.
+    return Decimal(value) or Decimal(0)
 
 
 def _date(value: object) -> object:

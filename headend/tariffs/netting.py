@@ -37,12 +37,15 @@ def net_use(
     Raises
     ------
     CannotRate
-        nothing measures what is fed in; the bank is of other periods or customers.
+        nothing measures what is fed in; the bank is of other periods or customers; reads do not fill hours that are
+        netted.
     """
     if tariff.netting == "none":
         return use, None
     if tariff.netting == "month":
         return use, np.maximum(_balance(tariff, window, use, start_utc, market, carried), 0)
+    if tariff.netting == "hour":
+        use = use.by_hour()
     taken = use.imported.astype(np.int64, copy=False) - _fed_in(tariff, use)
     imported = np.maximum(taken, 0)
     return replace(use, imported=imported, exported=imported - taken), None

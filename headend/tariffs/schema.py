@@ -45,7 +45,7 @@ class Tariff(Part):
     unit: Literal["kWh", "m³"]
     currency: Currency
     clock: Clock = "local"
-    netting: Literal["none", "interval", "month"] = "none"
+    netting: Literal["none", "interval", "hour", "month"] = "none"
     net_metering: NetMetering | None = None
     holidays: Holidays | None = None
     seasons: tuple[Season, ...] = Field((), max_length=100)

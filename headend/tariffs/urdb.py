@@ -489,7 +489,7 @@ def _rule(rate: _Rate) -> str | None:
 
 def _netting(rate: _Rate) -> str:
     rule = _rule(rate)
-    return "month" if rule == "Net Metering" else "interval" if rule == "Net Billing Hourly" else "none"
+    return "month" if rule == "Net Metering" else "hour" if rule == "Net Billing Hourly" else "none"
 
 
 def _refuse_stranded(rate: _Rate, weekday: Schedule, weekend: Schedule) -> None:

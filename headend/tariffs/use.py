@@ -16,6 +16,7 @@ Bools = NDArray[np.bool_]
 
 #: No meter counts more in an interval [base units]; sums over a year of minutes stay far below 2^63.
 LARGEST_READ = 10**12
+_HOUR_S = 3600
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +53,26 @@ class Use:
             None if self.reactive is None else self.reactive[:, columns],
             None if self.estimated is None else self.estimated[:, columns],
         )
+
+    def by_hour(self) -> Use:
+        """The same, added up to hours, from the first interval on. An hour with an estimate in it is an estimate.
+
+        Raises
+        ------
+        CannotRate
+            the intervals are longer than an hour, or do not fill hours.
+        """
+        parts, rest = divmod(_HOUR_S, self.interval_s)
+        if rest or not parts or self.imported.shape[1] % parts:
+            raise CannotRate(f"{self.imported.shape[1]} reads of {self.interval_s} s do not fill hours")
+        begins = np.arange(0, self.imported.shape[1], parts)
+
+        def added(reads: Int64s | None) -> Int64s | None:
+            return None if reads is None else np.add.reduceat(reads, begins, axis=1, dtype=np.int64)
+
+        imported = np.add.reduceat(self.imported, begins, axis=1, dtype=np.int64)
+        estimated = None if self.estimated is None else np.logical_or.reduceat(self.estimated, begins, axis=1)
+        return Use(_HOUR_S, imported, added(self.exported), added(self.reactive), estimated)
 
     def check(self, n: int) -> None:
         """Raise `CannotRate` unless these are whole, possible reads of `n` intervals."""

@@ -59,6 +59,22 @@ def test_by_interval_of_unsigned_reads() -> None:
     assert shown(bill) == [("Energy", "1.500", "0.45"), ("Export", "2.000", "-0.20")]
 
 
+def test_by_hour_quarters_are_added_up_first() -> None:
+    made = tariff(*BOTH, {"kind": "demand", "label": "Demand", "tiers": [tier("10")]}, netting="hour")
+    quarters = np.zeros((2, 96), dtype=np.int64)
+    quarters[0, :5], quarters[1, :5] = (400, 0, 0, 0, 900), (0, 0, 0, 100, 1000)  # 300 Wh taken, then 100 Wh fed in
+    (bill,) = rate_batch(made, DAY, Use(900, quarters[:1], quarters[1:], estimated=quarters[:1] == 900)).bills()
+    wanted = rate_batch(made, DAY, Use(3600, np.array([[300, *[0] * 23]]), np.array([[0, 100, *[0] * 22]]))).bills()
+    assert shown(bill) == shown(wanted[0])
+    assert [str(line.quantity) for line in bill.lines[:2]] == ["0.300", "0.100"]
+
+
+def test_by_hour_needs_reads_that_fill_hours() -> None:
+    two_hours = np.zeros((1, 12), dtype=np.int64)
+    with pytest.raises(CannotRate, match="12 reads of 7200 s do not fill hours"):
+        rate_batch(tariff(*BOTH, netting="hour"), DAY, Use(7200, two_hours, two_hours))
+
+
 @pytest.mark.parametrize("netting", ["interval", "month"])
 def test_netting_needs_export_reads(netting: str) -> None:
     with pytest.raises(CannotRate, match="case nets exported energy, but there are no export reads"):

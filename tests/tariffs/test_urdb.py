@@ -201,7 +201,7 @@ def test_units_say_what_limits_are_for(unit: str, per: str) -> None:
     [
         (None, "none"),
         ("Net Billing Instantaneous", "none"),
-        ("Net Billing Hourly", "interval"),
+        ("Net Billing Hourly", "hour"),
         ("Buy All Sell All", "none"),
     ],
 )
