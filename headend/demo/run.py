@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from sqlalchemy import Connection
 
 from headend.app import HeadEnd, Role, open_site
 from headend.billing.cycle import MONTHLY, BillCycle
 from headend.billing.run import approve, issue, rate_cycle
 from headend.config import shipped
 from headend.demo.field import Field, FieldProcess
+from headend.demo.market import AHEAD, critical_peaks, day_ahead
 from headend.demo.outcome import outcome, show
 from headend.demo.times import DemoClock, Times, times
 from headend.demo.village import DemoPlan, load_plan, read_over_modbus, village
@@ -41,6 +43,7 @@ from headend.registry.registry import enrol
 from headend.registry.users import add_user, readable_password
 from headend.site import Site
 from headend.store.checkpoints import totals
+from headend.store.market import add_events, import_prices
 from headend.vee import load_rule_set
 
 if TYPE_CHECKING:
@@ -231,6 +234,7 @@ class Demo:
                 login, password = f"customer-{account_id.lower()}", readable_password()
                 logins.append((login, password, f"{name}, {kind.replace('_', ' ')}"))
                 add_user(tx, login, "customer", password, account_id)
+            _publish(tx, plan, played, site.clock())
         self.console.print(
             f"{len(registry.gateways)} gateways, {len(registry.meters)} meters ({len(profiles)} of them over Modbus),"
             f" {len(registry.accounts)} accounts."
@@ -347,6 +351,15 @@ def _await_import(inbox: Path, files: int) -> None:
         if refused := next(inbox.glob("failed/*.error.txt"), None):
             raise HeadendError(f"{refused.name}: {refused.read_text(encoding='utf-8')}")
         time.sleep(_CATCH_UP_S)
+
+
+def _publish(tx: Connection, plan: DemoPlan, played: Times, now: datetime) -> None:
+    """Prices and events that some of the demo's tariffs refer to."""
+    zone = zone_named(plan.timezone)
+    until = played.end + AHEAD
+    prices = day_ahead(played.start, until, zone, plan.seed)
+    import_prices(tx, prices, "demo", by="demo", at=now)
+    add_events(tx, critical_peaks(played.first, until.date(), zone), "demo", by="demo", at=now)
 
 
 def _start_modbus(
