@@ -430,7 +430,11 @@ def tariffs(draw: st.DrawFn, window: BillingWindow, features: frozenset[str] = E
         holidays["dates"] = [window.first + timedelta(days=draw(st.integers(0, 3)))]
     seasons = SEASONS if draw(st.booleans()) else []
     begins = draw(st.sampled_from([("10-01", "04-01"), ("11-02", "03-30"), ("01-01", "12-31"), ("03-01", "10-26")]))
-    netting = draw(st.sampled_from(["none", "none", "interval", "month"])) if "netting" in features else "none"
+    netting = (
+        draw(st.sampled_from(["none", "none", "interval", "hour", "month", "month"]))
+        if "netting" in features
+        else "none"
+    )
     head: Data = {}
     if seasons:
         head["seasons"] = [

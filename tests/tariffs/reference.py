@@ -155,7 +155,8 @@ class _Rater:
         earlier: Earlier,
         customer_class: str | None,
     ) -> None:
-        self.tariff, self.window, self.reads = tariff, window, reads
+        self.tariff, self.window = tariff, window
+        self.reads = in_hours(reads) if tariff.netting == "hour" else reads
         self.market, self.earlier, self.customer_class = market, earlier, customer_class
         self.clock = window.zone if tariff.clock == "local" else zone_of(tariff.clock)
         self.cycle = window.cycle or (window.end - timedelta(days=1)).replace(day=1)
@@ -179,7 +180,7 @@ class _Rater:
         nothing = [0] * len(self.reads.imported)
         for number, taken in enumerate(self.reads.imported):
             fed_in = (self.reads.exported or nothing)[number]
-            set_off = min(taken, fed_in) if self.tariff.netting == "interval" else 0
+            set_off = min(taken, fed_in) if self.tariff.netting in ("interval", "hour") else 0
             made.append(
                 Interval(
                     begin,
@@ -705,6 +706,20 @@ class _Rater:
 
 
 # Arithmetic
+
+
+def in_hours(reads: Reads) -> Reads:
+    """Added up to hours from the first interval on."""
+    each, rest = divmod(3600, reads.interval_s)
+    if rest or len(reads.imported) % each:
+        raise NoBill("reads that do not fill hours")
+    hours = range(0, len(reads.imported), each)
+
+    def added(values: list[int] | None) -> list[int] | None:
+        return values and [sum(values[at : at + each]) for at in hours]
+
+    estimated = reads.estimated and [any(reads.estimated[at : at + each]) for at in hours]
+    return Reads(3600, added(reads.imported) or [], added(reads.exported), added(reads.reactive), estimated)
 
 
 def split(limits: list[int | None], before: int, amount: int) -> list[int]:
