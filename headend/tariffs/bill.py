@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headend.tariffs.components import LineKind
-from headend.tariffs.money import EXACT, Integers, minor_digits, plain, unit_of_scale
+from headend.tariffs.money import EXACT, Integers, added_up, minor_digits, plain, total, unit_of_scale
 from headend.tariffs.use import NOTHING_CARRIED, Carried
 
 _MEAN = Decimal("0.000001")
@@ -155,7 +155,7 @@ class RatedBill:
     @property
     def exact_total(self) -> Decimal:
         """Sum of the exact amounts."""
-        return sum((line.exact for line in self.lines if not line.charge.included), Decimal(0))
+        return total(line.exact for line in self.lines if not line.charge.included)
 
     def to_json(self) -> dict[str, Any]:
         """The bill as JSON data, amounts as decimal strings."""
@@ -194,20 +194,20 @@ class Column:
 
     def lines(self, n: int, digits: int) -> list[Line | None]:
         """The line of each customer; None where its quantity is zero, and its exact amount too."""
-        quantities, exact, decimal = self.quantity.tolist(), self.exact.tolist(), EXACT.multiply
-        unit = unit_of_scale(self.quantity_scale)
+        decimal, unit = EXACT.multiply, unit_of_scale(self.quantity_scale)
         estimated = repeat(_NONE) if self.estimated is None else map(decimal, self.estimated.tolist(), repeat(unit))
         fields = zip(
             repeat(self.charge),
-            map(decimal, quantities, repeat(unit)),
-            map(decimal, exact, repeat(unit_of_scale(self.scale))),
+            map(decimal, self.quantity.tolist(), repeat(unit)),
+            map(decimal, self.exact.tolist(), repeat(unit_of_scale(self.scale))),
             map(decimal, self.amount.tolist(), repeat(unit_of_scale(digits))),
             estimated,
         )
         # What `Line(*fields)` does, without a Python call for each line.
-        made = map(tuple.__new__, repeat(Line), fields)
+        lines: list[Line | None] = list(map(tuple.__new__, repeat(Line), fields))
         # What tops up, or is a share of, less than half a minor unit has no quantity, but the exact total needs it.
-        lines = [line if some or its else None for some, its, line in zip(quantities, exact, made, strict=True)]
+        for nothing in np.flatnonzero((self.quantity == 0) & (self.exact == 0)).tolist():
+            lines[nothing] = None
         return lines if len(lines) == n else lines * n
 
 
@@ -232,19 +232,14 @@ class RatedBatch:
     def bills(self) -> list[RatedBill]:
         """One bill per customer."""
         digits = minor_digits(self.currency)
-        unit, decimal, currency = unit_of_scale(digits), EXACT.multiply, self.currency
         columns = [column.lines(self.n, digits) for column in self.columns]
         rows: Iterable[tuple[Line | None, ...]] = zip(*columns, strict=True) if columns else repeat((), self.n)
+        totals = map(EXACT.multiply, self.totals.tolist(), repeat(unit_of_scale(digits)))
         return [
-            RatedBill(tuple([line for line in row if line is not None]), decimal(total, unit), currency)
-            for row, total in zip(rows, self.totals.tolist(), strict=True)
+            RatedBill(tuple(filter(None, row)), owed, self.currency) for row, owed in zip(rows, totals, strict=True)
         ]
 
     @property
     def totals(self) -> Integers:
         """Total of each bill in minor units (n,)."""
-        total: Integers = np.zeros(self.n, dtype=np.int64)
-        for column in self.columns:
-            if not column.charge.included:
-                total = total + column.amount
-        return total
+        return added_up([column.amount for column in self.columns if not column.charge.included], self.n)

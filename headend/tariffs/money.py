@@ -7,8 +7,10 @@ Python's unbounded integers in an object array beyond. No float ever holds money
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Context, Decimal, Inexact
+from collections.abc import Iterable, Sequence
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_UP, Context, Decimal, Inexact
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,8 @@ from numpy.typing import NDArray
 #: Whole numbers (n,): int64, or object holding Python integers where int64 could overflow.
 Integers = NDArray[Any]
 
-#: Arithmetic that raises rather than rounds.
-EXACT = Context(prec=60, traps=[Inexact])
+#: Sums and products with all their digits. Not for quotients, which may have no end.
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact])
 
 _IN_USE = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP
@@ -35,8 +37,9 @@ _NO_MINOR_UNIT = frozenset(
 )
 _THOUSANDTHS = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
 
-# Room for a sum of dozens of columns below 2^63.
+# Below it stays what is multiplied in int64, so that sums of so many stay below 2^63.
 _SAFE = 2**56
+_MOST_SUMMED = 2**63 // _SAFE
 
 
 def minor_digits(currency: str) -> int:
@@ -77,6 +80,17 @@ def half_up(number: Fraction) -> int:
     """Nearest whole number, half away from zero."""
     magnitude = (2 * abs(number.numerator) + number.denominator) // (2 * number.denominator)
     return magnitude if number >= 0 else -magnitude
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """Their sum, exact; `Decimal`'s own would keep 28 digits."""
+    return reduce(EXACT.add, amounts, Decimal(0))
+
+
+def added_up(columns: Sequence[Integers], n: int = 1) -> Integers:
+    """Sum of columns (n,) or (1,) of products, exact; zeros (n,) if there are none."""
+    start = np.zeros(n, dtype=np.int64 if len(columns) < _MOST_SUMMED else object)
+    return np.asarray(sum(columns, start=start))
 
 
 def times(values: Integers, factor: int) -> Integers:

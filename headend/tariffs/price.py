@@ -7,11 +7,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from headend.tariffs.bill import Charge, Column
 from headend.tariffs.components import Component, line_kind
-from headend.tariffs.money import Integers, divided, rescaled, scaled, times
+from headend.tariffs.money import Integers, added_up, divided, rescaled, scaled, times
 
 if TYPE_CHECKING:
     from headend.tariffs.scope import Scope
@@ -118,9 +116,5 @@ def scale_kept(scale: int, worth: Fraction) -> int:
 def added(columns: Sequence[Column], digits: int) -> tuple[Integers, Integers, int]:
     """Sums of columns: amounts in minor units, exact amounts, and the scale of those; (1,) or (n,)."""
     scale = max((column.scale for column in columns), default=digits)
-    amount: Integers = np.zeros(1, dtype=np.int64)
-    exact: Integers = np.zeros(1, dtype=np.int64)
-    for column in columns:
-        amount = amount + column.amount
-        exact = exact + rescaled(column.exact, column.scale, scale)
-    return amount, exact, scale
+    exact = [rescaled(column.exact, column.scale, scale) for column in columns]
+    return added_up([column.amount for column in columns]), added_up(exact), scale

@@ -261,3 +261,16 @@ def test_a_bill_of_which_everything_is_exempt_has_no_lines() -> None:
     for customer_class, lines, total in (("charity", 0, "0.00"), ("residential", 1, "1.00")):
         (bill,) = rate_batch(made, DAY, Use(3600, one_day(1000)), customer_class=customer_class).bills()
         assert (len(bill.lines), str(bill.total)) == (lines, total)
+
+
+def test_exact_amounts_keep_all_their_digits() -> None:
+    surcharges = [{**tax("7.123457"), "label": f"Tax {number}"} for number in range(6)]
+    bill = rate(tariff(energy(tier("0.1234567891"), factor=Decimal("1.0376123457")), *surcharges), one_day(1))
+    exact = Fraction("0.001") * Fraction("1.0376123457") * Fraction("0.1234567891")
+    assert Fraction(bill.exact_total) == exact * (1 + Fraction("0.07123457")) ** 6
+
+
+def test_hundreds_of_huge_lines_add_up() -> None:
+    many = [{**energy(tier("97")), "label": f"Energy {number}"} for number in range(300)]
+    bill = rate(tariff(*many, tax("10")), np.full((1, 744), 10**12), JANUARY)
+    assert bill.total == bill.exact_total == 300 * 97 * 744 * 10**9 * Decimal("1.1")
