@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.errors import InvalidInput
-from headend.reads.days import DAY_S, seconds
+from headend.reads.days import DAY_S, moment, seconds
 from headend.tariffs.bill import RatedBill
 from headend.tariffs.calendar import BillingWindow, clock_zone
 from headend.tariffs.market import NO_MARKET, Market
-from headend.tariffs.money import plain
+from headend.tariffs.money import plain, total
+from headend.tariffs.published import stamp
 from headend.tariffs.rate import rate_from
 from headend.tariffs.schema import Tariff
 from headend.tariffs.use import LARGEST_READ, NOTHING_CARRIED, Use
@@ -107,35 +108,43 @@ def read_load(lines: Iterable[str], source: str) -> Load:
     InvalidInput
         names the line: a column, stamp or read that is none, a duplicate, a gap.
     """
-    rows = csv.reader(lines)
-    names = _header(next(rows, []), f"{source}, line 1")
-    starts: list[datetime] = []
+    rows = _rows(lines, source)
+    names = _header(next(rows, (source, []))[1], f"{source}, line 1")
+    starts: list[int] = []
     reads: list[list[int]] = []
-    interval = timedelta(0)
-    for row in rows:
-        if not row:
-            continue
-        where = f"{source}, line {rows.line_num}"
+    interval_s = 0
+    for where, row in rows:
         if len(row) != len(names):
             raise InvalidInput(where, f"{len(row)} values", f"{len(names)}: {', '.join(names)}")
         values = dict(zip(names, row, strict=True))
-        start = _stamp(values["start"], where)
+        start = stamp(values["start"], where)
         if len(starts) == 1:
-            interval = _interval(start - starts[0], values["start"], where)
-        elif starts and start != starts[-1] + interval:
-            raise InvalidInput(where, values["start"], f"{(starts[-1] + interval).isoformat()}, the next interval")
+            interval_s = _interval(start - starts[0], values["start"], where)
+        elif starts and start != starts[-1] + interval_s:
+            raise InvalidInput(
+                where, values["start"], f"{moment(starts[-1] + interval_s).isoformat()}, the next interval"
+            )
         starts.append(start)
         reads.append([_read(values[name], name, where) for name in names if name != "start"])
     if len(starts) < 2:
         raise InvalidInput(source, f"{len(starts)} reads", "at least two, which tell the interval")
     columns = dict(zip([name for name in names if name != "start"], np.array(reads, np.int64).T, strict=True))
     return Load(
-        starts[0],
-        int(interval.total_seconds()),
+        moment(starts[0]),
+        interval_s,
         columns.get("import_wh", np.zeros(len(starts), np.int64)),
         columns.get("export_wh"),
         columns.get("reactive_varh"),
     )
+
+
+def _rows(lines: Iterable[str], source: str) -> Iterator[tuple[str, list[str]]]:
+    """Where each row stands, and what it says; not those that are empty."""
+    rows = csv.reader(lines)
+    try:
+        yield from ((f"{source}, line {rows.line_num}", row) for row in rows if row)
+    except csv.Error as error:
+        raise InvalidInput(f"{source}, line {rows.line_num}", str(error), "CSV") from None
 
 
 def _header(row: list[str], where: str) -> list[str]:
@@ -148,30 +157,20 @@ def _header(row: list[str], where: str) -> list[str]:
     return names
 
 
-def _stamp(text: str, where: str) -> datetime:
-    try:
-        start = datetime.fromisoformat(text.strip())
-    except ValueError:
-        start = None
-    if start is None or start.tzinfo is None:
-        raise InvalidInput(where, repr(text), "an ISO 8601 moment with Z or an offset")
-    return start.astimezone(UTC)
-
-
-def _interval(step: timedelta, text: str, where: str) -> timedelta:
-    seconds = step.total_seconds()
-    if seconds <= 0:
+def _interval(step_s: int, text: str, where: str) -> int:
+    if step_s <= 0:
         raise InvalidInput(where, text, "a later begin than on the line before")
-    if seconds != int(seconds) or DAY_S % int(seconds):
-        raise InvalidInput(where, f"an interval of {seconds:g} s", "an interval that divides a day")
-    return step
+    if DAY_S % step_s:
+        raise InvalidInput(where, f"an interval of {step_s} s", "an interval that divides a day")
+    return step_s
 
 
 def _read(text: str, name: str, where: str) -> int:
     digits = text.strip()
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > LARGEST_READ:
+    # So many digits that Python reads no number are no read either.
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 100 or int(digits) > LARGEST_READ:
         raise InvalidInput(
-            f"{where}, {name}", repr(text), f"whole {'varh' if name == 'reactive_varh' else 'Wh'}, 0 or more"
+            f"{where}, {name}", repr(text)[:60], f"whole {'varh' if name == 'reactive_varh' else 'Wh'}, 0 or more"
         )
     return int(digits)
 
@@ -248,7 +247,7 @@ def _charges(bill: RatedBill, *, rounded: bool) -> dict[str, str]:
     zero = bill.total * 0
     lines = [line for line in bill.lines if not line.charge.included]
     charges = {
-        name: sum(((line.amount if rounded else line.exact) for line in lines if line.kind in kinds), zero)
+        name: total([zero, *((line.amount if rounded else line.exact) for line in lines if line.kind in kinds)])
         for name, kinds in _CHARGES.items()
     }
-    return {name: text(amount) for name, amount in {**charges, "total": sum(charges.values(), zero)}.items()}
+    return {name: text(amount) for name, amount in {**charges, "total": total(charges.values())}.items()}

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import zip_longest
 from typing import Any, NoReturn
@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from headend.errors import InvalidInput
-from headend.reads.days import moment
+from headend.reads.days import moment, seconds
 from headend.tariffs.market import Events, PriceSeries
 from headend.tariffs.money import CURRENCIES, EXACT, Integers, minor_digits, scaled
 from headend.tariffs.schema import MAIN, Tariff
@@ -170,13 +170,13 @@ def stamp(value: object, where: str) -> int:
     """Seconds since 1970 of an ISO 8601 moment with Z or an offset; raises `InvalidInput`."""
     try:
         at = datetime.fromisoformat(value.strip() if isinstance(value, str) else "")
-        if at.tzinfo is not None and not at.microsecond:
-            since = at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-            if since >= timedelta(0):
-                return int(since.total_seconds())
+        utc = at.astimezone(UTC)
+        # A bill asks for the day after it, and what comes after the year 9999 has no date.
+        if at.tzinfo is not None and not utc.microsecond and 1970 <= utc.year < 9999:
+            return seconds(utc)
     except (ValueError, OverflowError):
         pass
-    raise InvalidInput(where, repr(value)[:60], "an ISO 8601 moment with Z or an offset, in whole seconds")
+    raise InvalidInput(where, repr(value)[:60], "an ISO 8601 moment with Z or an offset, in whole seconds from 1970 on")
 
 
 def decimal(value: object, where: str) -> Decimal:

@@ -164,6 +164,10 @@ A, B = "2025-01-01T00:00Z,1", "2025-01-01T01:00Z,1"
         (["start,import_wh", A[:-1] + "-1"], "load.csv, line 2, import_wh: found '-1', expected whole Wh, 0 or more"),
         (["start,import_wh", A[:-1] + "1.5"], "load.csv, line 2, import_wh: found '1.5', expected whole Wh, 0 or more"),
         (["start,import_wh", A[:-1]], "load.csv, line 2, import_wh: found '', expected whole Wh, 0 or more"),
+        (["start,import_wh", "0001-01-01T00:00+14:00,1"], "load.csv, line 2: found '0001-01-01T00:00+14:00', expected"),
+        (["start,import_wh", "9999-12-31T00:00Z,1"], "load.csv, line 2: found '9999-12-31T00:00Z', expected"),
+        (["start,import_wh", A + "0" * 5000], "load.csv, line 2, import_wh: found '1000"),
+        (["start,import_wh", A + "0" * 200_000], "load.csv, line 2: found field larger than field limit"),
         (["start,import_wh", A + "0" * 13], "load.csv, line 2, import_wh: found '10000000000000', expected whole Wh"),
     ],
 )
