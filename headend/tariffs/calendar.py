@@ -125,7 +125,7 @@ class PeriodTable:
         Sunday) and minute of the day (parts, 14, 1440).
     """
 
-    parts: Codes
+    parts: Int64s
     months: tuple[int, ...]
     seasons: tuple[str | None, ...]
     periods: Codes
@@ -161,7 +161,7 @@ def period_table(
     if tariff.seasons_by == "cycle" and cycle is not None:
         fixed = _begun(begins, cycle.month, 1)
     numbers: dict[tuple[int, str | None], int] = {}
-    parts = np.zeros((12, 31), dtype=np.uint8)
+    parts = np.zeros((12, 31), dtype=np.int64)
     for month in range(1, 13):
         for day in range(1, 32):
             key = month, fixed or _begun(begins, month, day)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -412,3 +412,16 @@ def test_months_by_the_calendar(first: date, end: date, months: Fraction) -> Non
 def test_a_window_without_days() -> None:
     with pytest.raises(CannotRate, match="2025-02-01 up to 2025-02-01 has no days"):
         BillingWindow(date(2025, 2, 1), date(2025, 2, 1), BERLIN)
+
+
+def test_a_year_can_have_a_part_for_every_day() -> None:
+    seasons: dict[int, list[str]] = {}
+    for day in range(365):
+        seasons.setdefault(day % 100, []).append(f"{date(2025, 1, 1) + timedelta(days=day):%m-%d}")
+    made = tariff(
+        energy(tier({"early": "0.1", "late": "0.2"})),
+        seasons=[{"name": f"s{each}", "label": "Season", "begins": begins} for each, begins in seasons.items()],
+        periods=[period("early", seasons=[f"s{each}" for each in range(50)]), period("late")],
+    )
+    daily = codes(made, BillingWindow(date(2025, 1, 1), date(2026, 1, 1), UTC), 86_400)
+    assert daily.tolist() == [day % 100 >= 50 for day in range(365)]
