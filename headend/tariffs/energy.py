@@ -134,7 +134,8 @@ def _estimated(
         return None
     if scope.net is not None:
         codes, n_periods = scope.codes(), len(scope.tariff.periods)
-        return np.minimum(taken, estimates.by_period(reads, marks, codes, n_periods))
+        of_period = np.minimum(taken.sum(axis=0), estimates.by_period(reads, marks, codes, n_periods))
+        return estimates.by_share(taken, of_period)
     if component.method == "volume" or len(component.tiers) == 1:
         return np.where(taken > 0, estimates.by_period(reads, marks, codes, n_periods), 0)
     if component.order == "share":

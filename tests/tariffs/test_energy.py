@@ -527,14 +527,14 @@ def test_estimates_of_one_price_and_of_the_baseline_and_none_of_export() -> None
     }
 
 
-def test_estimates_of_net_use_are_what_there_is_in_the_period_at_most() -> None:
+def test_estimates_of_net_use_are_shared_over_the_tiers() -> None:
     use = Use(3600, one_day(1500, 0, 5000), estimated=marked(0, 2))
     scope = scope_of(NET, use, net=[[3000], [7000]])
     assert [column.estimated.tolist() for column in energy_columns(NET.components[0], scope)] == [
-        [1500],  # of 1,800
-        [4200],
-        [1200],
-        [2800],
+        [900],  # half of 1,800, as of the period
+        [3000],
+        [600],
+        [2000],
     ]
     assert baseline_credit(NET.components[1], scope)[0].estimated.tolist() == [4000]
 
