@@ -32,7 +32,7 @@ Int64s = NDArray[np.int64]
 def net_use(
     tariff: Tariff, window: BillingWindow, use: Use, start_utc: datetime, market: Market, carried: Carried
 ) -> tuple[Use, Int64s | None]:
-    """Use as it is priced; with netting by month, also what is left of import by period [Wh] (m, periods).
+    """Use as it is priced; with netting by month, also import - export - bank by period [Wh] (m, periods).
 
     Raises
     ------
@@ -43,7 +43,7 @@ def net_use(
     if tariff.netting == "none":
         return use, None
     if tariff.netting == "month":
-        return use, np.maximum(_balance(tariff, window, use, start_utc, market, carried), 0)
+        return use, _balance(tariff, window, use, start_utc, market, carried)
     if tariff.netting == "hour":
         use = use.by_hour()
     taken = use.imported.astype(np.int64, copy=False) - _fed_in(tariff, use)
@@ -89,20 +89,14 @@ def settlement(scope: Scope, following: Component | None) -> list[Column]:
         the component whose lines would come next; None: there is none.
     """
     rule = scope.tariff.net_metering
-    if scope.net is None or rule is None or not rule.price or not _trues_up(scope, rule.true_up):
+    if scope.surplus is None or rule is None or not rule.price or not _trues_up(scope, rule.true_up):
         return []
     above = {column.charge.kind for column in scope.above}
     is_here = following is None or ("energy" in above and not isinstance(following, Energy))
     if not is_here or "export" in above:
         return []
     charge = Charge("export", "Surplus", scope.tariff.unit, -rule.price, scope.tariff.id, scope.tariff.version)
-    return [priced(charge, _surplus(scope).sum(axis=1), scope.digits)]
-
-
-def _surplus(scope: Scope) -> Int64s:
-    """What goes into the bank of energy, if it is not emptied [Wh] (m, periods)."""
-    left = _balance(scope.tariff, scope.bill, scope.use, scope.start_utc, scope.market, scope.carried)
-    return np.maximum(-left, 0)
+    return [priced(charge, scope.surplus.sum(axis=1), scope.digits)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,9 +142,9 @@ def left_over(scope: Scope, columns: list[Column]) -> tuple[list[Column], Carrie
     """All columns of a bill, and what it leaves to the next. What is in a bank that the bill does not ask for stays."""
     credit = next((column.left for column in columns if isinstance(column, _BankColumn)), scope.carried.credit)
     columns = [*columns, *settlement(scope, None)]
-    if scope.net is None:
+    surplus, rule = scope.surplus, scope.tariff.net_metering
+    if surplus is None:
         return columns, Carried(energy=scope.carried.energy, credit=credit)
-    surplus, rule = _surplus(scope), scope.tariff.net_metering
     ends = rule is not None and _trues_up(scope, rule.true_up)
     return columns, Carried(energy=surplus * 0 if ends else surplus, credit=credit)
 

@@ -123,9 +123,9 @@ def _bill(
     """A bill, and its columns, of which there are none yet."""
     if not use.imported.shape[1]:
         raise CannotRate(f"there are no reads from {window.first} up to {window.end}")
-    netted, net = net_use(tariff, window, use, start_utc, market, carried)
+    netted, balance = net_use(tariff, window, use, start_utc, market, carried)
     columns: list[Column] = []
-    return Scope(tariff, window, window, netted, start_utc, market, carried, net, 0, columns), columns
+    return Scope(tariff, window, window, netted, start_utc, market, carried, balance, 0, columns), columns
 
 
 def _in_force(scope: Scope, customer_class: str | None) -> list[tuple[Component, Scope]]:

@@ -30,8 +30,9 @@ class Scope:
         the bill's days.
     window, use, start_utc
         the component's own: the bill's, or where it has dates only part of it; and the begin of its first interval.
-    net
-        with netting by month, what is left of import by period of the tariff's own schedule [Wh] (m, periods).
+    balance
+        with netting by month, import - export - bank of the bill by period of the tariff's own schedule [Wh]
+        (m, periods).
     place
         of the component in the tariff.
     above
@@ -45,7 +46,7 @@ class Scope:
     start_utc: datetime
     market: Market
     carried: Carried
-    net: NDArray[np.int64] | None
+    balance: NDArray[np.int64] | None
     place: int
     above: Sequence[Column]
 
@@ -58,6 +59,16 @@ class Scope:
     def months(self) -> Fraction:
         """What it is worth in months."""
         return self.window.months_worth
+
+    @property
+    def net(self) -> NDArray[np.int64] | None:
+        """With netting by month, what is left of import by period [Wh] (m, periods)."""
+        return None if self.balance is None else np.maximum(self.balance, 0)
+
+    @property
+    def surplus(self) -> NDArray[np.int64] | None:
+        """With netting by month, what was fed in beyond that by period [Wh] (m, periods)."""
+        return None if self.balance is None else np.maximum(-self.balance, 0)
 
     @property
     def digits(self) -> int:
