@@ -21,19 +21,19 @@ class Ended:
     stderr: str
 
 
-def headend(folder: Path, *args: str) -> Ended:
+def headend(folder: Path, *args: str, columns: int = 240) -> Ended:
     """A command on the site in a folder, by anna, on a wide screen."""
     config = folder / "headend.toml"
     config.write_text(f'[data]\ndirectory = "{folder}"\n[site]\nregistry = ""\n[log]\nlevel = "warning"\n')
-    return without_site(*args, "--config", str(config))
+    return without_site(*args, "--config", str(config), columns=columns)
 
 
-def without_site(*args: str) -> Ended:
+def without_site(*args: str, columns: int = 240) -> Ended:
     """A command that needs no site, by anna, on a wide screen."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr("sys.argv", ["headend", *args])
-        patch.setenv("COLUMNS", "240")
+        patch.setenv("COLUMNS", str(columns))
         patch.setenv("LOGNAME", "anna")
         with pytest.raises(SystemExit) as ended:
             main()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from headend.cli.prices import By, lines_of, span_of, utc
+from headend.cli.prices import By, lines_of, note_unless_asked, span_of, utc
 from headend.cli.serve import Config
+
+if TYPE_CHECKING:
+    from headend.site import Site
 
 app = typer.Typer(help="Events that tariffs refer to, such as critical peaks.", no_args_is_help=True)
 
@@ -36,6 +39,7 @@ def add(
     with site.database.write() as tx:
         came = add_events(tx, called, "--from", by=by, at=site.clock())
     typer.echo(f"{name}: {came.new} new, {came.same} there already")
+    note_unless_asked(name, _asked(site))
 
 
 @app.command("import")
@@ -57,6 +61,7 @@ def import_file(
         came = add_events(tx, called, str(file), by=by, at=site.clock(), dry_run=dry_run)
     would = "would be " if dry_run else ""
     typer.echo(f"{name}: {came.new} {would}new, {came.same} there already")
+    note_unless_asked(name, _asked(site))
 
 
 @app.command("list")
@@ -67,7 +72,6 @@ def list_events(
     """Every event, and the lists that tariffs ask for and nobody has called an event of."""
     from headend.app import open_site
     from headend.store.market import events_told
-    from headend.tariffs.published import events_named
 
     site = open_site(config)
     table = Table("list", "from (UTC)", "to (UTC)", "called (UTC)", "by")
@@ -75,8 +79,7 @@ def list_events(
         told = events_told(tx, name)
     for one in told:
         table.add_row(one.name, utc(one.start_s), utc(one.end_s), f"{one.added:%Y-%m-%d %H:%M}", one.added_by)
-    asked = {event for each in site.tariffs.ids for its in site.tariffs.versions(each) for event in events_named(its)}
-    for empty in sorted(asked - {one.name for one in told}):
+    for empty in sorted(_asked(site) - {one.name for one in told}):
         if name in (None, empty):
             table.add_row(empty, "none", "", "", "")
     Console(markup=False, emoji=False).print(table)
@@ -99,3 +102,10 @@ def remove(
     with site.database.write() as tx:
         gone = remove_event(tx, name, begin_s, seconds(site.clock()))
     typer.echo(f"{name}: {utc(gone.start_s)} to {utc(gone.end_s)} UTC is called off")
+
+
+def _asked(site: Site) -> set[str]:
+    """The lists that tariffs ask for."""
+    from headend.tariffs.published import events_named
+
+    return {event for each in site.tariffs.ids for its in site.tariffs.versions(each) for event in events_named(its)}

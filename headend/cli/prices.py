@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from headend.cli.serve import Config
 from headend.errors import InvalidInput, NotFound
@@ -18,6 +18,7 @@ from headend.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     from headend.collect.pricefeed import Feed
     from headend.store.market import Imported, Span
+    from headend.tariffs import Tariff
 
 app = typer.Typer(help="Prices that are published day by day, for dynamic tariffs.", no_args_is_help=True)
 
@@ -50,6 +51,8 @@ def import_file(
     with site.database.write() as tx:
         came = import_prices(tx, told, str(file), by=by, at=site.clock(), dry_run=dry_run)
     _say(name, came, dry_run=dry_run)
+    asked = {series for each in site.tariffs.ids for its in site.tariffs.versions(each) for series in series_asked(its)}
+    note_unless_asked(name, asked)
 
 
 @app.command("list")
@@ -59,17 +62,20 @@ def list_series(config: Config = None) -> None:
     from headend.store.market import price_series_told
 
     site = open_site(config)
-    table = Table("series", "per", "from (UTC)", "to (UTC)", "prices", "gaps", "last import (UTC)", "fetched")
-    feeds = {feed.name: feed.source for feed in site.feeds}
+    whole = [Column(name, no_wrap=True, overflow="fold") for name in ("series", "per")]
+    table = Table(*whole, "from (UTC)", "to (UTC)", "prices", "gaps", "last import (UTC)")
+    feeds, filled = {feed.name: feed.source for feed in site.feeds}, set()
     with site.database.read() as tx:
         for one in price_series_told(tx):
             stretch = ["" if at is None else utc(at) for at in (one.first_s, one.end_s)]
             imported = f"{one.imported:%Y-%m-%d %H:%M}" if one.imported else ""
-            per, fetched = f"{one.currency}/{one.unit}", feeds.pop(one.name, "")
-            table.add_row(one.name, per, *stretch, str(one.prices), str(one.gaps), imported, fetched)
-    for name, source in feeds.items():
-        table.add_row(name, "", "", "", "0", "", "", source)
+            filled.add(one.name)
+            table.add_row(one.name, f"{one.currency}/{one.unit}", *stretch, str(one.prices), str(one.gaps), imported)
+    for name in sorted(feeds.keys() - filled):
+        table.add_row(name, "", "", "", "0", "", "")
     Console(markup=False, emoji=False).print(table)
+    for name, source in feeds.items():
+        typer.echo(f"{name} is fetched from {source}")
 
 
 @app.command()
@@ -159,6 +165,17 @@ def _say(what: str, came: Imported, *, dry_run: bool) -> None:
         typer.echo(f"  {utc(start_s)} to {utc(end_s)}: {plain(before)} → {plain(now)}")
     if came.changed > _CHANGES_SHOWN:
         typer.echo(f"  and {came.changed - _CHANGES_SHOWN} more")
+
+
+def series_asked(tariff: Tariff) -> set[str]:
+    """The series of prices that a tariff asks for."""
+    return {component.series for component in tariff.components if component.kind == "dynamic"}
+
+
+def note_unless_asked(name: str, asked: set[str]) -> None:
+    """A name that nobody asks for, while others are asked for, is likely mistyped, and would be without effect."""
+    if asked and name not in asked:
+        typer.echo(f"note: no tariff asks for {name}; asked for: {', '.join(sorted(asked))}", err=True)
 
 
 def lines_of(file: Path) -> list[str]:

@@ -153,17 +153,21 @@ def _read(path: Path, read: Callable[[Iterable[str], str], Made]) -> Made:
 
 
 def _market(tariff: Tariff, prices: list[str], events: list[str]) -> Market:
+    from headend.cli.prices import note_unless_asked, series_asked
     from headend.tariffs import Market
-    from headend.tariffs.published import read_events, read_prices
+    from headend.tariffs.published import events_named, read_events, read_prices
 
     series = {
         name: _read(path, partial(read_prices, name=name, currency=tariff.currency, unit=tariff.unit))
         for name, path in _named_files(prices, "--prices").items()
     }
-    return Market(
-        series,
-        {name: _read(path, partial(read_events, name=name)) for name, path in _named_files(events, "--events").items()},
-    )
+    called = {
+        name: _read(path, partial(read_events, name=name)) for name, path in _named_files(events, "--events").items()
+    }
+    for given, asked in ((series, series_asked(tariff)), (called, events_named(tariff))):
+        for name in given:
+            note_unless_asked(name, asked)
+    return Market(series, called)
 
 
 def _named_files(options: list[str], option: str) -> dict[str, Path]:

@@ -90,12 +90,42 @@ def test_events_are_called_listed_and_called_off(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr[:37]) == (2, "headend: name: found 'Critical!', exp")
 
 
-def test_a_list_that_a_tariff_asks_for_and_nobody_filled_is_told(tmp_path: Path) -> None:
+@pytest.fixture
+def peaks(tmp_path: Path) -> None:
+    """A tariff that asks for events and prices."""
     (tmp_path / "tariffs" / "peaks.toml").write_text(
         'id = "peaks"\nname = "Peaks"\nvalid_from = 2025-01-01\ncustomer_classes = ["residential"]\n'
         'commodity = "electricity"\nunit = "kWh"\ncurrency = "EUR"\n'
         '[[periods]]\nname = "critical"\nlabel = "Critical"\nevent = "critical-peaks"\n'
         '[[periods]]\nname = "rest"\nlabel = "Rest"\n'
         '[[components]]\nkind = "energy"\nlabel = "Energy"\ntiers = [{ price = { critical = 1, rest = 0.3 } }]\n'
+        '[[components]]\nkind = "dynamic"\nlabel = "Market"\nseries = "spot"\n'
     )
+
+
+@pytest.mark.usefixtures("peaks")
+def test_a_list_that_a_tariff_asks_for_and_nobody_filled_is_told(tmp_path: Path) -> None:
     assert cells(headend(tmp_path, "events", "list")) == [["critical-peaks", "none", "", "", ""]]
+
+
+@pytest.mark.usefixtures("peaks")
+def test_a_name_that_no_tariff_asks_for_is_noted(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    file.write_text("start,end,price\n2026-01-01T00:00Z,2026-01-01T01:00Z,4\n")
+    for name, note in (("spott", "note: no tariff asks for spott; asked for: spot\n"), ("spot", "")):
+        ended = headend(tmp_path, "prices", "import", name, str(file), "--currency", "EUR")
+        assert (ended.returncode, ended.stderr) == (0, note)
+    later = ("--from", "2099-07-01T16:00Z", "--to", "2099-07-01T21:00Z")
+    note = "note: no tariff asks for critical-peak; asked for: critical-peaks\n"
+    for name, told in (("critical-peak", note), ("critical-peaks", "")):
+        ended = headend(tmp_path, "events", "add", name, *later)
+        assert (ended.returncode, ended.stderr) == (0, told)
+
+
+def test_a_narrow_screen_names_series_in_full(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    file.write_text("start,end,price\n2026-01-01T00:00Z,2026-01-01T01:00Z,4\n")
+    lines(headend(tmp_path, "prices", "import", "day-ahead", str(file), "--currency", "EUR"))
+    row, wrapped = cells(headend(tmp_path, "prices", "list", columns=80))
+    assert row[:3] == ["day-ahead", "EUR/kWh", "2026-01-01"]
+    assert wrapped[2] == "00:00"

@@ -163,6 +163,8 @@ def test_rate_with_events_lines_and_digest(tou: Path, reads: Path, tmp_path: Pat
     shown = without_site(*asked, "--round", "--lines").stdout
     assert "│ 2025-01 │   7.50 │  0.26 │  7.76 │" in shown
     assert f"2025-01, reads {digest.hexdigest()[:12]}" in shown
+    mistyped = without_site(*asked[:-1], f"ccp={events}")
+    assert (mistyped.returncode, mistyped.stderr) == (0, "note: no tariff asks for ccp; asked for: cpp\n")
 
 
 def test_rate_with_published_prices(tou: Path, reads: Path, tmp_path: Path) -> None:
