@@ -221,6 +221,10 @@ def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
             '[{"kind": "energy", "label": "E", "tiers_per": "day", "tiers": [{"price": 1}]}]',
             "components[0].tiers_per: found 'day', expected no key, for one tier",
         ),
+        (
+            '[{"kind": "energy", "label": "E", "tiers_per": "day", "tiers": [{"up_to": 5, "price": 1}]}]',
+            "components[0].tiers[0].up_to: found 5, expected no limit in the last tier",
+        ),
     ],
 )
 def test_components_that_make_no_sense_together(tmp_path: Path, components: str, expected: str) -> None:

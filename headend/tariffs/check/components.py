@@ -86,7 +86,10 @@ def _own_faults(tariff: Tariff, component: Component, periods: tuple[str, ...], 
 
 def _energy_faults(component: Energy, steps: Steps) -> Iterator[Finding]:
     where, one = steps.where, len(component.tiers) == 1
-    if one == (component.tiers_per is not None):
+    last_is_missing = (
+        one and component.tiers[0].up_to is not None
+    )  # which is what to say, and not that there is one tier
+    if one == (component.tiers_per is not None) and not last_is_missing:
         found = repr(component.tiers_per) if one else "nothing"
         expected = "no key, for one tier" if one else "month or day, what the limits are for (or kW_month, kW_day)"
         yield Finding(f"{where}.tiers_per", found, expected)
