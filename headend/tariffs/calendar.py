@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from headend.errors import CannotRate
 from headend.reads.days import DAY_S, day_number, local_seconds, midnight, seconds
+from headend.tariffs.arrays import Codes, Int64s
 from headend.tariffs.fields import zone_of_clock
 from headend.tariffs.market import NO_MARKET, Events, Market
 from headend.tariffs.schema import MAIN, Tariff
@@ -29,9 +30,6 @@ GAP = 255
 
 # What the library adds to a holiday's name where its day is not the holiday's own, or not certain.
 _REMARK = re.compile(r" \((observed|estimated|observed, estimated|substitute day)\)$")
-
-Codes = NDArray[np.uint8]
-Int64s = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

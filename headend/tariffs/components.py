@@ -60,13 +60,23 @@ class Tier(Part):
     fee: Price | None = None
 
 
-class Energy(_Component):
-    """Energy taken from the grid (import) is charged, energy fed in (export) is credited, per unit."""
+class _Metered(_Component):
+    """What is charged, or credited, for each unit that is metered."""
 
-    kind: Literal["energy"]
     measures: Literal["import", "export"] = "import"
     credit: StrictBool = False
     schedule: Name | None = None
+
+    @property
+    def sign(self) -> int:
+        """1 for a charge, -1 for a credit."""
+        return -1 if self.credit or self.measures == "export" else 1
+
+
+class Energy(_Metered):
+    """Energy taken from the grid (import) is charged, energy fed in (export) is credited, per unit."""
+
+    kind: Literal["energy"]
     tiers_per: TiersPer | None = None
     method: Method = "graduated"
     scope: Literal["bill", "period"] = "bill"
@@ -74,30 +84,17 @@ class Energy(_Component):
     factor: Quantity = Decimal(1)
     tiers: tuple[Tier, ...] = Field(min_length=1)
 
-    @property
-    def sign(self) -> int:
-        """1 for a charge, -1 for a credit."""
-        return -1 if self.credit or self.measures == "export" else 1
 
-
-class Dynamic(_Component):
+class Dynamic(_Metered):
     """Energy at a published price for each interval: factor × series + add, within floor and cap."""
 
     kind: Literal["dynamic"]
-    measures: Literal["import", "export"] = "import"
-    credit: StrictBool = False
-    schedule: Name | None = None
     series: Name
     factor: PeriodSigned = Decimal(1)
     add: PeriodSigned = Decimal(0)
     cap: Signed | None = None
     floor: Signed | None = None
     decimals: Annotated[StrictInt, Field(ge=0, le=10)] | None = None
-
-    @property
-    def sign(self) -> int:
-        """1 for a charge, -1 for a credit."""
-        return -1 if self.credit or self.measures == "export" else 1
 
 
 class BaselineCredit(_Component):

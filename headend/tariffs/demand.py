@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from headend.errors import CannotRate
 from headend.reads.days import DAY_S, local_seconds, seconds
+from headend.tariffs.arrays import Bools, Int64s
 from headend.tariffs.bill import Charge, Column
 from headend.tariffs.calendar import clock_zone
 from headend.tariffs.components import Demand, Ratchet, Tier
@@ -28,7 +29,6 @@ from headend.tariffs.schema import BASE_UNITS
 from headend.tariffs.scope import Scope
 from headend.tariffs.tiers import NO_LIMIT, at_reached, in_each_period, reached
 from headend.tariffs.times import Period
-from headend.tariffs.use import Bools, Int64s
 
 _HOUR_S = 3600
 
@@ -158,7 +158,7 @@ def _parts(scope: Scope, window_s: int) -> int:
     return parts
 
 
-def _windows(reads: NDArray[np.int64] | Bools, parts: int) -> Int64s:
+def _windows(reads: Int64s | Bools, parts: int) -> Int64s:
     """Sums of `parts` reads that follow each other (m, n ÷ parts)."""
     total = reads[:, ::parts].astype(np.int64, copy=parts > 1)
     for part in range(1, parts):

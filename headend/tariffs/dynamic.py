@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from headend.errors import CannotRate
 from headend.reads.days import seconds
+from headend.tariffs.arrays import Int64s
 from headend.tariffs.bill import Column
 from headend.tariffs.components import Dynamic
 from headend.tariffs.market import PriceSeries
@@ -23,8 +24,6 @@ from headend.tariffs.money import Integers, exactly, largest, rescaled, scaled
 from headend.tariffs.price import BASE_SCALE, charge_of, summed
 from headend.tariffs.scope import Scope
 from headend.tariffs.times import Period
-
-Int64s = NDArray[np.int64]
 
 _INT64 = 2**62
 
@@ -38,10 +37,7 @@ def dynamic(component: Dynamic, scope: Scope) -> list[Column]:
         a price is missing or changes within an interval; the series is in another currency or per another unit than
         the tariff; there are no reads of what is measured; energy is netted over a month, so that no interval has any.
     """
-    tariff, use = scope.tariff, scope.use
-    reads = use.imported if component.measures == "import" else use.exported
-    if reads is None:
-        raise CannotRate(f"{tariff.id} credits exported energy, but there are no export reads")
+    tariff, use, reads = scope.tariff, scope.use, scope.reads(component.measures)
     if scope.net is not None:
         raise CannotRate(f"{tariff.id} nets energy by month, so that {component.label!r} has no intervals to price")
     series = scope.market.series(component.series)

@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headend.errors import CannotRate
 from headend.tariffs import estimates, tiers
+from headend.tariffs.arrays import Codes, Int64s
 from headend.tariffs.bill import Charge, Column
 from headend.tariffs.components import BaselineCredit, Energy
 from headend.tariffs.limits import ladder, mean_limit, tier_limit
 from headend.tariffs.money import scaled, times
 from headend.tariffs.price import BASE_SCALE, charge_of, priced
 from headend.tariffs.scope import Scope
-from headend.tariffs.tiers import Codes
 from headend.tariffs.times import Period
-
-Int64s = NDArray[np.int64]
 
 
 def energy(component: Energy, scope: Scope) -> list[Column]:
@@ -98,20 +95,13 @@ def _hours(component: Energy, scope: Scope, limits: Int64s) -> tuple[Codes, int]
 
 def _used(component: Energy, scope: Scope, codes: Codes, n_periods: int) -> Int64s:
     """What is priced, by period (periods, m)."""
-    return scope.net.T if scope.net is not None else tiers.by_period(_reads(component, scope), codes, n_periods)
-
-
-def _reads(component: Energy, scope: Scope) -> Int64s:
-    reads = scope.use.imported if component.measures == "import" else scope.use.exported
-    if reads is None:
-        raise CannotRate(f"{scope.tariff.id} credits exported energy, but there are no export reads")
-    return reads
+    return scope.net.T if scope.net is not None else tiers.by_period(scope.reads(component.measures), codes, n_periods)
 
 
 def _taken(component: Energy, scope: Scope, limits: Int64s, codes: Codes, n_periods: int) -> Int64s:
     """Energy by tier and period (tiers, periods, m)."""
     if _fills_in_time(component) and n_periods > 1 and scope.net is None:
-        return tiers.in_time_order(_reads(component, scope), codes, n_periods, limits)
+        return tiers.in_time_order(scope.reads(component.measures), codes, n_periods, limits)
     used = _used(component, scope, codes, n_periods)
     if component.method == "volume":
         return tiers.at_reached(used, tiers.reached(_counted(component, used), limits), len(component.tiers))

@@ -6,11 +6,9 @@ Few intervals are estimates, so only those are looked at, and only customers who
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from headend.tariffs.tiers import Codes, Int64s, share_of
-
-Bools = NDArray[np.bool_]
+from headend.tariffs.arrays import Bools, Codes, Int64s
+from headend.tariffs.tiers import share_of
 
 
 def by_period(wh: Int64s, estimated: Bools, codes: Codes, n_periods: int) -> Int64s:

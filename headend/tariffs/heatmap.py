@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import numpy as np
 
-from headend.tariffs.calendar import Codes, PeriodTable, period_table
+from headend.tariffs.arrays import Codes
+from headend.tariffs.calendar import PeriodTable, period_table
 from headend.tariffs.check.year import MONTHS, weekdays
 from headend.tariffs.components import Dynamic, Energy
 from headend.tariffs.schema import MAIN, Tariff

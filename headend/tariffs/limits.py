@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headend.errors import CannotRate
+from headend.tariffs.arrays import Int64s
 from headend.tariffs.calendar import BillingWindow, season_of
 from headend.tariffs.components import Energy
 from headend.tariffs.money import half_up
@@ -23,7 +23,6 @@ from headend.tariffs.scope import Scope
 from headend.tariffs.tiers import NO_LIMIT
 from headend.tariffs.times import Period
 
-Int64s = NDArray[np.int64]
 UpTo = Decimal | Mapping[str, Decimal]
 
 _HOUR_S = 3600

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headend.errors import CannotRate
 from headend.reads.days import moment
+from headend.tariffs.arrays import Bools, Int64s
 from headend.tariffs.money import EXACT, Integers, plain, unit_of_scale
-
-Int64s = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +77,7 @@ class Events:
     name: str
     spans: tuple[tuple[int, int], ...] = ()
 
-    def during(self, begin_s: int, n: int, interval_s: int) -> NDArray[np.bool_]:
+    def during(self, begin_s: int, n: int, interval_s: int) -> Bools:
         """Which of `n` intervals begin during one (n,)."""
         begins = begin_s + interval_s * np.arange(n, dtype=np.int64)
         starts = np.array([start for start, _ in self.spans], dtype=np.int64)

@@ -16,10 +16,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headend.errors import InvalidInput
 from headend.reads.days import DAY_S, moment, seconds
+from headend.tariffs.arrays import Int64s
 from headend.tariffs.bill import RatedBill
 from headend.tariffs.calendar import BillingWindow, clock_zone
 from headend.tariffs.market import NO_MARKET, Market
@@ -28,8 +28,6 @@ from headend.tariffs.published import stamp
 from headend.tariffs.rate import rate_from
 from headend.tariffs.schema import Tariff
 from headend.tariffs.use import LARGEST_READ, NOTHING_CARRIED, Use
-
-Int64s = NDArray[np.int64]
 
 _READS = ("import_wh", "export_wh", "reactive_varh")
 _COLUMNS = "columns start, import_wh and/or export_wh, and reactive_varh if there is any"

@@ -12,9 +12,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headend.errors import CannotRate
+from headend.tariffs.arrays import Int64s
 from headend.tariffs.bill import Charge, Column
 from headend.tariffs.calendar import BillingWindow, codes_of
 from headend.tariffs.components import Bank, Component, Energy
@@ -25,8 +25,6 @@ from headend.tariffs.schema import Tariff
 from headend.tariffs.scope import Scope
 from headend.tariffs.tiers import by_period
 from headend.tariffs.use import Carried, Credit, Use
-
-Int64s = NDArray[np.int64]
 
 
 def net_use(

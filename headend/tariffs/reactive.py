@@ -8,6 +8,7 @@ from math import isqrt
 import numpy as np
 
 from headend.errors import CannotRate
+from headend.tariffs.arrays import Int64s
 from headend.tariffs.bill import Column
 from headend.tariffs.components import PowerFactor, Reactive
 from headend.tariffs.money import EXACT
@@ -15,7 +16,6 @@ from headend.tariffs.price import charge_of, priced, prorated
 from headend.tariffs.scope import Scope
 from headend.tariffs.shares import base_of, share_of_lines
 from headend.tariffs.tiers import by_period
-from headend.tariffs.use import Int64s
 
 
 def reactive(component: Reactive, scope: Scope) -> list[Column]:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from headend.errors import CannotRate
 from headend.reads.days import midnight, seconds
+from headend.tariffs.arrays import Codes, Int64s
 from headend.tariffs.bill import Column
-from headend.tariffs.calendar import BillingWindow, Codes, codes_of
+from headend.tariffs.calendar import BillingWindow, codes_of
 from headend.tariffs.components import On
 from headend.tariffs.market import Market
 from headend.tariffs.money import minor_digits
@@ -46,7 +48,7 @@ class Scope:
     start_utc: datetime
     market: Market
     carried: Carried
-    balance: NDArray[np.int64] | None
+    balance: Int64s | None
     place: int
     above: Sequence[Column]
 
@@ -61,12 +63,12 @@ class Scope:
         return self.window.months_worth
 
     @property
-    def net(self) -> NDArray[np.int64] | None:
+    def net(self) -> Int64s | None:
         """With netting by month, what is left of import by period [Wh] (m, periods)."""
         return None if self.balance is None else np.maximum(self.balance, 0)
 
     @property
-    def surplus(self) -> NDArray[np.int64] | None:
+    def surplus(self) -> Int64s | None:
         """With netting by month, what was fed in beyond that by period [Wh] (m, periods)."""
         return None if self.balance is None else np.maximum(-self.balance, 0)
 
@@ -79,6 +81,14 @@ class Scope:
         """Index of the period of a schedule for each interval (n,)."""
         n, interval_s = self.use.imported.shape[1], self.use.interval_s
         return codes_of(self.tariff, self.window, interval_s, schedule, self.market, self.start_utc, n)
+
+    def reads(self, measures: Literal["import", "export"]) -> Int64s:
+        """Import, or what is fed in [base units] (m, n); raises `CannotRate` where nothing measures that."""
+        if measures == "import":
+            return self.use.imported
+        if self.use.exported is None:
+            raise CannotRate(f"{self.tariff.id} credits exported energy, but there are no export reads")
+        return self.use.exported
 
     def on(self, on: On | None, *, taxes: bool = True) -> list[Column]:
         """Columns above that `on` names by kind or component; all, if it is None. Included taxes are never there."""

@@ -14,10 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from headend.tariffs.arrays import Codes, Int64s
 from headend.tariffs.money import Integers
-
-Int64s = NDArray[np.int64]
-Codes = NDArray[np.uint8]
 
 #: Stands for no limit; more than any use.
 NO_LIMIT = 2**62

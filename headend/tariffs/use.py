@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headend.errors import CannotRate
+from headend.tariffs.arrays import Bools, Int64s
 from headend.tariffs.money import Integers
-
-Int64s = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 #: No meter counts more in an interval [base units]; sums over a year of minutes stay far below 2^63.
 LARGEST_READ = 10**12

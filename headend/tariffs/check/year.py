@@ -10,7 +10,8 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.tariffs.calendar import GAP, Codes, period_table
+from headend.tariffs.arrays import Codes
+from headend.tariffs.calendar import GAP, period_table
 from headend.tariffs.schema import Tariff
 from headend.tariffs.times import DAY_KINDS, HOLIDAY, MINUTES, Period
 
