@@ -115,7 +115,7 @@ def fetch(
     """Ask who publishes prices: for today and tomorrow, or other days; exit 1 if something did not come."""
     from headend.app import open_site
     from headend.errors import PublisherAway
-    from headend.process.published import fetch_day, wanted_days
+    from headend.process.published import fetch_day, lacks, wanted_days
 
     site = open_site(config)
     failed = False
@@ -129,6 +129,10 @@ def fetch(
                 failed = True
             else:
                 _say(f"{feed.name} {day}", came, dry_run=False)
+                if lacks(site, feed, day):
+                    told = f"{feed.name} {day}: some of the day's prices did not come; prices show names them"
+                    typer.echo(told, err=True)
+                    failed = True
     if failed:
         raise typer.Exit(1)
 

@@ -314,6 +314,11 @@ def test_the_command_fetches_days_and_says_what_did_not_come(
     ended = headend(tmp_path, "prices", "fetch", "spot", "--from", "2026-03-29")
     said = "spot 2026-03-29: 92 new, 0 there with the same price, 0 changed\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, said, "")
+    publisher.body = {**quarters(), "price": [None, *quarters()["price"][1:]]}
+    (tmp_path / "other").mkdir()
+    ended = headend(tmp_path / "other", "prices", "fetch", "spot", "--from", "2026-03-29")
+    said = "spot 2026-03-29: some of the day's prices did not come; prices show names them\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
     publisher.status = 503
     ended = headend(tmp_path, "prices", "fetch", "--from", "2026-03-29", "--to", "2026-03-30")
     lines = [
