@@ -265,15 +265,18 @@ class _Rater:
     def bill(self) -> PlainBill:
         if self.tariff.netting == "month":
             self.take_off_what_was_fed_in()
+        has_energy = False
         for place, component in enumerate(self.tariff.components):
             days = self.days_of(component)
             if self.customer_class in component.not_for or days is None:
                 continue
+            # Below the energy components that stand first.
+            if has_energy and not isinstance(component, Energy):
+                self.pay_surplus()
             made = self.lines_of(place, component, days)
             self.lines += [replace(line, component=component.name) for line in made]
-            if self.surplus is not None and isinstance(component, Energy):
-                self.lines.append(self.surplus)
-                self.surplus = None
+            has_energy = has_energy or isinstance(component, Energy)
+        self.pay_surplus()
         return PlainBill(
             [line for line in self.lines if line.quantity or line.exact],
             self.energy,
@@ -281,6 +284,10 @@ class _Rater:
             self.exact_credit,
             self.peaks,
         )
+
+    def pay_surplus(self) -> None:
+        self.lines += [self.surplus] if self.surplus else []
+        self.surplus = None
 
     def lines_of(self, place: int, component: Component, days: Days) -> list[PlainLine]:
         match component:
@@ -535,7 +542,7 @@ class _Rater:
         rule = self.tariff.net_metering
         if rule is not None and rule.true_up is not None and has_last_day_of(self.window, rule.true_up):
             left, self.energy = sum(self.energy.values()), dict.fromkeys(self.energy, 0)
-            if rule.price is not None:
+            if rule.price:
                 exact = -Fraction(rule.price) * Fraction(left, KILO)
                 self.surplus = PlainLine(
                     "export", "Surplus", Fraction(left, KILO), -Fraction(rule.price), exact, self.rounded(exact)
