@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from headend.billing.cycle import MONTHLY
 from headend.cli.serve import Config
@@ -159,7 +159,7 @@ def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
     console.print(_cycles([cycle]))
     for commodity, energy in sorted(cycle.totals.energy.items()):
         console.print(f"{commodity}: {units(energy):,} {UNIT_OF[commodity]} billed")
-    statements = Table("statement", "account", "customer", "net", "tax", "gross", "estimated", "state")
+    statements = Table(_whole("statement"), "account", "customer", "net", "tax", "gross", "estimated", "state")
     for kept in ledger.statements(cycle):
         made = parse_statement(kept.document)
         totals = made.totals
@@ -167,7 +167,7 @@ def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
         money = (f"{amount:,} {totals.currency}" for amount in (totals.net, totals.tax, totals.gross))
         statements.add_row(kept.id, kept.account, made.customer.name, *money, str(estimated), kept.state)
     console.print(statements)
-    exceptions = Table("not billed", "why", "detail")
+    exceptions = Table(_whole("not billed"), _whole("why"), "detail")
     for each in ledger.exceptions(cycle):
         exceptions.add_row(each.account, each.code, each.detail)
     if exceptions.row_count:
@@ -176,13 +176,18 @@ def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
         console.print(_flags(flags))
 
 
+def _whole(head: str) -> Column:
+    """A column of names that somebody has to copy: never cut, however narrow the terminal."""
+    return Column(head, no_wrap=True, overflow="fold")
+
+
 def _flags(flags: list[RebillFlag]) -> Table:
     """What has changed under statements that stay as they are."""
     from headend.billing.metered import units
     from headend.reads.days import moment
 
     table = Table(
-        "reads changed since", "account", "meter", "channel", "from (UTC)", "to (UTC)", "off by", "changed by"
+        _whole("reads changed since"), "account", "meter", "channel", "from (UTC)", "to (UTC)", "off by", "changed by"
     )
     for one in flags:
         table.add_row(

@@ -26,16 +26,21 @@ def add(
     from_: Annotated[str, typer.Option("--from", metavar="T", help="ISO 8601 with Z or an offset.")],
     to: Annotated[str, typer.Option("--to", metavar="T", help="The end.")],
     by: By,
+    late: Annotated[bool, typer.Option("--late", help="It has begun already, and is billed all the same.")] = False,
     config: Config = None,
 ) -> None:
     """Call an event."""
     from headend.app import open_site
+    from headend.errors import InvalidInput
+    from headend.reads.days import seconds
     from headend.store.market import add_events
     from headend.tariffs.market import Events
     from headend.tariffs.published import checked_name
 
     called = Events(checked_name(name), (span_of(from_, to),))
     site = open_site(config)
+    if called.spans[0][0] < seconds(site.clock()) and not late:
+        raise InvalidInput("--from", from_, "a moment to come, since a past event cannot be removed; or --late")
     with site.database.write() as tx:
         came = add_events(tx, called, "--from", by=by, at=site.clock())
     typer.echo(f"{name}: {came.new} new, {came.same} there already")

@@ -119,9 +119,8 @@ def read_load(lines: Iterable[str], source: str) -> Load:
         if len(starts) == 1:
             interval_s = _interval(start - starts[0], values["start"], where)
         elif starts and start != starts[-1] + interval_s:
-            raise InvalidInput(
-                where, values["start"], f"{moment(starts[-1] + interval_s).isoformat()}, the next interval"
-            )
+            due = moment(starts[-1] + interval_s)
+            raise InvalidInput(where, values["start"], f"{due:%Y-%m-%dT%H:%M:%SZ}, the next interval")
         starts.append(start)
         reads.append([_read(values[name], name, where) for name in names if name != "start"])
     if len(starts) < 2:

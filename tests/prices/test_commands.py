@@ -129,3 +129,12 @@ def test_a_narrow_screen_names_series_in_full(tmp_path: Path) -> None:
     row, wrapped = cells(headend(tmp_path, "prices", "list", columns=80))
     assert row[:3] == ["day-ahead", "EUR/kWh", "2026-01-01"]
     assert wrapped[2] == "00:00"
+
+
+def test_an_event_that_has_begun_is_called_late_or_not_at_all(tmp_path: Path) -> None:
+    past = ("--from", "2025-01-09T16:00:00Z", "--to", "2025-01-09T19:00:00Z")
+    ended = headend(tmp_path, "events", "add", "critical", *past)
+    assert ended.returncode == 2
+    expected = "a moment to come, since a past event cannot be removed; or --late"
+    assert ended.stderr.strip() == f"headend: --from: found 2025-01-09T16:00:00Z, expected {expected}"
+    assert lines(headend(tmp_path, "events", "add", "critical", *past, "--late"))[0].startswith("critical: 1 new")

@@ -749,3 +749,8 @@ def test_bounds_are_for_imported_energy() -> None:
         "components[0].tiers[1].price: found 0.6, expected 0.55 or less",
     ]
     assert prices_beyond(made, None, None) == []
+
+
+def test_a_percentage_written_as_a_fraction_is_noted() -> None:
+    (note,) = notes(tariff(energy(tier("0.3")), tax("0.19")))
+    assert str(note) == "components[1].percent: 0.19 is 0.19 %; 19 % is written 19, not 0.19"

@@ -158,9 +158,9 @@ A, B = "2025-01-01T00:00Z,1", "2025-01-01T01:00Z,1"
         (["start,import_wh", A, "2025-01-01T00:50Z,1"], "load.csv, line 3: found an interval of 3000 s, expected"),
         (
             ["start,import_wh", A, B, "2025-01-01T03:00Z,1"],
-            "load.csv, line 4: found 2025-01-01T03:00Z, expected 2025-01-01T02:00:00+00:00, the next interval",
+            "load.csv, line 4: found 2025-01-01T03:00Z, expected 2025-01-01T02:00:00Z, the next interval",
         ),
-        (["start,import_wh", A, B, B], "load.csv, line 4: found 2025-01-01T01:00Z, expected 2025-01-01T02:00:00+00:00"),
+        (["start,import_wh", A, B, B], "load.csv, line 4: found 2025-01-01T01:00Z, expected 2025-01-01T02:00:00Z"),
         (["start,import_wh", A[:-1] + "-1"], "load.csv, line 2, import_wh: found '-1', expected whole Wh, 0 or more"),
         (["start,import_wh", A[:-1] + "1.5"], "load.csv, line 2, import_wh: found '1.5', expected whole Wh, 0 or more"),
         (["start,import_wh", A[:-1]], "load.csv, line 2, import_wh: found '', expected whole Wh, 0 or more"),

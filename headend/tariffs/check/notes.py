@@ -11,7 +11,7 @@ import numpy as np
 from headend.tariffs.check.finding import Finding, Note
 from headend.tariffs.check.periods import schedules_of
 from headend.tariffs.check.year import holding, in_words, year_of
-from headend.tariffs.components import Component, Demand, Dynamic, Energy, Reactive
+from headend.tariffs.components import Component, Demand, Dynamic, Energy, Percentage, Reactive, Tax
 from headend.tariffs.money import plain
 from headend.tariffs.schema import Tariff
 
@@ -21,7 +21,7 @@ _FAR = 20
 
 def notes(tariff: Tariff) -> list[Note]:
     """What is worth a second look in a tariff that can be used."""
-    return [*_overlaps(tariff), *_unused(tariff), *_outliers(tariff)]
+    return [*_overlaps(tariff), *_unused(tariff), *_outliers(tariff), *_fractions(tariff)]
 
 
 def _overlaps(tariff: Tariff) -> Iterator[Note]:
@@ -57,6 +57,13 @@ def _outliers(tariff: Tariff) -> Iterator[Note]:
         for key, price in prices.items():
             if price > _FAR * middle or 0 < price * _FAR < middle:
                 yield Note(key, f"{plain(price)} is far from {plain(middle)}, the middle of its component's prices")
+
+
+def _fractions(tariff: Tariff) -> Iterator[Note]:
+    for index, component in enumerate(tariff.components):
+        if isinstance(component, Tax | Percentage) and 0 < abs(component.percent) < 1:
+            percent = plain(component.percent)
+            yield Note(f"components[{index}].percent", f"{percent} is {percent} %; 19 % is written 19, not 0.19")
 
 
 def prices_beyond(tariff: Tariff, lowest: Decimal | None, highest: Decimal | None) -> list[Finding]:
