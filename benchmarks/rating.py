@@ -34,7 +34,7 @@ from headend.tariffs import (
     load_tariff,
     rate_batch,
 )
-from headend.tariffs.components import Dynamic
+from headend.tariffs.format.components import Dynamic
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MONTH = BillingWindow(date(2025, 9, 1), date(2025, 10, 1), BERLIN)

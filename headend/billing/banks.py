@@ -22,10 +22,10 @@ from headend.billing.statement import InBank, PeriodUse, Segment, Statement, par
 from headend.errors import CannotRate
 from headend.reads.days import previous_month
 from headend.tariffs import Carried, Tariff
-from headend.tariffs.components import Bank
+from headend.tariffs.format.components import Bank
+from headend.tariffs.format.schema import BASE_UNITS
 from headend.tariffs.money import EXACT, minor_digits
-from headend.tariffs.schema import BASE_UNITS
-from headend.tariffs.use import Credit
+from headend.tariffs.rating.use import Credit
 
 
 @dataclass(frozen=True, slots=True)

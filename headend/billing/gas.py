@@ -20,7 +20,7 @@ from headend.errors import CannotRate
 from headend.reads.days import midnight, seconds
 from headend.tariffs import BillingWindow, Tariff
 from headend.tariffs.money import EXACT, rescaled, scaled, times
-from headend.tariffs.use import LARGEST_READ
+from headend.tariffs.rating.use import LARGEST_READ
 
 Int64s = NDArray[np.int64]
 

@@ -15,7 +15,7 @@ from headend.errors import NotFound
 from headend.reads.channels import EXPORT, GAS, HEAT, IMPORT, REACTIVE, WATER, Channel
 from headend.reads.days import Period, seconds, zone_named
 from headend.tariffs import Tariff, TariffBook
-from headend.tariffs.components import Component, Dynamic, Energy, PowerFactor, Reactive
+from headend.tariffs.format.components import Component, Dynamic, Energy, PowerFactor, Reactive
 
 #: What a commodity is billed by.
 USE_CHANNEL = {"electricity": IMPORT, "gas": GAS, "water": WATER, "heat": HEAT}

@@ -25,9 +25,9 @@ from headend.reads.channels import EXPORT
 from headend.reads.days import Period, previous_month, seconds
 from headend.reads.quality import IS_BILLABLE
 from headend.tariffs import BillingWindow, Carried, Market, Peaks, Tariff, Use
-from headend.tariffs.components import Demand
-from headend.tariffs.rate import past_peaks
-from headend.tariffs.use import LARGEST_READ
+from headend.tariffs.format.components import Demand
+from headend.tariffs.rating.rate import past_peaks
+from headend.tariffs.rating.use import LARGEST_READ
 
 Int64s = NDArray[np.int64]
 

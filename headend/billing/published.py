@@ -12,8 +12,8 @@ from headend.billing.ports import Records
 from headend.billing.statement import EventUsed, SeriesUsed
 from headend.reads.days import Period, moment, seconds
 from headend.tariffs import NO_MARKET, Market, PriceSeries, Tariff
-from headend.tariffs.components import Dynamic
-from headend.tariffs.schema import MAIN
+from headend.tariffs.format.components import Dynamic
+from headend.tariffs.format.schema import MAIN
 
 
 def market_of(records: Records, tariffs: Iterable[Tariff], days: Period, *, prices: bool = True) -> Market:

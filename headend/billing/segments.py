@@ -32,7 +32,7 @@ from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds, zone_named
 from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED
 from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBill, TariffBook, Use, rate_batch
-from headend.tariffs.components import Energy
+from headend.tariffs.format.components import Energy
 
 
 class RatedSegment(NamedTuple):

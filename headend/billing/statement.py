@@ -194,11 +194,20 @@ class EventUsed:
 
 @dataclass(frozen=True, slots=True)
 class PastPeak:
-    """Highest demand of an earlier month [kW, m³/h], for ratchets; `month` is `YYYY-MM`, `label` the line's."""
+    """Highest demand of an earlier month [kW, m³/h], for ratchets.
+
+    Parameters
+    ----------
+    month, label
+        `YYYY-MM`, and the line's.
+    period
+        TOU period, where the demand of each has its own price.
+    """
 
     month: str
     label: str
     quantity: Number
+    period: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +265,8 @@ class Segment:
         what was published that the lines depend on.
     peaks
         of earlier months, latest first, where a ratchet asks for them.
+    calendar_sha256
+        digest of which period each interval was in; None: made before there was one.
     """
 
     agreement: str
@@ -290,6 +301,7 @@ class Segment:
     prices: tuple[SeriesUsed, ...] = ()
     events: tuple[EventUsed, ...] = ()
     peaks: tuple[PastPeak, ...] = ()
+    calendar_sha256: str | None = None
 
     @property
     def metered(self) -> Decimal:
@@ -318,6 +330,8 @@ class Statement:
     issued_at, issued_on, due_on, previous_sha256
         moment and local day of issue, day the money is due, and the hash of the account's statement before; None in a
         draft, and `previous_sha256` also in an account's first statement.
+    engine
+        program and version that made it; None: made before it was told.
     """
 
     id: str
@@ -337,23 +351,27 @@ class Statement:
     due_on: date | None = None
     previous_sha256: str | None = None
     format: str = FORMAT
+    engine: str | None = None
 
 
 _DOCUMENT = TypeAdapter(Statement)
 #: What came into the format later stands only where there is some of it: older statements keep their bytes.
-_LATER_IN_SEGMENTS = ("gas", "reactive", "brought", "carried", "prices", "events", "peaks")
+_LATER_IN_SEGMENTS = ("gas", "reactive", "brought", "carried", "prices", "events", "peaks", "calendar_sha256")
 _LATER_IN_LINES = ("estimated", "included", "mean")
 
 
 def canonical_json(statement: Statement) -> bytes:
     """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
     plain = _DOCUMENT.dump_python(statement, mode="json")
+    _leave_out(plain, ("engine",))
     for segment in plain["segments"]:
         _leave_out(segment, _LATER_IN_SEGMENTS)
         for line in segment["lines"]:
             _leave_out(line, _LATER_IN_LINES)
         for meter in segment["meters"]:
             _leave_out(meter, ("constant",))
+        for peak in segment.get("peaks", ()):
+            _leave_out(peak, ("period",))
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -19,7 +19,7 @@ from headend.reads import Quality
 from headend.reads.days import midnight, seconds
 from headend.reads.quality import IS_ESTIMATED
 from headend.tariffs import BillingWindow, Line, Market, RatedBill, Tariff, codes_of
-from headend.tariffs.components import Energy
+from headend.tariffs.format.components import Energy
 from headend.tariffs.money import plain
 
 

@@ -153,7 +153,7 @@ def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
     from headend.billing.metered import units
     from headend.billing.statement import parse_statement
     from headend.store.rebills import rebills
-    from headend.tariffs.schema import UNIT_OF
+    from headend.tariffs.format.schema import UNIT_OF
 
     console = Console(markup=False, emoji=False)
     console.print(_cycles([cycle]))

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from headend.tariffs import Tariff
 from headend.tariffs.check.year import clock
-from headend.tariffs.components import Dynamic, Energy
+from headend.tariffs.format.components import Dynamic, Energy
+from headend.tariffs.format.times import Period
 from headend.tariffs.heatmap import MIXED, Grid, Heatmap, first_prices, heatmap
 from headend.tariffs.money import plain
-from headend.tariffs.times import Period
 
 _GREEN, _YELLOW, _RED = (102, 189, 99), (254, 224, 139), (244, 109, 67)
 _MIXED = "*"

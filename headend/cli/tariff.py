@@ -87,7 +87,7 @@ def diff(
 ) -> None:
     """Say what differs between two tariffs; exit 1 if anything does."""
     from headend.tariffs import load_tariff
-    from headend.tariffs.diff import diff as changes_between
+    from headend.tariffs.format.diff import diff as changes_between
 
     changes = changes_between(load_tariff(before), load_tariff(after))
     if not changes:
@@ -117,7 +117,7 @@ def rate(
 ) -> None:
     """Rate a load file month by month."""
     from headend.reads.days import zone_named
-    from headend.tariffs.monthly import rate_months, read_load
+    from headend.tariffs.rating.monthly import rate_months, read_load
 
     tariff = _tariff(file, form)
     zone, load = zone_named(timezone), _read(reads, read_load)
@@ -222,7 +222,7 @@ def import_urdb(
 ) -> None:
     """Take a rate over from the Utility Rate Database; refuse by name what cannot be expressed."""
     from headend.tariffs import load_tariff
-    from headend.tariffs.to_toml import to_toml
+    from headend.tariffs.format.to_toml import to_toml
 
     tariff = _from_urdb(file)
     if output.exists() and not force:

@@ -20,7 +20,7 @@ from headend.site import Site
 from headend.store import dailyuse
 from headend.store.exceptions import open_anomalies
 from headend.store.tables import finding
-from headend.tariffs.components import Energy
+from headend.tariffs.format.components import Energy
 from headend.vee.anomalies import Installations, anomalies
 from headend.vee.dailyuse import DAYS
 

@@ -3,15 +3,15 @@
 Files become `Tariff` versions (`load_tariff`, `load_book`); `rate_batch` makes the bills of many customers at once.
 """
 
-from headend.tariffs.bill import Charge, Line, RatedBatch, RatedBill
 from headend.tariffs.calendar import BillingWindow, clock_zone, codes_of, compile_calendar
 from headend.tariffs.check import Finding, check_tariff
+from headend.tariffs.format.schema import Tariff, canonical_json
 from headend.tariffs.load import TariffBook, load_book, load_tariff
 from headend.tariffs.market import NO_MARKET, Events, Market, PriceSeries
-from headend.tariffs.monthly import Load, rate_months, read_load
-from headend.tariffs.rate import past_peaks, rate_batch
-from headend.tariffs.schema import Tariff, canonical_json
-from headend.tariffs.use import Carried, Peaks, Use
+from headend.tariffs.rating.bill import Charge, Line, RatedBatch, RatedBill
+from headend.tariffs.rating.monthly import Load, rate_months, read_load
+from headend.tariffs.rating.rate import past_peaks, rate_batch
+from headend.tariffs.rating.use import Carried, Peaks, Use
 
 __all__ = [
     "NO_MARKET",

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from headend.errors import CannotRate
 from headend.reads.days import DAY_S, day_number, local_seconds, midnight, seconds
 from headend.tariffs.arrays import Codes, Int64s
-from headend.tariffs.fields import zone_of_clock
+from headend.tariffs.format.fields import zone_of_clock
+from headend.tariffs.format.schema import MAIN, Tariff
+from headend.tariffs.format.times import DAY_KINDS, HOLIDAY, MINUTES, Holidays, Season, When, minutes_of, month_day
 from headend.tariffs.market import NO_MARKET, Events, Market
-from headend.tariffs.schema import MAIN, Tariff
-from headend.tariffs.times import DAY_KINDS, HOLIDAY, MINUTES, Holidays, Season, When, minutes_of, month_day
 
 #: In a period table: no period holds.
 GAP = 255
@@ -189,7 +189,7 @@ def _cells(when: When, months: tuple[int, ...], seasons: tuple[str | None, ...])
     return np.array(parts)[:, None, None] & kinds[:, None] & holds
 
 
-_period_table = lru_cache(maxsize=256)(period_table)
+_period_table = lru_cache(maxsize=64)(period_table)
 
 
 def codes_of(

@@ -12,14 +12,13 @@ import numpy as np
 from headend.tariffs.arrays import Codes
 from headend.tariffs.calendar import PeriodTable, period_table
 from headend.tariffs.check.year import MONTHS, weekdays
-from headend.tariffs.components import Dynamic, Energy
-from headend.tariffs.schema import MAIN, Tariff
-from headend.tariffs.times import HOLIDAY, MINUTES
+from headend.tariffs.format.components import Dynamic, Energy
+from headend.tariffs.format.schema import MAIN, Tariff
+from headend.tariffs.format.times import DAYS_OF_MONTHS, HOLIDAY, MINUTES
 
 #: In a grid: the period changes within the hour.
 MIXED = 254
 # The 29th of February is there, or its season would not be.
-_DAYS_OF = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _WORKDAYS, _WEEKEND = range(5), range(5, 7)
 _AS_WEEKDAYS = "as the weekday they fall on"
 
@@ -88,7 +87,7 @@ def heatmap(tariff: Tariff, schedule: str | None = MAIN) -> Heatmap:
 
 def _parts(table: PeriodTable, month: int) -> list[tuple[str, int]]:
     """Parts of a month, in the order of its days."""
-    days = table.parts[month - 1, : _DAYS_OF[month - 1]].tolist()
+    days = table.parts[month - 1, : DAYS_OF_MONTHS[month - 1]].tolist()
     begins = [day for day, part in enumerate(days) if day == 0 or part != days[day - 1]]
     if len(begins) == 1:
         return [(MONTHS[month - 1], days[0])]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headend.errors import InvalidTariff, NotFound
 from headend.tariffs.check import examine
-from headend.tariffs.schema import Tariff
+from headend.tariffs.format.schema import Tariff
 
 
 def load_tariff(path: Path | str) -> Tariff:

@@ -20,9 +20,9 @@ import numpy as np
 
 from headend.errors import InvalidInput
 from headend.reads.days import moment, seconds
+from headend.tariffs.format.schema import MAIN, Tariff
 from headend.tariffs.market import Events, PriceSeries
 from headend.tariffs.money import CURRENCIES, EXACT, Integers, minor_digits, scaled
-from headend.tariffs.schema import MAIN, Tariff
 
 #: What a price may be for: the unit that is metered, and how many decimals its price loses on the way there.
 PER: dict[str, dict[str, int]] = {"kWh": {"kWh": 0, "MWh": 3}, "m³": {"m³": 0}}

@@ -25,8 +25,8 @@ from typing import Any
 
 from headend.errors import InvalidTariff
 from headend.tariffs.check import examine_text
+from headend.tariffs.format.schema import Tariff
 from headend.tariffs.money import plain
-from headend.tariffs.schema import Tariff
 
 Json = dict[str, Any]
 #: Number of the period in each hour of a month's day (12, 24).

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from headend.tariffs import BillingWindow, Carried, Events, Market, Peaks, PriceSeries, Tariff, Use, canonical_json
 from headend.tariffs.check import faults
-from headend.tariffs.components import Demand
-from headend.tariffs.use import Credit
+from headend.tariffs.format.components import Demand
+from headend.tariffs.rating.use import Credit
 
 ZONES = [
     "UTC",

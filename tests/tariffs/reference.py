@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import holidays
 
 from headend.tariffs import BillingWindow, Market, Tariff
-from headend.tariffs.components import (
+from headend.tariffs.format.components import (
     Bank,
     BaselineCredit,
     Component,
@@ -32,7 +32,7 @@ from headend.tariffs.components import (
     Tax,
     Tier,
 )
-from headend.tariffs.times import Period, When
+from headend.tariffs.format.times import Period, When
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DIGITS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3}

@@ -13,7 +13,7 @@ from headend.errors import CannotRate
 from headend.reads.days import seconds
 from headend.tariffs import BillingWindow, Events, Market, Use, codes_of, compile_calendar, rate_batch
 from headend.tariffs.calendar import calendar_months, season_of
-from headend.tariffs.times import Season
+from headend.tariffs.format.times import Season
 
 from .make import BERLIN, codes, energy, period, standing, tariff, tier
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from headend.tariffs import Tariff
-from headend.tariffs.diff import Change, diff
+from headend.tariffs.format.diff import Change, diff
 
 from .make import energy, period, standing, tariff, tax, tier
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from headend.errors import CannotRate
 from headend.reads.days import seconds
 from headend.tariffs import BillingWindow, Market, PriceSeries, Use, rate_batch
-from headend.tariffs.components import Dynamic
-from headend.tariffs.dynamic import interval_prices, weighted
+from headend.tariffs.format.components import Dynamic
 from headend.tariffs.money import half_up
+from headend.tariffs.rating.dynamic import interval_prices, weighted
 
 from .make import BERLIN, energy, period, tariff, tax, tier
 

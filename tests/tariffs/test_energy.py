@@ -13,14 +13,14 @@ import pytest
 
 from headend.errors import CannotRate
 from headend.tariffs import BillingWindow, Use, codes_of, rate_batch
-from headend.tariffs.energy import baseline_credit
-from headend.tariffs.energy import energy as energy_columns
-from headend.tariffs.limits import mean_limit
+from headend.tariffs.format.schema import Tariff
 from headend.tariffs.market import NO_MARKET
-from headend.tariffs.schema import Tariff
-from headend.tariffs.scope import Scope
-from headend.tariffs.tiers import NO_LIMIT, by_share
-from headend.tariffs.use import NOTHING_CARRIED
+from headend.tariffs.rating.energy import baseline_credit
+from headend.tariffs.rating.energy import energy as energy_columns
+from headend.tariffs.rating.limits import mean_limit
+from headend.tariffs.rating.scope import Scope
+from headend.tariffs.rating.tiers import NO_LIMIT, by_share
+from headend.tariffs.rating.use import NOTHING_CARRIED
 
 from .make import BERLIN, baseline, energy, period, tariff, tier
 

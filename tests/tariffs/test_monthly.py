@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from headend.errors import CannotRate, InvalidInput
-from headend.tariffs.monthly import rate_months, read_load
+from headend.tariffs.rating.monthly import rate_months, read_load
 
 from .make import BERLIN, baseline, energy, standing, tariff, tax, tier
 

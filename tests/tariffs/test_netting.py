@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from headend.errors import CannotRate
 from headend.tariffs import BillingWindow, Carried, Use, rate_batch
-from headend.tariffs.use import Credit
+from headend.tariffs.rating.use import Credit
 
 from .make import BERLIN, energy, period, standing, tariff, tax, tier
 

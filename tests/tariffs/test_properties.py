@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from headend.errors import CannotRate
 from headend.tariffs import NO_MARKET, BillingWindow, Carried, Peaks, RatedBatch, Tariff, Use, rate_batch
-from headend.tariffs.components import Energy, Percentage, Standing, Tax
-from headend.tariffs.use import Credit
+from headend.tariffs.format.components import Energy, Percentage, Standing, Tax
+from headend.tariffs.rating.use import Credit
 
 from .make import energy, period, standing, tariff, tier
 from .random_tariffs import (

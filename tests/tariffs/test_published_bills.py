@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from headend.tariffs import BillingWindow, Market, PriceSeries, Use, codes_of, rate_batch
-from headend.tariffs.energy import tier_limit
+from headend.tariffs.rating.energy import tier_limit
 
 from .make import BERLIN, baseline, codes, energy, period, reads_by_period, standing, tariff, tax, tier
 

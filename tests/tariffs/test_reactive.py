@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from headend.errors import CannotRate
 from headend.tariffs import BillingWindow, Tariff, Use, rate_batch
-from headend.tariffs.reactive import power_factor_of
+from headend.tariffs.rating.reactive import power_factor_of
 
 from .make import BERLIN, energy, period, standing, tariff, tax, tier
 

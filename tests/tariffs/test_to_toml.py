@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from headend.config import shipped
 from headend.tariffs import BillingWindow, Tariff, load_tariff
 from headend.tariffs.check import examine_text
-from headend.tariffs.to_toml import to_toml
+from headend.tariffs.format.to_toml import to_toml
 from tests.tariffs.make import energy, tariff, tier
 from tests.tariffs.random_tariffs import tariffs
 

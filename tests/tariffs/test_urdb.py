@@ -17,7 +17,7 @@ from headend.errors import InvalidTariff
 from headend.tariffs import Load, Tariff, codes_of, rate_months
 from headend.tariffs.calendar import BillingWindow
 from headend.tariffs.check import examine_text
-from headend.tariffs.to_toml import to_toml
+from headend.tariffs.format.to_toml import to_toml
 from headend.tariffs.urdb import tariff_from_urdb
 
 Rate = dict[str, Any]

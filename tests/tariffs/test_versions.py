@@ -24,8 +24,8 @@ from headend.tariffs import (
     load_tariff,
     rate_batch,
 )
+from headend.tariffs.format.schema import canonical_json
 from headend.tariffs.money import CURRENCIES, minor_digits, rounded
-from headend.tariffs.schema import canonical_json
 
 from .make import BERLIN, energy, period, tariff, tier
 

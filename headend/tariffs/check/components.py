@@ -7,7 +7,7 @@ from typing import assert_never
 
 from headend.tariffs.check.finding import Finding, one_of
 from headend.tariffs.check.tiers import Steps, has_table, is_said, limit_table_faults, table_faults, tier_faults
-from headend.tariffs.components import (
+from headend.tariffs.format.components import (
     Bank,
     BaselineCredit,
     Component,
@@ -21,7 +21,7 @@ from headend.tariffs.components import (
     Standing,
     Tax,
 )
-from headend.tariffs.schema import MAIN, Tariff
+from headend.tariffs.format.schema import MAIN, Tariff
 
 _PER_KW = ("kW_month", "kW_day")
 

@@ -8,7 +8,7 @@ from headend.tariffs.check.head import head_faults
 from headend.tariffs.check.netting import netting_faults
 from headend.tariffs.check.order import order_faults
 from headend.tariffs.check.periods import coverage_faults, period_faults
-from headend.tariffs.schema import Tariff
+from headend.tariffs.format.schema import Tariff
 
 
 def faults(tariff: Tariff) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from headend.tariffs.check.faults import faults
 from headend.tariffs.check.finding import Finding
-from headend.tariffs.schema import Tariff
+from headend.tariffs.format.schema import Tariff
 
 _COMPONENT_KINDS = (
     "energy, dynamic, baseline_credit, demand, reactive, power_factor, standing, percentage, minimum, bank, tax"
@@ -56,6 +56,8 @@ def examine_text(text: str, name: str, *, is_json: bool) -> tuple[Tariff | None,
         data = _json(text) if is_json else tomllib.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         return None, [Finding(name, str(error), "JSON" if is_json else "TOML")]
+    except InvalidOperation:
+        return None, [Finding(name, "a number with an exponent beyond all bounds", "numbers without exponent")]
     try:
         tariff = Tariff.model_validate(data)
     except ValidationError as error:

@@ -10,8 +10,8 @@ import holidays
 
 from headend.tariffs.calendar import public_holidays
 from headend.tariffs.check.finding import Finding, one_of
-from headend.tariffs.schema import UNIT_OF, Tariff
-from headend.tariffs.times import Holidays
+from headend.tariffs.format.schema import UNIT_OF, Tariff
+from headend.tariffs.format.times import Holidays
 
 # Some holidays come every fourth year only.
 _YEARS = 6

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headend.tariffs.check.finding import Finding
-from headend.tariffs.components import Bank, Dynamic, Energy
-from headend.tariffs.schema import Tariff
+from headend.tariffs.format.components import Bank, Dynamic, Energy
+from headend.tariffs.format.schema import Tariff
 
 _BY_MONTH = "with netting by month"
 

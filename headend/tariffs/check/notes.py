@@ -11,9 +11,9 @@ import numpy as np
 from headend.tariffs.check.finding import Finding, Note
 from headend.tariffs.check.periods import schedules_of
 from headend.tariffs.check.year import holding, in_words, year_of
-from headend.tariffs.components import Component, Demand, Dynamic, Energy, Percentage, Reactive, Tax
+from headend.tariffs.format.components import Component, Demand, Dynamic, Energy, Percentage, Reactive, Tax
+from headend.tariffs.format.schema import Tariff
 from headend.tariffs.money import plain
-from headend.tariffs.schema import Tariff
 
 # A decimal point that slipped by one is 10 times; two prices of one component are seldom that far apart.
 _FAR = 20

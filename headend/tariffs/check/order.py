@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from headend.tariffs.check.finding import Finding
-from headend.tariffs.components import (
+from headend.tariffs.format.components import (
     Bank,
     BaselineCredit,
     Component,
@@ -17,7 +17,7 @@ from headend.tariffs.components import (
     Tax,
     line_kind,
 )
-from headend.tariffs.schema import Tariff
+from headend.tariffs.format.schema import Tariff
 
 
 def order_faults(tariff: Tariff) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ import numpy as np
 from headend.tariffs.calendar import GAP
 from headend.tariffs.check.finding import Finding, one_of
 from headend.tariffs.check.year import in_words, year_of
-from headend.tariffs.schema import Tariff
-from headend.tariffs.times import Period, When
+from headend.tariffs.format.schema import Tariff
+from headend.tariffs.format.times import Period, When
 
 # A period table has a byte for each minute.
 _MOST_PERIODS = 100

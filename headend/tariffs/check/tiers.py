@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from headend.tariffs.check.finding import Finding, one_of
-from headend.tariffs.components import Demand, Energy, Tier
-from headend.tariffs.fields import Part
+from headend.tariffs.format.components import Demand, Energy, Tier
+from headend.tariffs.format.fields import Part
 
 _ALL = None
 

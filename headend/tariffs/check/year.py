@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from headend.tariffs.arrays import Codes
 from headend.tariffs.calendar import GAP, period_table
-from headend.tariffs.schema import Tariff
-from headend.tariffs.times import DAY_KINDS, HOLIDAY, MINUTES, Period
+from headend.tariffs.format.schema import Tariff
+from headend.tariffs.format.times import DAY_KINDS, HOLIDAY, MINUTES, Period
 
 Cells = NDArray[np.bool_]
 

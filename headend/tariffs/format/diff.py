@@ -8,11 +8,11 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from headend.tariffs.components import Component
-from headend.tariffs.fields import Part
+from headend.tariffs.format.components import Component
+from headend.tariffs.format.fields import Part
+from headend.tariffs.format.schema import Tariff
+from headend.tariffs.format.times import Period
 from headend.tariffs.money import plain
-from headend.tariffs.schema import Tariff
-from headend.tariffs.times import Period
 
 _PARTS = {"holidays", "net_metering", "seasons", "periods", "schedules", "components"}
 _HUNDREDTH = Decimal("0.01")

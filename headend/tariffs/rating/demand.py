@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from headend.errors import CannotRate
 from headend.reads.days import DAY_S, local_seconds, seconds
 from headend.tariffs.arrays import Bools, Int64s
-from headend.tariffs.bill import Charge, Column
 from headend.tariffs.calendar import clock_zone
-from headend.tariffs.components import Demand, Ratchet, Tier
-from headend.tariffs.limits import is_by_period, mean_limit
+from headend.tariffs.format.components import Demand, Ratchet, Tier
+from headend.tariffs.format.schema import BASE_UNITS
+from headend.tariffs.format.times import Period
 from headend.tariffs.money import half_up
-from headend.tariffs.price import BASE_SCALE, charge_of, priced, prorated
-from headend.tariffs.schema import BASE_UNITS
-from headend.tariffs.scope import Scope
-from headend.tariffs.tiers import NO_LIMIT, at_reached, in_each_period, reached
-from headend.tariffs.times import Period
+from headend.tariffs.rating.bill import Charge, Column
+from headend.tariffs.rating.limits import is_by_period, mean_limit
+from headend.tariffs.rating.price import BASE_SCALE, charge_of, priced, prorated
+from headend.tariffs.rating.scope import Scope
+from headend.tariffs.rating.tiers import NO_LIMIT, at_reached, in_each_period, reached
 
 _HOUR_S = 3600
 
@@ -90,10 +90,7 @@ def _price(tier: Tier, period: Period | None, *, is_step: bool) -> Decimal | Non
 
 def _charge(component: Demand, scope: Scope, index: int, price: Decimal | None, period: Period | None) -> Charge:
     unit = "month" if component.method == "block" else "kW"
-    tier = index + 1 if len(component.tiers) > 1 else None
-    words = [component.label, period.label if period else "", f"tier {tier}" if tier else ""]
-    label, name = ", ".join(word for word in words if word), period.name if period else None
-    return charge_of(scope, component, unit, price, label=label, period=name, tier=tier)
+    return charge_of(scope, component, unit, price, period=period, tier=index + 1 if len(component.tiers) > 1 else None)
 
 
 def highest_demand(component: Demand, scope: Scope) -> Highest:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from headend.errors import CannotRate
 from headend.reads.days import seconds
 from headend.tariffs.arrays import Int64s
-from headend.tariffs.bill import Column
-from headend.tariffs.components import Dynamic
+from headend.tariffs.format.components import Dynamic
+from headend.tariffs.format.times import Period
 from headend.tariffs.market import PriceSeries
 from headend.tariffs.money import Integers, exactly, largest, rescaled, scaled
-from headend.tariffs.price import BASE_SCALE, charge_of, summed
-from headend.tariffs.scope import Scope
-from headend.tariffs.times import Period
+from headend.tariffs.rating.bill import Column
+from headend.tariffs.rating.price import BASE_SCALE, charge_of, summed
+from headend.tariffs.rating.scope import Scope
 
 _INT64 = 2**62
 
@@ -49,14 +49,13 @@ def dynamic(component: Dynamic, scope: Scope) -> list[Column]:
         estimated = None
     columns = []
     for period, intervals in _parts(component, scope):
-        label = component.label if period is None else f"{component.label}, {period.label}"
-        name = None if period is None else period.name
-        prices, scale = interval_prices(component, name or "", published[intervals], series.scale)
+        name = "" if period is None else period.name
+        prices, scale = interval_prices(component, name, published[intervals], series.scale)
         its = reads[:, intervals].astype(np.int64, copy=False)
         taken = its.sum(axis=1)
         columns.append(
             summed(
-                charge_of(scope, component, tariff.unit, None, label=label, period=name),
+                charge_of(scope, component, tariff.unit, None, period=period),
                 taken,
                 component.sign * weighted(its, taken, prices),
                 scale + BASE_SCALE,

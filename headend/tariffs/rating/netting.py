@@ -15,16 +15,16 @@ import numpy as np
 
 from headend.errors import CannotRate
 from headend.tariffs.arrays import Int64s
-from headend.tariffs.bill import Charge, Column
 from headend.tariffs.calendar import BillingWindow, codes_of
-from headend.tariffs.components import Bank, Component, Energy
+from headend.tariffs.format.components import Bank, Component, Energy
+from headend.tariffs.format.schema import Tariff
 from headend.tariffs.market import Market
 from headend.tariffs.money import rescaled
-from headend.tariffs.price import added, charge_of, priced
-from headend.tariffs.schema import Tariff
-from headend.tariffs.scope import Scope
-from headend.tariffs.tiers import by_period
-from headend.tariffs.use import Carried, Credit, Use
+from headend.tariffs.rating.bill import Charge, Column
+from headend.tariffs.rating.price import added, charge_of, priced
+from headend.tariffs.rating.scope import Scope
+from headend.tariffs.rating.tiers import by_period
+from headend.tariffs.rating.use import Carried, Credit, Use
 
 
 def net_use(

@@ -7,12 +7,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from headend.tariffs.bill import Charge, Column
-from headend.tariffs.components import Component, line_kind
+from headend.tariffs.format.components import Component, line_kind
+from headend.tariffs.format.times import Period
 from headend.tariffs.money import Integers, added_up, divided, rescaled, scaled, times
+from headend.tariffs.rating.bill import Charge, Column
 
 if TYPE_CHECKING:
-    from headend.tariffs.scope import Scope
+    from headend.tariffs.rating.scope import Scope
 
 #: Reads are in 10^-3 of the unit of a price.
 BASE_SCALE = 3
@@ -27,21 +28,25 @@ def charge_of(
     unit: str,
     price: Decimal | None,
     *,
-    label: str | None = None,
-    period: str | None = None,
+    period: Period | None = None,
     tier: int | None = None,
     included: bool = False,
 ) -> Charge:
-    """A charge of a component of the scope's tariff."""
+    """A charge of a component of the scope's tariff; its label names the TOU period and tier it is for."""
     tariff = scope.tariff
+    words = [component.label]
+    if period is not None:
+        words.append(period.label)
+    if tier is not None:
+        words.append(f"tier {tier}")
     return Charge(
         line_kind(component),
-        label or component.label,
+        ", ".join(words),
         unit,
         price,
         tariff.id,
         tariff.version,
-        period,
+        None if period is None else period.name,
         tier,
         component.name,
         included,

@@ -20,14 +20,14 @@ import numpy as np
 from headend.errors import InvalidInput
 from headend.reads.days import DAY_S, moment, seconds
 from headend.tariffs.arrays import Int64s
-from headend.tariffs.bill import RatedBill
 from headend.tariffs.calendar import BillingWindow, clock_zone
+from headend.tariffs.format.schema import Tariff
 from headend.tariffs.market import NO_MARKET, Market
 from headend.tariffs.money import plain, total
 from headend.tariffs.published import stamp
-from headend.tariffs.rate import rate_from
-from headend.tariffs.schema import Tariff
-from headend.tariffs.use import LARGEST_READ, NOTHING_CARRIED, Use
+from headend.tariffs.rating.bill import RatedBill
+from headend.tariffs.rating.rate import rate_from
+from headend.tariffs.rating.use import LARGEST_READ, NOTHING_CARRIED, Use
 
 _READS = ("import_wh", "export_wh", "reactive_varh")
 _COLUMNS = "columns start, import_wh and/or export_wh, and reactive_varh if there is any"

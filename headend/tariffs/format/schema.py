@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from headend.tariffs.components import Component
-from headend.tariffs.fields import Clock, Currency, Day, Month, Name, Part, Price, Text
-from headend.tariffs.times import Holidays, Period, Season
+from headend.tariffs.format.components import Component
+from headend.tariffs.format.fields import Clock, Currency, Day, Month, Name, Part, Price, Text
+from headend.tariffs.format.times import Holidays, Period, Season
 
 #: Base units (Wh, dm³, litre) in one unit of a price.
 BASE_UNITS = 1000

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headend.tariffs.components import LineKind
+from headend.tariffs.format.components import LineKind
 from headend.tariffs.money import EXACT, Integers, added_up, minor_digits, plain, total, unit_of_scale
-from headend.tariffs.use import NOTHING_CARRIED, Carried
+from headend.tariffs.rating.use import NOTHING_CARRIED, Carried
 
 _MEAN = Decimal("0.000001")
 _NONE = Decimal(0)

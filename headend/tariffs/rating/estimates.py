@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from headend.tariffs.arrays import Bools, Codes, Int64s
-from headend.tariffs.tiers import share_of
+from headend.tariffs.rating.tiers import share_of
 
 
 def by_period(wh: Int64s, estimated: Bools, codes: Codes, n_periods: int) -> Int64s:

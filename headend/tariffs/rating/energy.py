@@ -8,15 +8,15 @@ from decimal import Decimal
 import numpy as np
 
 from headend.errors import CannotRate
-from headend.tariffs import estimates, tiers
 from headend.tariffs.arrays import Codes, Int64s
-from headend.tariffs.bill import Charge, Column
-from headend.tariffs.components import BaselineCredit, Energy
-from headend.tariffs.limits import ladder, mean_limit, tier_limit
+from headend.tariffs.format.components import BaselineCredit, Energy
+from headend.tariffs.format.times import Period
 from headend.tariffs.money import scaled, times
-from headend.tariffs.price import BASE_SCALE, charge_of, priced
-from headend.tariffs.scope import Scope
-from headend.tariffs.times import Period
+from headend.tariffs.rating import estimates, tiers
+from headend.tariffs.rating.bill import Charge, Column
+from headend.tariffs.rating.limits import ladder, mean_limit, tier_limit
+from headend.tariffs.rating.price import BASE_SCALE, charge_of, priced
+from headend.tariffs.rating.scope import Scope
 
 
 def energy(component: Energy, scope: Scope) -> list[Column]:
@@ -140,20 +140,22 @@ def _priced(
 ) -> Iterator[Column]:
     for index, tier in enumerate(component.tiers):
         energy_of, marked = taken[index], None if estimated is None else estimated[index]
-        number, step = _numbered(component, index)
+        number = _number(component, index)
         if isinstance(tier.price, Decimal):
-            charge = _charge(component, scope, component.label + step, tier.price, tier=number)
             total = None if marked is None else marked.sum(axis=0)
-            yield _line(component, scope, charge, np.add.reduce(energy_of), total)
+            yield _line(
+                component, scope, _charge(component, scope, tier.price, number), np.add.reduce(energy_of), total
+            )
             continue
         prices = tier.price or {}
         for place, period in enumerate(periods):
-            label = f"{component.label}, {period.label}{step}"
             if period.name in prices:
-                charge = _charge(component, scope, label, prices[period.name], period=period.name, tier=number)
+                charge = _charge(component, scope, prices[period.name], number, period)
                 yield _line(component, scope, charge, energy_of[place], None if marked is None else marked[place])
             elif energy_of[place].any():
-                raise CannotRate(f"{scope.tariff.id} has no price for {label!r}")
+                raise CannotRate(
+                    f"{scope.tariff.id} has no price for {component.label!r}, tier {number}, {period.name}"
+                )
 
 
 def _fees(component: Energy, scope: Scope, limits: Int64s) -> Iterator[Column]:
@@ -161,30 +163,20 @@ def _fees(component: Energy, scope: Scope, limits: Int64s) -> Iterator[Column]:
     used = _used(component, scope, scope.codes(component.schedule), 1).sum(axis=0, keepdims=True)
     (reached,) = tiers.reached(used, limits)
     for index, tier in enumerate(component.tiers):
-        number, step = _numbered(component, index)
+        number = _number(component, index)
         if tier.fee is None:
-            raise CannotRate(f"{scope.tariff.id} has no fee for {component.label + step!r}")
-        charge = _charge(component, scope, component.label + step, tier.fee, unit="month", tier=number)
+            raise CannotRate(f"{scope.tariff.id} has no fee for {component.label!r}, tier {number}")
+        charge = charge_of(scope, component, "month", component.sign * tier.fee, tier=number)
         yield priced(charge, (reached == index).astype(np.int64), scope.digits, scale=0, worth=scope.months)
 
 
-def _numbered(component: Energy, index: int) -> tuple[int | None, str]:
-    """A tier's number, and how it stands in a label; nothing, where there is one tier."""
-    return (index + 1, f", tier {index + 1}") if len(component.tiers) > 1 else (None, "")
+def _number(component: Energy, index: int) -> int | None:
+    """A tier's number, where there are several."""
+    return index + 1 if len(component.tiers) > 1 else None
 
 
-def _charge(
-    component: Energy,
-    scope: Scope,
-    label: str,
-    price: Decimal,
-    *,
-    unit: str | None = None,
-    period: str | None = None,
-    tier: int | None = None,
-) -> Charge:
-    signed = component.sign * price
-    return charge_of(scope, component, unit or scope.tariff.unit, signed, label=label, period=period, tier=tier)
+def _charge(component: Energy, scope: Scope, price: Decimal, tier: int | None, period: Period | None = None) -> Charge:
+    return charge_of(scope, component, scope.tariff.unit, component.sign * price, period=period, tier=tier)
 
 
 def _line(component: Energy, scope: Scope, charge: Charge, metered: Int64s, estimated: Int64s | None) -> Column:

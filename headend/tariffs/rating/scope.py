@@ -13,13 +13,13 @@ import numpy as np
 from headend.errors import CannotRate
 from headend.reads.days import midnight, seconds
 from headend.tariffs.arrays import Codes, Int64s
-from headend.tariffs.bill import Column
 from headend.tariffs.calendar import BillingWindow, codes_of
-from headend.tariffs.components import On
+from headend.tariffs.format.components import On
+from headend.tariffs.format.schema import MAIN, Tariff
 from headend.tariffs.market import Market
 from headend.tariffs.money import minor_digits
-from headend.tariffs.schema import MAIN, Tariff
-from headend.tariffs.use import Carried, Use
+from headend.tariffs.rating.bill import Column
+from headend.tariffs.rating.use import Carried, Use
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,13 +9,13 @@ import numpy as np
 
 from headend.errors import CannotRate
 from headend.tariffs.arrays import Int64s
-from headend.tariffs.bill import Column
-from headend.tariffs.components import PowerFactor, Reactive
+from headend.tariffs.format.components import PowerFactor, Reactive
 from headend.tariffs.money import EXACT
-from headend.tariffs.price import charge_of, priced, prorated
-from headend.tariffs.scope import Scope
-from headend.tariffs.shares import base_of, share_of_lines
-from headend.tariffs.tiers import by_period
+from headend.tariffs.rating.bill import Column
+from headend.tariffs.rating.price import charge_of, priced, prorated
+from headend.tariffs.rating.scope import Scope
+from headend.tariffs.rating.shares import base_of, share_of_lines
+from headend.tariffs.rating.tiers import by_period
 
 
 def reactive(component: Reactive, scope: Scope) -> list[Column]:
@@ -29,8 +29,7 @@ def reactive(component: Reactive, scope: Scope) -> list[Column]:
     columns = []
     for period, its_taken, its_imported in zip(periods, taken, imported, strict=True):
         if period.name in component.price:
-            label, price = f"{component.label}, {period.label}", component.price[period.name]
-            charge = charge_of(scope, component, "kvarh", price, label=label, period=period.name)
+            charge = charge_of(scope, component, "kvarh", component.price[period.name], period=period)
             columns.append(priced(charge, _excess(component, its_taken, its_imported), scope.digits))
     return columns
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StrictBool, StrictInt
 
-from headend.tariffs.fields import (
+from headend.tariffs.format.fields import (
     Day,
     Limits,
     Month,

@@ -15,13 +15,13 @@ import numpy as np
 from headend.errors import CannotRate
 from headend.tariffs.arrays import Int64s
 from headend.tariffs.calendar import BillingWindow, season_of
-from headend.tariffs.components import Energy
+from headend.tariffs.format.components import Energy
+from headend.tariffs.format.schema import BASE_UNITS, Tariff
+from headend.tariffs.format.times import Period
 from headend.tariffs.money import half_up
-from headend.tariffs.price import prorated
-from headend.tariffs.schema import BASE_UNITS, Tariff
-from headend.tariffs.scope import Scope
-from headend.tariffs.tiers import NO_LIMIT
-from headend.tariffs.times import Period
+from headend.tariffs.rating.price import prorated
+from headend.tariffs.rating.scope import Scope
+from headend.tariffs.rating.tiers import NO_LIMIT
 
 UpTo = Decimal | Mapping[str, Decimal]
 

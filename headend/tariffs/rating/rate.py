@@ -15,9 +15,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from headend.errors import CannotRate
-from headend.tariffs.bill import Column, RatedBatch
 from headend.tariffs.calendar import BillingWindow
-from headend.tariffs.components import (
+from headend.tariffs.format.components import (
     Bank,
     BaselineCredit,
     Component,
@@ -30,17 +29,18 @@ from headend.tariffs.components import (
     Reactive,
     Standing,
 )
-from headend.tariffs.demand import Highest, demand, highest_demand
-from headend.tariffs.dynamic import dynamic
-from headend.tariffs.energy import baseline_credit, energy
-from headend.tariffs.fixed import minimum, standing
+from headend.tariffs.format.schema import Tariff
 from headend.tariffs.market import NO_MARKET, Market
-from headend.tariffs.netting import bank, left_over, net_use, settlement
-from headend.tariffs.reactive import power_factor, reactive
-from headend.tariffs.schema import Tariff
-from headend.tariffs.scope import Scope, clipped
-from headend.tariffs.shares import percentage, tax
-from headend.tariffs.use import NOTHING_CARRIED, Carried, Peaks, Use
+from headend.tariffs.rating.bill import Column, RatedBatch
+from headend.tariffs.rating.demand import Highest, demand, highest_demand
+from headend.tariffs.rating.dynamic import dynamic
+from headend.tariffs.rating.energy import baseline_credit, energy
+from headend.tariffs.rating.fixed import minimum, standing
+from headend.tariffs.rating.netting import bank, left_over, net_use, settlement
+from headend.tariffs.rating.reactive import power_factor, reactive
+from headend.tariffs.rating.scope import Scope, clipped
+from headend.tariffs.rating.shares import percentage, tax
+from headend.tariffs.rating.use import NOTHING_CARRIED, Carried, Peaks, Use
 
 
 def rate_batch(

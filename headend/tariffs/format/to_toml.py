@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from headend.tariffs.format.schema import Tariff
 from headend.tariffs.money import plain
-from headend.tariffs.schema import Tariff
 
 _FIRST = ("id", "name", "label")
 _FIRST_IN_COMPONENT = ("kind", "label", "name")

@@ -12,11 +12,11 @@ from fractions import Fraction
 import numpy as np
 
 from headend.tariffs.arrays import Bools
-from headend.tariffs.bill import Charge, Column
-from headend.tariffs.components import On, Percentage, Tax
+from headend.tariffs.format.components import On, Percentage, Tax
 from headend.tariffs.money import EXACT, Integers
-from headend.tariffs.price import added, charge_of, priced, prorated, scale_kept
-from headend.tariffs.scope import Scope
+from headend.tariffs.rating.bill import Charge, Column
+from headend.tariffs.rating.price import added, charge_of, priced, prorated, scale_kept
+from headend.tariffs.rating.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, eq=False)

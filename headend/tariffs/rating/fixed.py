@@ -8,12 +8,12 @@ from math import lcm
 
 import numpy as np
 
-from headend.tariffs.bill import Column
-from headend.tariffs.components import Minimum, Standing
+from headend.tariffs.format.components import Minimum, Standing
 from headend.tariffs.money import Integers, rescaled, scaled, times
-from headend.tariffs.price import added, charge_of, priced, prorated, scale_kept
-from headend.tariffs.scope import Scope
-from headend.tariffs.shares import days_share
+from headend.tariffs.rating.bill import Column
+from headend.tariffs.rating.price import added, charge_of, priced, prorated, scale_kept
+from headend.tariffs.rating.scope import Scope
+from headend.tariffs.rating.shares import days_share
 
 _ONE = np.array([1], dtype=np.int64)
 

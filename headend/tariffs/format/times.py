@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StrictBool
 
-from headend.tariffs.fields import Day, Month, Name, Part, Text, wrong
+from headend.tariffs.format.fields import Day, Month, Name, Part, Text, wrong
 
 MINUTES = 1440
 #: Kinds of day: Monday … Sunday, then holidays that fall on Monday … Sunday.
@@ -22,7 +22,8 @@ DAYS: dict[str, tuple[int, ...]] = {
     **{name: (index,) for index, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))},
 }
 _HOURS = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
-_DAYS_OF = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+#: Days of each month in a leap year.
+DAYS_OF_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def _day(value: str) -> str:
@@ -51,7 +52,7 @@ def month_day(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d\d)-(\d\d)", text)
     if match:
         month, day = int(match[1]), int(match[2])
-        if 1 <= month <= 12 and 1 <= day <= _DAYS_OF[month - 1] and (month, day) != (2, 29):
+        if 1 <= month <= 12 and 1 <= day <= DAYS_OF_MONTHS[month - 1] and (month, day) != (2, 29):
             return month, day
     raise wrong("a day such as 06-01")
 

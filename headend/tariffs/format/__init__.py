@@ -1,0 +1,1 @@
+"""What a tariff says: its schema, as files and as changes between two versions."""

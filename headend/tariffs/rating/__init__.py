@@ -1,0 +1,1 @@
+"""What a tariff makes of reads: lines and bills, for many customers at once."""
