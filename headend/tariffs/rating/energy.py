@@ -153,9 +153,8 @@ def _priced(
                 charge = _charge(component, scope, prices[period.name], number, period)
                 yield _line(component, scope, charge, energy_of[place], None if marked is None else marked[place])
             elif energy_of[place].any():
-                raise CannotRate(
-                    f"{scope.tariff.id} has no price for {component.label!r}, tier {number}, {period.name}"
-                )
+                label = f"{component.label}, {period.label}"
+                raise CannotRate(f"{scope.tariff.id} has no price for {label!r} in tier {index + 1}")
 
 
 def _fees(component: Energy, scope: Scope, limits: Int64s) -> Iterator[Column]:
