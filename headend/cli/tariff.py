@@ -117,7 +117,8 @@ def rate(
 ) -> None:
     """Rate a load file month by month."""
     from headend.reads.days import zone_named
-    from headend.tariffs.rating.monthly import rate_months, read_load
+    from headend.tariffs.rating.loadfile import read_load
+    from headend.tariffs.rating.monthly import rate_months
 
     tariff = _tariff(file, form)
     zone, load = zone_named(timezone), _read(reads, read_load)

@@ -9,7 +9,8 @@ from headend.tariffs.format.schema import Tariff, canonical_json
 from headend.tariffs.load import TariffBook, load_book, load_tariff
 from headend.tariffs.market import NO_MARKET, Events, Market, PriceSeries
 from headend.tariffs.rating.bill import Charge, Line, RatedBatch, RatedBill
-from headend.tariffs.rating.monthly import Load, rate_months, read_load
+from headend.tariffs.rating.loadfile import Load, read_load
+from headend.tariffs.rating.monthly import rate_months
 from headend.tariffs.rating.rate import past_peaks, rate_batch
 from headend.tariffs.rating.use import Carried, Peaks, Use
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from headend.errors import CannotRate, InvalidInput
-from headend.tariffs.rating.monthly import rate_months, read_load
+from headend.tariffs.rating.loadfile import read_load
+from headend.tariffs.rating.monthly import rate_months
 
 from .make import BERLIN, baseline, energy, standing, tariff, tax, tier
 

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from headend.tariffs import Tariff, load_tariff
-from headend.tariffs.rating.monthly import rate_months, read_load
+from headend.tariffs.rating.loadfile import read_load
+from headend.tariffs.rating.monthly import rate_months
 from headend.tariffs.urdb import tariff_from_urdb
 
 DATA = Path(__file__).parents[1] / "data" / "tariffs"
