@@ -139,10 +139,20 @@ def peaks_shown(tariff: Tariff, carried: Carried, month: date, row: int) -> tupl
     """Peaks of one row as a statement tells them: latest month first, without what is zero."""
     shown: list[tuple[int, PastPeak]] = []
     for place, several in carried.peaks.items():
-        label = tariff.components[place].label
+        component = tariff.components[place]
+        periods = periods_of(component, tariff) if isinstance(component, Demand) else []
         first = month
         for back, peaks in enumerate(several):
             name = previous_month(first)
             first = date(int(name[:4]), int(name[5:]), 1)
-            shown += [(back, PastPeak(name, label, units(watts))) for watts in peaks.watts[row].tolist() if watts]
+            its = zip(periods, peaks.watts[row].tolist(), strict=True)
+            shown += [(back, PastPeak(name, component.label, units(watts), period)) for period, watts in its if watts]
     return tuple(peak for _, peak in sorted(shown, key=lambda each: each[0]))
+
+
+def periods_of(component: Demand, tariff: Tariff) -> list[str | None]:
+    """The TOU period of each line of a demand component, by name; None: all hours."""
+    price = component.tiers[0].price
+    if not isinstance(price, dict):
+        return [None]
+    return [period.name for period in tariff.schedule(component.schedule) if period.name in price]

@@ -26,6 +26,7 @@ from headend.billing.cycle import (
     open_cycle,
     tie_out,
 )
+from headend.billing.digests import ENGINE
 from headend.billing.ports import Kept, Ledger, Office, Records
 from headend.billing.segments import Rated, rate_agreements
 from headend.billing.statement import (
@@ -270,6 +271,7 @@ def _statement(utility: Utility, cycle: BillCycle, agreement: Agreement, segment
         days=(last - first).days + 1,
         segments=segments,
         totals=totals_of(segments),
+        engine=ENGINE,
     )
 
 

@@ -19,6 +19,7 @@ from headend.billing.agreements import Agreement, local_month
 from headend.billing.banks import Balance, Balances, has_bank, left, opening_of, taken_over
 from headend.billing.comparison import month_before
 from headend.billing.cycle import BillException, ExceptionCode
+from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.metered import Metered, at_usage_points, meter_reads, reads_digest, units
 from headend.billing.parts import Hung, Part, by_usage_point, parts_of
@@ -184,6 +185,7 @@ class _Group:
     tiered: Energy | None = field(init=False)
     prices: tuple[SeriesUsed, ...] = field(init=False)
     events: tuple[EventUsed, ...] = field(init=False)
+    calendar: str | None = None
 
     def __post_init__(self) -> None:
         part, profiles = self.parts[0], self.place.profiles
@@ -325,6 +327,7 @@ class _Group:
         others = [each for each in (fed_in, reactive) if each is not None]
         tables = UseTables.of(tariff, self.window, interval_s, market, used, others)
         self.prices = prices_used(part, self.place.market)
+        self.calendar = calendar_digest(part, self.window, interval_s, market)
         balances = self.ground.balances
         for place, (row, bill) in enumerate(zip(rows, batch.bills(), strict=True)):
             agreement = self.parts[row].agreement
@@ -393,4 +396,5 @@ class _Group:
             prices=self.prices,
             events=self.events,
             peaks=peaks_shown(tariff, self.past, self.place.month.first, row) if self.past.peaks else (),
+            calendar_sha256=self.calendar,
         )

@@ -84,6 +84,21 @@ window_min = 60
 tiers = [{{ price = {price} }}]
 ratchet = {{ percent = 50, months = 2 }}
 """
+_DEMAND_BY_PERIOD = """
+[[periods]]
+name = "day"
+label = "Day"
+hours = ["06:00-22:00"]
+[[periods]]
+name = "night"
+label = "Night"
+[[components]]
+kind = "demand"
+label = "Demand"
+window_min = 60
+tiers = [{ price = { day = 10, night = 4 } }]
+ratchet = { percent = 50, months = 2 }
+"""
 _BANK = """
 [[components]]
 kind = "energy"
@@ -152,6 +167,7 @@ TARIFFS = {
     "tiered": _of("tiered", _TIERED),
     "demand-first": _of("demand", _DEMAND.format(price="10")),
     "demand-next": _of("demand", _DEMAND.format(price="12"), since="2026-10-11"),
+    "demand-by-period": _of("demand-by-period", _DEMAND_BY_PERIOD),
     "bank-first": _of("bank", _BANK.format(price="0.30")),
     "bank-next": _of("bank", _BANK.format(price="0.40"), since="2026-10-11"),
     "exempt": _of("exempt", _EXEMPT).replace('["residential"]', '["residential", "commercial"]', 1),
