@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -173,6 +175,29 @@ class BillingSettings(_Section):
     due_after_days: Annotated[int, Field(ge=0, le=365)]
 
 
+#: An amount of money by currency; a currency that is not there has none.
+Amounts = dict[
+    Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=3)]
+]
+
+
+class LateFeeSettings(_Section):
+    """What a month of paying late costs."""
+
+    percent_per_month: Annotated[Decimal, Field(ge=0, le=100, decimal_places=6)]
+    fixed: Amounts
+    minimum: Amounts
+    grace_days: Annotated[int, Field(ge=0, le=3_650)]
+
+
+class DunningSettings(_Section):
+    """A stage of dunning: after how many days overdue, and what it costs."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 -]{0,39}$")]
+    days: Annotated[int, Field(ge=1, le=3_650)]
+    fee: Amounts = {}
+
+
 class JobSettings(_Section):
     """What happens by itself."""
 
@@ -238,6 +263,8 @@ class Settings(BaseSettings):
     process: ProcessSettings
     commands: CommandSettings
     billing: BillingSettings
+    late_fees: LateFeeSettings
+    dunning: tuple[DunningSettings, ...]
     jobs: JobSettings
     prices: tuple[PriceFeedSettings, ...] = ()
     web: WebSettings
@@ -256,6 +283,19 @@ class Settings(BaseSettings):
         for place, name in enumerate(names):
             if name in names[:place]:
                 raise InvalidInput(f"prices.{place}.name", repr(name), "one feed for a series")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_rise(self) -> Settings:
+        for place, (one, after) in enumerate(pairwise(self.dunning), 1):
+            if after.days <= one.days:
+                raise InvalidInput(
+                    f"dunning.{place}.days", str(after.days), f"more than the {one.days} of the stage before"
+                )
+        names = [stage.name for stage in self.dunning]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise InvalidInput(f"dunning.{place}.name", repr(name), "a name that no other stage has")
         return self
 
     @classmethod

@@ -20,6 +20,7 @@ from headend.billing.ports import Kept
 from headend.billing.statement import Statement, canonical_json, sha256
 from headend.errors import NotFound
 from headend.reads.days import microseconds, moment_us
+from headend.store.books import booked_as_issued
 from headend.store.database import upsert
 from headend.store.tables import bill_cycle, bill_exception, statement
 from headend.store.tariffversions import keep_versions
@@ -161,7 +162,8 @@ class SqlLedger:
         return {row.account_id: row.sha256 for row in self.tx.execute(query)}
 
     def issue(self, cycle: BillCycle, statements: Iterable[Statement]) -> None:
-        """Put issued statements in the place of their drafts, for good."""
+        """Put issued statements in the place of their drafts, for good, and book them."""
+        statements = booked_as_issued(self.tx, statements, cycle.changed_at, cycle.changed_by)
         final = (
             update(statement)
             .where(statement.c.id == bindparam("which"), statement.c.state == "draft")

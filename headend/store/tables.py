@@ -561,3 +561,53 @@ tariff_version = Table(
     Column("cycle_id", ForeignKey("bill_cycle.id"), nullable=False),  # the first that was issued with it
     UniqueConstraint("tariff_id", "valid_from"),
 )
+
+# ---- site: the books -----------------------------------------------------------------------------------------------
+
+# Amounts are whole minor units of the entry's currency. Triggers keep entries and postings from any change.
+book_entry = Table(
+    "book_entry",
+    site,
+    Column("number", _BIG_KEY, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("source", Text, nullable=False, unique=True),  # what it is booked for: nothing is booked twice
+    Column("account_id", ForeignKey("account.id"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("booked_on", String(10), nullable=False),
+    Column("due_on", String(10)),
+    Column("change", BigInteger, nullable=False),  # how much more the customer owes
+    Column("balance", BigInteger, nullable=False),  # and what they owe after it, in this currency
+    Column("target", Text),  # source of the item that a credit pays first
+    Column("reverses", BigInteger, unique=True),  # number of the entry it takes back
+    Column("text", Text, nullable=False),
+    Column("booked_us", BigInteger, nullable=False),
+    Column("booked_by", Text, nullable=False),
+    Column("chain", LargeBinary, nullable=False),  # sha256 over the entry and the chain before it
+    Index("ix_book_entry_account", "account_id", "currency", "number"),
+    Index("ix_book_entry_booked_on", "booked_on", "number"),
+)
+
+book_posting = Table(
+    "book_posting",
+    site,
+    Column("entry", ForeignKey("book_entry.number"), primary_key=True, autoincrement=False),
+    Column("place", SmallInteger, primary_key=True, autoincrement=False),
+    Column("code", Text, nullable=False),  # of the chart of accounts
+    Column("amount", BigInteger, nullable=False),  # positive: debit; those of an entry sum to zero
+    sqlite_with_rowid=False,
+)
+
+# Dunning stages that overdue statements have reached: each is noted once.
+dunning_note = Table(
+    "dunning_note",
+    site,
+    Column("statement_id", ForeignKey("statement.id"), primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("days", Integer, nullable=False),  # overdue then
+    Column("open", BigInteger, nullable=False),  # then [minor units]
+    Column("noted_on", String(10), nullable=False),
+    Column("noted_us", BigInteger, nullable=False),
+    Column("noted_by", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
