@@ -15,7 +15,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from headend.billing.statement import Segment, Statement, StatementLine
 from headend.errors import InvalidInput
@@ -470,3 +470,47 @@ def _other_season(
     whole = sum(come.values(), Fraction(0))
     kept = {period: share for period, share in before.items() if period in now}
     return kept | {period: gone * share / whole for period, share in come.items()}
+
+
+def to_json(explanation: Explanation) -> dict[str, Any]:
+    """An explanation as JSON data; amounts are decimal text, and every cause is there that has a part."""
+    return {
+        "statement": explanation.statement,
+        "compared_with": explanation.compared_with,
+        "account": explanation.account,
+        "currency": explanation.currency,
+        "before": _total_json(*explanation.before),
+        "now": _total_json(*explanation.now),
+        "difference": format(explanation.difference, "f"),
+        "parts": _parts_json(explanation.parts),
+        "services": [
+            {
+                "commodity": service.commodity,
+                "usage_point": service.usage_point,
+                "before": _side_json(service.before),
+                "now": _side_json(service.now),
+                "parts": _parts_json(service.parts),
+            }
+            for service in explanation.services
+        ],
+    }
+
+
+def _total_json(first: date, last: date, gross: Decimal) -> dict[str, str]:
+    return {"first": first.isoformat(), "last": last.isoformat(), "gross": format(gross, "f")}
+
+
+def _parts_json(parts: Iterable[Part]) -> list[dict[str, str]]:
+    return [{"cause": str(part.cause), "amount": format(part.amount, "f")} for part in parts]
+
+
+def _side_json(side: Side | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    return {
+        "days": side.days,
+        "use": format(side.use, "f"),
+        "unit": side.unit,
+        "tariffs": list(side.tariffs),
+        "gross": format(side.gross, "f"),
+    }

@@ -20,6 +20,7 @@ from headend.web import (
     events,
     exceptions,
     exceptions_api,
+    explaining,
     field_api,
     fleet_api,
     gateways,
@@ -72,6 +73,7 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         events,
         clerk,
         customer,
+        explaining,
     ):
         declare(app, part.PAGES)
     for part in (api, field_api, fleet_api, exceptions_api, push):

@@ -30,6 +30,7 @@ EXAMPLES = {
     "/clerk/cycles/2025-10/monthly": "clara",
     "/clerk/statements/A-1-2025-10-1": "clara",
     "/clerk/statements/A-1-2025-10-1/changes": "clara",
+    "/clerk/statements/A-1-2025-10-1/explanation": "clara",
     "/api/v1/rebills": "clara",
     "/clerk/statements/A-1-2025-10-1.pdf": "clara",
     "/clerk/statements/A-1-2025-10-1.json": "clara",
@@ -38,6 +39,7 @@ EXAMPLES = {
     "/customer/statements/A-1-2025-10-1": "anna",
     "/customer/statements/A-1-2025-10-1.pdf": "anna",
     "/customer/statements/A-1-2025-10-1.json": "anna",
+    "/customer/statements/A-1-2025-10-1/explanation": "anna",
 }
 
 

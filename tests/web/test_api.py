@@ -169,6 +169,7 @@ async def test_openapi_lists_every_route_of_the_api(visit):
         "/api/v1/meters/{id}/intervals/{start}/history",
         "/api/v1/accounts/{id}/statements",
         "/api/v1/statements/{id}",
+        "/api/v1/statements/{id}/explanation",
         "/api/v1/rebills",
         "/api/v1/gateways",
         "/api/v1/gateways/{id}/commands",
