@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from headend.billing.cycle import MONTHLY
 from headend.cli.serve import Config
+from headend.cli.whatif import what_if
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from headend.store.rebills import RebillFlag
 
 app = typer.Typer(help="The clerk's month: rate a cycle, review it, approve it, issue it.", no_args_is_help=True)
+app.command("what-if")(what_if)
 
 Period = Annotated[str, typer.Option("--period", metavar="YYYY-MM", help="The month that is billed.")]
 Cycle = Annotated[str, typer.Option("--cycle", help="Name of the cycle.")]

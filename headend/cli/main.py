@@ -13,6 +13,7 @@ from headend.cli import (
     demo,
     events,
     exceptions,
+    explain,
     firmware,
     gateway,
     journal,
@@ -39,6 +40,7 @@ app.add_typer(tariff.app, name="tariff")
 app.add_typer(prices.app, name="prices")
 app.add_typer(events.app, name="events")
 app.add_typer(bill.app, name="bill")
+statement.app.command()(explain.explain)
 app.add_typer(statement.app, name="statement")
 app.add_typer(exceptions.app, name="exception")
 app.add_typer(user.app, name="user")

@@ -122,7 +122,7 @@ def rate(
 
     tariff = _tariff(file, form)
     zone, load = zone_named(timezone), _read(reads, read_load)
-    market = _market(tariff, prices or [], events or [])
+    market = market_given(tariff, prices or [], events or [])
     bill = rate_months(tariff, load, zone, market, rounded=rounded, lines=lines)
     if as_json:
         typer.echo(json.dumps(bill, indent=2))
@@ -153,7 +153,7 @@ def _read(path: Path, read: Callable[[Iterable[str], str], Made]) -> Made:
         raise InvalidInput(str(path), "bytes that are not UTF-8", "UTF-8 text") from None
 
 
-def _market(tariff: Tariff, prices: list[str], events: list[str]) -> Market:
+def market_given(tariff: Tariff, prices: list[str], events: list[str]) -> Market:
     from headend.cli.prices import note_unless_asked, series_asked
     from headend.tariffs import Market
     from headend.tariffs.published import events_named, read_events, read_prices
@@ -228,11 +228,11 @@ def import_urdb(
     tariff = _from_urdb(file)
     if output.exists() and not force:
         raise InvalidInput(str(output), "a file that is there", "a new one, or --force")
-    _write(output, to_toml(tariff))
+    write_whole(output, to_toml(tariff))
     _describe(load_tariff(output), output)
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """All of it, or nothing: what stood there before stays until the new file is whole."""
     new = path.with_name(f".{path.name}.new")
     try:
