@@ -30,6 +30,7 @@ from headend.config import Settings, beside, load_settings
 from headend.errors import InvalidConfig, StoreBroken
 from headend.jobs import Jobs
 from headend.logs import configure_logs
+from headend.office import statement_rules
 from headend.process.processor import Processor
 from headend.registry.devices import modbus_devices
 from headend.registry.registry import enrol, enrolled_channels
@@ -113,7 +114,8 @@ def open_site(
     topics = Topics(formats, settings.collect.sparkplug_host if settings.collect.sparkplug else "")
     profiles = load_profiles(beside(config, "modbus.profiles", settings.modbus.profiles))
     store = open_store(settings, database, clock)
-    return Site(settings, clock, database, journal, topics, profiles, store, tariffs, rules, feeds)
+    paper = statement_rules(settings, config)
+    return Site(settings, clock, database, journal, topics, profiles, store, tariffs, rules, feeds, paper)
 
 
 def open_store(settings: Settings, database: Database, clock: Clock) -> IntervalStore:

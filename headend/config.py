@@ -198,6 +198,59 @@ class DunningSettings(_Section):
     fee: Amounts = {}
 
 
+class ContactSettings(_Section):
+    """Whom a customer can turn to: as it stands on statements; what is "" does not."""
+
+    phone: str
+    email: str
+    website: str
+    registered: str
+    complaints: str
+    ombudsman: str
+    regulator: str
+    advice: str
+    switching: str
+    comparison: str
+    metering_operator: str
+    network_operator: str
+
+
+class MixSettings(_Section):
+    """Where the electricity sold in a year came from."""
+
+    year: Annotated[int, Field(ge=1990, le=2200)]
+    sources: Annotated[dict[str, Annotated[Decimal, Field(ge=0, le=100)]], Field(min_length=1)]
+    co2_g_per_kwh: Annotated[Decimal, Field(ge=0, le=10_000)] | None = None
+    waste_g_per_kwh: Annotated[Decimal, Field(ge=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> MixSettings:
+        whole = sum(self.sources.values(), Decimal(0))
+        if abs(whole - 100) > Decimal("0.5"):
+            raise InvalidInput("sources", f"{whole} % together", "100 %, but for rounding")
+        return self
+
+
+class TypicalSettings(_Section):
+    """What comparable customers use in a year, in the unit they are billed in."""
+
+    commodity: Literal["electricity", "gas", "heat", "water"]
+    customer_class: Annotated[str, Field(min_length=1)]
+    label: Annotated[str, Field(min_length=1)]
+    a_year: Annotated[Decimal, Field(gt=0, le=10**9)]
+
+
+class StatementSettings(_Section):
+    """What statements show, and by which profile they are checked; docs/statement.md says what each key means."""
+
+    profile: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    profiles: dict[str, Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]]
+    waived: tuple[str, ...]
+    notice: str
+    mix: MixSettings | None = None
+    typical: tuple[TypicalSettings, ...] = ()
+
+
 class JobSettings(_Section):
     """What happens by itself."""
 
@@ -265,6 +318,8 @@ class Settings(BaseSettings):
     billing: BillingSettings
     late_fees: LateFeeSettings
     dunning: tuple[DunningSettings, ...]
+    statement: StatementSettings
+    contacts: ContactSettings
     jobs: JobSettings
     prices: tuple[PriceFeedSettings, ...] = ()
     web: WebSettings

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import Connection
 
 from headend.billing.agreements import Agreement
 from headend.billing.ports import GasQualities, Hold, Office
-from headend.billing.statement import Utility
+from headend.billing.profiles import Profile, StatementRules, Typical
+from headend.billing.statement import Contacts, EnergyMix, EnergySource, TypicalUse, Utility
+from headend.config import Settings, beside, checked, read_toml
+from headend.errors import InvalidConfig
 from headend.process.billcheck import check_bills
 from headend.reads import LoadProfiles
 from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels, gas_qualities
@@ -72,11 +76,54 @@ def _why(one: ReadException) -> str:
     return f"{one.rule} {NAMES.get(one.rule, '')}".rstrip() + f"{waits}: {one.detail}"
 
 
+def statement_rules(settings: Settings, config: Path | None = None) -> StatementRules:
+    """What statements have to show, as the settings say; profiles stand beside `config` or among the shipped files.
+
+    Raises
+    ------
+    InvalidConfig
+        there is no such profile, something is wrong in it, or an item is waived that no profile has.
+    """
+    its = settings.statement
+    by_class = {name: _profile(profile, config, f"statement.profiles.{name}") for name, profile in its.profiles.items()}
+    default = _profile(its.profile, config, "statement.profile")
+    known = {item.key for profile in (default, *by_class.values()) for item in profile.items}
+    if unknown := sorted(set(its.waived) - known):
+        where = f"{config or 'headend.toml'}: statement.waived"
+        raise InvalidConfig(where, repr(unknown[0]), f"an item of the profile: {', '.join(sorted(known))}")
+    contacts = Contacts(**settings.contacts.model_dump())
+    mix = its.mix
+    return StatementRules(
+        default,
+        by_class,
+        frozenset(its.waived),
+        contacts if contacts != Contacts() else None,
+        None
+        if mix is None
+        else EnergyMix(
+            mix.year,
+            tuple(EnergySource(name, percent) for name, percent in mix.sources.items()),
+            mix.co2_g_per_kwh,
+            mix.waste_g_per_kwh,
+        ),
+        its.notice,
+        tuple(
+            Typical(each.commodity, each.customer_class, TypicalUse(each.label, each.a_year)) for each in its.typical
+        ),
+    )
+
+
+def _profile(name: str, config: Path | None, key: str) -> Profile:
+    path = beside(config, key, f"profiles/{name}.toml")
+    return checked(str(path), lambda: Profile.model_validate(read_toml(path)))
+
+
 def office_of(site: Site) -> Office:
     """The office of an open site."""
     return Office(
         utility=Utility(site.settings.site.name, site.settings.site.address),
         due_days=site.settings.billing.due_after_days,
+        rules=site.paper or statement_rules(site.settings),
         tariffs=site.tariffs,
         clock=site.clock,
         database=site.database,

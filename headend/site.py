@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from headend.billing.profiles import StatementRules
 from headend.collect.modbus.profile import Profile
 from headend.collect.pricefeed import Feed
 from headend.collect.topics import Topics
@@ -22,7 +23,13 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a running head-end consists of."""
+    """What a running head-end consists of.
+
+    Parameters
+    ----------
+    paper
+        what statements have to show; None: as the settings and the shipped profiles say.
+    """
 
     settings: Settings
     clock: Clock
@@ -34,3 +41,4 @@ class Site:
     tariffs: TariffBook
     rules: RuleSet
     feeds: Sequence[Feed] = ()
+    paper: StatementRules | None = None

@@ -54,6 +54,7 @@ class ExceptionCode(StrEnum):
     MONTH_BEFORE = "month_before"
     OVERLAPPING_AGREEMENTS = "overlapping_agreements"
     CURRENCIES = "currencies"
+    REQUIRED_ITEM = "required_item"
 
 
 @dataclass(frozen=True, slots=True)

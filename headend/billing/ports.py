@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from headend.billing.agreements import Agreement
 from headend.billing.cycle import BillCycle, BillException
+from headend.billing.profiles import StatementRules
 from headend.billing.statement import Statement, Utility
 from headend.reads import Channel, LoadProfiles
 from headend.reads.constants import Constant
@@ -189,6 +190,8 @@ class Office:
         days from issue until the money is due.
     records, ledger
         open them on a transaction of `database`.
+    rules
+        what statements have to show.
     check
         looks at what the bills of a month would rest on, before they are rated, and puts into the queue what somebody
         has to decide.
@@ -196,6 +199,7 @@ class Office:
 
     utility: Utility
     due_days: int
+    rules: StatementRules
     tariffs: TariffBook
     clock: Callable[[], datetime]
     database: Transactions

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from headend.billing.agreements import Agreement, in_force, overlapping
 from headend.billing.cycle import (
@@ -220,7 +220,7 @@ def _rate_accounts(
     rated = rate_agreements(records, office.tariffs, due, cycle.period)
     for exception in rated.exceptions:
         exceptions.setdefault(exception.account, exception)
-    statements = list(_statements(office.utility, cycle, by_account, rated, exceptions))
+    statements = list(_statements(office, cycle, by_account, rated, exceptions))
     here = [exception for account, exception in sorted(exceptions.items()) if account not in elsewhere]
     billed_elsewhere = len(elsewhere & by_account.keys())
     totals = control_totals(len(agreements), len(by_account), billed_elsewhere, statements, here)
@@ -228,13 +228,16 @@ def _rate_accounts(
 
 
 def _statements(
-    utility: Utility,
+    office: Office,
     cycle: BillCycle,
     by_account: dict[str, list[Agreement]],
     rated: Rated,
     exceptions: dict[str, BillException],
 ) -> Iterator[Statement]:
-    """A statement for each account without exception; an account in two currencies becomes one."""
+    """A statement for each account without exception.
+
+    An account in two currencies becomes one, and one whose statement lacks what its profile requires.
+    """
     segments: dict[str, list[Segment]] = defaultdict(list)
     for agreement, segment, _ in rated.segments:
         segments[agreement.account.id].append(segment)
@@ -245,7 +248,19 @@ def _statements(
             detail = f"one statement cannot be in {' and '.join(currencies)}"
             exceptions[account] = BillException(account, ExceptionCode.CURRENCIES, detail)
             continue
-        yield _statement(utility, cycle, by_account[account][0], its)
+        agreements = {agreement.id: agreement for agreement in by_account[account]}
+        statement = _statement(office.utility, cycle, by_account[account][0], its)
+        statement = office.rules.shown(statement, agreements)
+        # A draft is looked at as it would be issued today.
+        today = office.clock().astimezone(zone_named(statement.timezone)).date()
+        if missing := office.rules.missing(_dated(statement, today, office.due_days), agreements):
+            profile = office.rules.profile_of(statement.customer.customer_class)
+            detail = "; ".join(f"{item.what} ({item.key}: {item.source})" for item in missing)
+            exceptions[account] = BillException(
+                account, ExceptionCode.REQUIRED_ITEM, f"{profile.name} requires: {detail}"
+            )
+            continue
+        yield statement
 
 
 _COMMODITIES = ("electricity", "gas", "heat", "water")
@@ -284,13 +299,12 @@ def _issued(drafts: Iterator[Kept], heads: dict[str, str], now: datetime, due_da
             raise StoreBroken(f"statement {kept.id}: its bytes are not those that were rated")
         draft = parse_statement(kept.document)
         today = now.astimezone(zone_named(draft.timezone)).date()
-        yield replace(
-            draft,
-            issued_at=now,
-            issued_on=today,
-            due_on=today + timedelta(days=due_days),
-            previous_sha256=heads.get(kept.account),
-        )
+        dated = _dated(draft, today, due_days)
+        yield replace(dated, issued_at=now, previous_sha256=heads.get(kept.account))
+
+
+def _dated(draft: Statement, today: date, due_days: int) -> Statement:
+    return replace(draft, issued_on=today, due_on=today + timedelta(days=due_days))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from headend.billing.agreements import Agreement, local_month
 from headend.billing.banks import Balance, Balances, has_bank, left, opening_of, taken_over
-from headend.billing.comparison import month_before
+from headend.billing.comparison import month_before, same_days_last_year
 from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
@@ -146,6 +146,7 @@ class _Place:
     profiles: LoadProfiles
     market: Market
     previous: dict[str, Comparison]
+    last_year: dict[tuple[str, date], Comparison]
 
 
 def _rate_place(ground: _Ground, parts: list[Part], month: Period) -> None:
@@ -155,12 +156,13 @@ def _rate_place(ground: _Ground, parts: list[Part], month: Period) -> None:
     for part in parts:
         for meter in part.meters:
             keys.setdefault((meter.meter, meter.channel.code), len(keys))
-    previous = month_before(records, parts, keys, ground.gas, month)
+    previous = month_before(records, parts, ground.gas, month)
+    last_year = {} if ground.provisional else same_days_last_year(records, parts, ground.hung, ground.gas, month)
     # One interval more in front, for the register at its end.
     begin_s = seconds(month.start_utc) - interval_s
     profiles = records.profiles(list(keys), begin_s, seconds(month.end_utc), interval_s)
     market = market_of(records, {part.tariff.version: part.tariff for part in parts}.values(), month)
-    place = _Place(month, keys, profiles, market, previous)
+    place = _Place(month, keys, profiles, market, previous, last_year)
     groups: dict[tuple[object, ...], list[Part]] = defaultdict(list)
     for part in parts:
         groups[part.kind].append(part)
@@ -397,4 +399,5 @@ class _Group:
             events=self.events,
             peaks=peaks_shown(tariff, self.past, self.place.month.first, row) if self.past.peaks else (),
             calendar_sha256=self.calendar,
+            last_year=self.place.last_year.get((agreement.id, part.first)),
         )

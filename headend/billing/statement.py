@@ -26,11 +26,69 @@ Obtained = Literal["read", "calculated", "estimated"]
 
 
 @dataclass(frozen=True, slots=True)
+class Contacts:
+    """Whom a customer can turn to, and where more can be read, as the utility's settings say; "" where they do not.
+
+    Parameters
+    ----------
+    phone, email, website, registered
+        the utility's own; `registered` is the court or register it is entered in.
+    complaints
+        where its complaints are dealt with, if not at its address.
+    ombudsman, regulator, advice
+        who settles disputes out of court; who watches the utility; who advises consumers.
+    switching, comparison
+        on changing the supplier; where offers can be compared.
+    metering_operator, network_operator
+        who runs the meters; code number of the network's operator.
+    """
+
+    phone: str = ""
+    email: str = ""
+    website: str = ""
+    registered: str = ""
+    complaints: str = ""
+    ombudsman: str = ""
+    regulator: str = ""
+    advice: str = ""
+    switching: str = ""
+    comparison: str = ""
+    metering_operator: str = ""
+    network_operator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnergySource:
+    """What share [%] of the electricity sold comes from a source; `name` is a word of the statement, or written out."""
+
+    name: str
+    percent: Number
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyMix:
+    """Where the utility's electricity of a year came from, and what that left behind.
+
+    Parameters
+    ----------
+    co2, waste
+        carbon dioxide and radioactive waste [g/kWh]; None: not told.
+    """
+
+    year: int
+    sources: tuple[EnergySource, ...]
+    co2: Number | None = None
+    waste: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Utility:
-    """Who sends the bill."""
+    """Who sends the bill; `mix` only where the statement has to show it."""
 
     name: str
     address: tuple[str, ...]
+    contacts: Contacts | None = None
+    mix: EnergyMix | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +202,8 @@ class StatementLine:
         the amount is contained in other lines, and not added to the total.
     mean
         every interval has its own price, and `price` is their mean to 6 places: amount ÷ quantity before rounding.
+    heading
+        what it stands under on paper, where the statement's profile has headings.
     """
 
     kind: str
@@ -157,6 +217,7 @@ class StatementLine:
     estimated: Number | None = None
     included: bool = False
     mean: bool = False
+    heading: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +282,40 @@ class DayUse:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Use under the same agreement in the month before, over its last days of which all reads are there."""
+    """Use under the same agreement in an earlier month, over days of which all reads are there.
+
+    Of the month before these are its last days; of the same month a year ago, the days that are billed.
+    """
 
     first: date
     last: date
     days: int
     quantity: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """How long an agreement lasts, and how it is ended.
+
+    Parameters
+    ----------
+    since, until
+        first and last local day; None: it has no end yet.
+    notice
+        period of notice and next possible end, as the utility's settings say.
+    """
+
+    since: date
+    until: date | None
+    notice: str
+
+
+@dataclass(frozen=True, slots=True)
+class TypicalUse:
+    """What comparable customers use in a year [unit of the segment], and who they are."""
+
+    label: str
+    a_year: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +356,10 @@ class Segment:
         of earlier months, latest first, where a ratchet asks for them.
     calendar_sha256
         digest of which period each interval was in; None: made before there was one.
+    last_year
+        use on the same days of the year before; None: not all reads are there, or the agreement was not.
+    contract, typical
+        only where the statement has to show them.
     """
 
     agreement: str
@@ -302,6 +395,9 @@ class Segment:
     events: tuple[EventUsed, ...] = ()
     peaks: tuple[PastPeak, ...] = ()
     calendar_sha256: str | None = None
+    last_year: Comparison | None = None
+    contract: Contract | None = None
+    typical: TypicalUse | None = None
 
     @property
     def metered(self) -> Decimal:
@@ -356,14 +452,31 @@ class Statement:
 
 _DOCUMENT = TypeAdapter(Statement)
 #: What came into the format later stands only where there is some of it: older statements keep their bytes.
-_LATER_IN_SEGMENTS = ("gas", "reactive", "brought", "carried", "prices", "events", "peaks", "calendar_sha256")
-_LATER_IN_LINES = ("estimated", "included", "mean")
+_LATER_IN_SEGMENTS = (
+    "gas",
+    "reactive",
+    "brought",
+    "carried",
+    "prices",
+    "events",
+    "peaks",
+    "calendar_sha256",
+    "last_year",
+    "contract",
+    "typical",
+)
+_LATER_IN_LINES = ("estimated", "included", "mean", "heading")
 
 
 def canonical_json(statement: Statement) -> bytes:
     """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
     plain = _DOCUMENT.dump_python(statement, mode="json")
     _leave_out(plain, ("engine",))
+    utility = plain["utility"]
+    _leave_out(utility, ("contacts", "mix"))
+    for part in ("contacts", "mix"):
+        if part in utility:
+            _leave_out(utility[part], tuple(utility[part]))
     for segment in plain["segments"]:
         _leave_out(segment, _LATER_IN_SEGMENTS)
         for line in segment["lines"]:

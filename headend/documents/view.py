@@ -10,6 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Literal
 
 from babel import Locale, UnknownLocaleError
@@ -17,8 +18,19 @@ from babel.dates import format_date, format_interval, format_skeleton
 from babel.numbers import NumberPattern, format_currency, format_decimal, format_percent, parse_pattern
 from babel.units import format_unit
 
-from headend.billing.statement import InBank, MeterReads, RegisterRead, Segment, Statement, StatementLine, Utility
-from headend.documents.texts import texts_of
+from headend.billing.statement import (
+    Contacts,
+    Contract,
+    EnergyMix,
+    InBank,
+    MeterReads,
+    RegisterRead,
+    Segment,
+    Statement,
+    StatementLine,
+    Utility,
+)
+from headend.documents.texts import LANGUAGES, texts_of
 from headend.reads import Channel
 from headend.reads.days import zone_named
 
@@ -29,6 +41,23 @@ _THREE_PLACES = parse_pattern("#,##0.000")
 _AS_IT_IS = parse_pattern("#,##0.###")
 _SIX_PLACES = parse_pattern("#,##0.000###")
 _TWO_PLACES = parse_pattern("#,##0.0#")
+_FIVE_PLACES = parse_pattern("#,##0.#####")
+_DAYS_OF_A_YEAR = 365
+#: Whom a customer can turn to, in this order, and the word for each.
+_CONTACTS = {
+    "phone": "phone",
+    "email": "email",
+    "website": "website",
+    "registered": "register",
+    "complaints": "complaints",
+    "ombudsman": "ombudsman",
+    "regulator": "regulator",
+    "advice": "advice",
+    "switching": "switching",
+    "comparison": "comparison_tool",
+    "metering_operator": "metering_operator",
+    "network_operator": "network_operator",
+}
 
 View = dict[str, Any]
 
@@ -51,6 +80,11 @@ class _Writer:
 
     def text(self, key: str, **values: object) -> str:
         return self.texts[key].format(**values)
+
+    def counted(self, key: str, number: int, **values: object) -> str:
+        """A text that has a singular, in the form the number asks for."""
+        one = f"{key}_one"
+        return self.text(one if self.locale.plural_form(number) == "one" else key, **values)
 
     def money(self, amount: Decimal) -> str:
         return format_currency(amount, self.currency, locale=self.locale)
@@ -89,9 +123,11 @@ class _Writer:
         facts = [(self.text("statement_no"), s.id), (self.text("account_no"), s.customer.account)]
         if s.issued_on is not None:
             facts.append((self.text("issued"), self.day(s.issued_on)))
-        facts.append((self.text("period"), f"{self.days(s.first, s.last)} ({self.text('days', days=s.days)})"))
+        facts.append(
+            (self.text("period"), f"{self.days(s.first, s.last)} ({self.counted('days', s.days, days=s.days)})")
+        )
         return {
-            "language": language if language in ("de", "en") else "en",
+            "language": language if language in LANGUAGES else "en",
             "title": self.text("title", month=self.month(s.first)),
             "draft": self.text("draft") if s.issued_on is None else None,
             "utility": {"name": s.utility.name, "address": list(s.utility.address)},
@@ -101,6 +137,8 @@ class _Writer:
             "due": self._due(s),
             "summary": self._summary(s),
             "segments": [self._segment(segment) for segment in s.segments],
+            "contacts": self._contacts(s.utility.contacts),
+            "mix": self._mix(s.utility.mix),
             "notes": self._notes(s),
             "small_print": self._small_print(s),
             "page": self.text("page"),
@@ -136,8 +174,8 @@ class _Writer:
         return {
             "title": self.text(s.commodity),
             "tariff": s.tariff.name,
-            "place": s.address,
-            "days": f"{self.days(s.first, s.last)} ({self.text('days', days=s.days)})",
+            "place": " · ".join([s.address, *([self._contract(s.contract)] if s.contract else [])]),
+            "days": f"{self.days(s.first, s.last)} ({self.counted('days', s.days, days=s.days)})",
             "meters": {
                 "title": self.text("meter_reads"),
                 "head": [self.text(key) for key in ("meter", "opening", "closing", "use")],
@@ -147,7 +185,7 @@ class _Writer:
             "lines": {
                 "title": self.text("charges"),
                 "head": [self.text(key) for key in ("item", "quantity", "price", "amount")],
-                "rows": [self._line(line) for line in s.lines],
+                "rows": self._lines_of(s),
                 "total": [self.text("total"), self.money(s.gross)],
                 "remarks": self._remarks(s),
             },
@@ -198,6 +236,18 @@ class _Writer:
         at = f"{self.day(local.date(), 'medium')} {local:%H:%M}"
         return {"value": self.number(read.value, _THREE_PLACES), "note": f"{at}, {self.text(read.obtained)}"}
 
+    def _lines_of(self, s: Segment) -> list[View]:
+        """The lines; where they have headings, each heading with the sum of its lines before them."""
+        rows: list[View] = []
+        for number, (heading, its) in enumerate(groupby(s.lines, key=lambda line: line.heading)):
+            lines = list(its)
+            if heading is not None or number:
+                amount = self.money(sum((line.amount for line in lines if not line.included), Decimal(0)))
+                title = heading or self.text("other_lines")
+                rows.append({"cells": [title, "", "", amount], "note": "", "heading": True})
+            rows += [self._line(line) for line in lines]
+        return rows
+
     def _line(self, line: StatementLine) -> View:
         notes = [self.text("included")] if line.included else []
         if line.estimated is not None:
@@ -206,6 +256,7 @@ class _Writer:
         return {
             "cells": [line.label, *self._quantity_and_price(line), f"({amount})" if line.included else amount],
             "note": ", ".join(notes),
+            "heading": False,
         }
 
     def _quantity_and_price(self, line: StatementLine) -> tuple[str, str]:
@@ -290,44 +341,86 @@ class _Writer:
 
     def _estimates(self, s: Segment) -> str:
         if not s.estimated_intervals:
-            return self.text("all_actual", total=self.number(Decimal(s.intervals)))
-        return self.text(
+            return self.counted("all_actual", s.intervals, total=self.number(Decimal(s.intervals)))
+        return self.counted(
             "estimated_note",
+            s.estimated_intervals,
             count=self.number(Decimal(s.estimated_intervals)),
             total=self.number(Decimal(s.intervals)),
             share=self.percent(Fraction(s.estimated_intervals, s.intervals)),
         )
 
     def _comparison(self, s: Segment) -> View | None:
-        if s.previous is None:
+        """Use a day against that of last year, else of the month before, and of comparable customers."""
+        before = s.last_year or s.previous
+        if before is None and s.typical is None:
             return None
         now = Fraction(s.usage) / s.days
-        before = Fraction(s.previous.quantity) / s.previous.days
-        if now == before or not before:
-            change = self.text("same") if now == before else ""
-        else:
-            change = self.text("more" if now > before else "less", share=self.percent(abs(now / before - 1)))
-        largest = max(now, before) or Fraction(1)
+        bars = [
+            (now, self.counted("comparison_now", s.days, per_day=self.per_day(s.usage, s.days, s.unit), days=s.days))
+        ]
+        change = ""
+        if before is not None:
+            then = Fraction(before.quantity) / before.days
+            if now == then:
+                change = self.text("same")
+            elif then:
+                change = self.text("more" if now > then else "less", share=self.percent(abs(now / then - 1)))
+            per_day = self.per_day(before.quantity, before.days, s.unit)
+            first, last = (self.day(day, "short") for day in (before.first, before.last))
+            bars.append((then, self.text("comparison_before", per_day=per_day, first=first, last=last)))
+        if s.typical is not None:
+            a_year = self.quantity(s.typical.a_year, s.unit, _AS_IT_IS)
+            per_day = self.per_day(s.typical.a_year, _DAYS_OF_A_YEAR, s.unit)
+            use = self.text("typical_use", per_day=per_day, a_year=a_year)
+            label = self.text("typical", label=s.typical.label)
+            bars.append((Fraction(s.typical.a_year) / _DAYS_OF_A_YEAR, f"{label}, {use}"))
+        largest = max(share for share, _ in bars) or Fraction(1)
         return {
-            "title": self.text("comparison"),
+            "title": self.text("last_year" if s.last_year or not before else "comparison"),
             "change": change,
-            "now": {
-                "text": self.text("comparison_now", per_day=self.per_day(s.usage, s.days, s.unit), days=s.days),
-                "share": round(float(now / largest), 4),
-            },
-            "before": {
-                "text": self.text(
-                    "comparison_before",
-                    per_day=self.per_day(s.previous.quantity, s.previous.days, s.unit),
-                    first=self.day(s.previous.first, "short"),
-                    last=self.day(s.previous.last, "short"),
-                ),
-                "share": round(float(before / largest), 4),
-            },
+            "bars": [{"text": text, "share": max(0.0, round(float(share / largest), 4))} for share, text in bars],
+        }
+
+    def _contract(self, contract: Contract) -> str:
+        since = self.day(contract.since)
+        if contract.until is None:
+            lasts = self.text("contract_open", since=since)
+        else:
+            lasts = self.text("contract_until", since=since, until=self.day(contract.until))
+        said = f"{self.text('contract')}: {lasts}"
+        return f"{said}. {contract.notice}" if contract.notice else said
+
+    def _contacts(self, contacts: Contacts | None) -> View | None:
+        if contacts is None:
+            return None
+        # Whom to complain to stands in a paragraph of its own, if it is known.
+        told = ("complaints", "ombudsman", "regulator") if contacts.ombudsman or contacts.regulator else ()
+        known = ((name, getattr(contacts, name)) for name in _CONTACTS if name not in told)
+        rows = [(self.text(_CONTACTS[name]), value) for name, value in known if value]
+        if not rows:
+            return None
+        return {"title": self.text("contacts"), "rows": rows}
+
+    def _mix(self, mix: EnergyMix | None) -> View | None:
+        if mix is None:
+            return None
+        sources = (
+            self.text("mix_source", source=self.texts.get(each.name, each.name), percent=self.rate(each.percent / 100))
+            for each in mix.sources
+        )
+        said = [
+            ", ".join(sources),
+            *([self.text("mix_co2", quantity=self.number(mix.co2))] if mix.co2 is not None else []),
+            *([self.text("mix_waste", quantity=self.number(mix.waste, _FIVE_PLACES))] if mix.waste is not None else []),
+        ]
+        return {
+            "title": self.text("mix", year=mix.year),
+            "text": ". ".join(said) + ". " + self.text("mix_incentives"),
         }
 
     def _notes(self, s: Statement) -> list[tuple[str, str]]:
-        complain = self.text("complain_text", utility=s.utility.name, address=", ".join(_without(s.utility)), id=s.id)
+        complain = self._complain(s)
         segments, lines = s.segments, [line for each in s.segments for line in each.lines]
         banks = [bank for each in segments for bank in (each.brought, each.carried) if bank is not None]
         check = [
@@ -337,6 +430,15 @@ class _Writer:
             *([self.text("check_bank")] if any(bank.energy for bank in banks) else []),
         ]
         return [(self.text("check"), " ".join(check)), (self.text("complain"), complain)]
+
+    def _complain(self, s: Statement) -> str:
+        address = ", ".join([s.utility.name, *_without(s.utility)])
+        known = s.utility.contacts
+        others = [other for other in (known.ombudsman, known.regulator) if other] if known else []
+        if known is None or not others:
+            return self.text("complain_text", utility=s.utility.name, address=", ".join(_without(s.utility)), id=s.id)
+        named = self.text("or", one=others[0], other=others[1]) if len(others) > 1 else others[0]
+        return self.text("complain_known", complaints=known.complaints or address, id=s.id, others=named)
 
     def _small_print(self, s: Statement) -> list[str]:
         said = []

@@ -110,6 +110,11 @@ class Period:
         return Period(a, b, self.zone) if a < b else None
 
 
+def a_year_before(day: date) -> date:
+    """The same day of the year before; 28 February for the 29th."""
+    return day.replace(year=day.year - 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
+
+
 def previous_month(day: date) -> str:
     """`YYYY-MM` of the month before that of `day`."""
     return (day.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
