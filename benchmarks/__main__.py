@@ -13,6 +13,7 @@ from benchmarks import (
     fleet,
     modbus,
     rating,
+    statements,
     stores,
     validation,
     whole_path,
@@ -23,6 +24,7 @@ parser.add_argument("--quick", action="store_true", help="a minute instead of se
 quick = parser.parse_args().quick
 for benchmark in (
     rating,
+    statements,
     validation,
     estimation,
     anomalies,
