@@ -17,6 +17,7 @@ from headend.cli import (
     firmware,
     gateway,
     journal,
+    ledger,
     prices,
     quarantine,
     reads,
@@ -42,6 +43,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(bill.app, name="bill")
 statement.app.command()(explain.explain)
 app.add_typer(statement.app, name="statement")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(exceptions.app, name="exception")
 app.add_typer(user.app, name="user")
 app.add_typer(gateway.app, name="gateway")

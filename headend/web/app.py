@@ -14,6 +14,7 @@ from headend.site import Site
 from headend.web import (
     api,
     assets,
+    books,
     clerk,
     customer,
     deciding,
@@ -72,6 +73,7 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         gateways,
         events,
         clerk,
+        books,
         customer,
         explaining,
     ):

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, select
 from yarl import URL
 
 from headend.billing.agreements import Account
+from headend.billing.books.entries import Entry
+from headend.billing.books.position import Position
 from headend.billing.run import CostSoFar, cost_so_far
 from headend.billing.statement import Statement, parse_statement
 from headend.errors import NotFound, StoreAway
@@ -25,6 +27,7 @@ from headend.registry.registry import account_named, agreements
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
 from headend.web.access import CUSTOMER, SITE, Page, known_user
+from headend.web.books import shown, standing_of
 from headend.web.charts import Spec, daily_chart, elapsed, load_chart
 from headend.web.readings import Holding, by_day, by_hour, holdings, on_the_way, over_by, readings
 from headend.web.render import render
@@ -59,6 +62,8 @@ class CustomerPage:
         this one and the last, `YYYY-MM`.
     cost
         None for an account without agreement, and where the interval store does not answer.
+    standing, payments
+        what is owed, by currency; what was paid, newest first.
     store_away
         it does not.
     behind
@@ -71,6 +76,8 @@ class CustomerPage:
     channels: list[tuple[str, Channel]]
     cost: CostSoFar | None
     statements: list[Statement]
+    standing: list[Position]
+    payments: list[Entry]
     store_away: bool
     behind: Behind | None
 
@@ -104,6 +111,7 @@ async def page(request: web.Request) -> web.Response:
             view = _view(request, now, zone)
             held = _in_view(holdings(tx, account_id), view, now)
             statements = [parse_statement(kept.document) for kept in SqlLedger(tx).statements_of(account_id)]
+            standing, payments = standing_of(tx, account_id, now.astimezone(zone).date())
             behind = next(
                 filter(None, (on_the_way(tx, site, one.channel, _end_s(one, view, now)) for one in held)), None
             )
@@ -117,7 +125,7 @@ async def page(request: web.Request) -> web.Response:
         this = f"{now.astimezone(zone):%Y-%m}"
         months = (this, previous_month(now.astimezone(zone).date()))
         channels = sorted({(one.channel.meter_name, one.channel.channel) for one in held}, key=_by_medium)
-        return CustomerPage(account, months, view, channels, cost, statements, store_away, behind)
+        return CustomerPage(account, months, view, channels, cost, statements, standing, payments, store_away, behind)
 
     seen = await asyncio.to_thread(look)
     whose = {} if known_user(request).role == "customer" else {"account": account_id}
@@ -126,7 +134,9 @@ async def page(request: web.Request) -> web.Response:
     def chart_of(meter: str, channel: Channel) -> str:
         return str(URL("/customer/chart").with_query({**asked, "meter": meter, "channel": channel.obis}))
 
-    return await render(request, "customer/page.html", view=seen, whose=whose, asked=asked, chart_of=chart_of)
+    return await render(
+        request, "customer/page.html", view=seen, whose=whose, asked=asked, chart_of=chart_of, shown=shown
+    )
 
 
 async def chart(request: web.Request) -> web.Response:

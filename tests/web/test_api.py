@@ -168,6 +168,7 @@ async def test_openapi_lists_every_route_of_the_api(visit):
         "/api/v1/gateways/{id}/telemetry",
         "/api/v1/meters/{id}/intervals/{start}/history",
         "/api/v1/accounts/{id}/statements",
+        "/api/v1/accounts/{id}/ledger",
         "/api/v1/statements/{id}",
         "/api/v1/statements/{id}/explanation",
         "/api/v1/rebills",

@@ -1,0 +1,133 @@
+"""The books on pages: the clerk's accounts, payments and reminders; what the customer sees; the API."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+from aiohttp.test_utils import TestServer
+
+from headend.billing.statement import parse_statement
+from headend.site import Site
+from headend.store.ledger import SqlLedger
+from headend.web import make_app
+from headend.web.words import money
+from tests.web.conftest import token, visitor
+from tests.web.sites import NOW, bill_october
+
+ACCOUNT = "/clerk/accounts/A-1"
+
+
+async def text(client, path: str, status: int = 200) -> str:
+    answer = await client.get(path)
+    assert answer.status == status, await answer.text()
+    return await answer.text()
+
+
+async def send(client, path: str, page: str, **form: str) -> str:
+    answer = await client.post(path, data={"csrf": await token(client, page), **form})
+    return await answer.text()
+
+
+def total(site: Site, statement: str = "A-1-2025-10-1") -> Decimal:
+    with site.database.read() as tx:
+        return parse_statement(SqlLedger(tx).statement(statement).document).totals.gross
+
+
+async def test_an_account_of_which_nothing_is_booked(site, visit):
+    clara, anna = await visit("clara"), await visit("anna")
+    assert "Nothing is booked for this account yet" in await text(clara, ACCOUNT)
+    assert "No account is overdue" in await text(clara, "/clerk/accounts")
+    assert "Nothing has been billed or paid yet" in await text(anna, "/customer")
+    told = await (await anna.get("/api/v1/accounts/A-1/ledger")).json()
+    assert told == {"account": "A-1", "day": "2025-11-12", "balances": [], "entries": []}
+    await text(clara, "/clerk/accounts/nobody", 404)
+
+
+async def test_a_payment_is_booked_and_taken_back(site, visit):
+    bill_october(site, until="issued")
+    owed = total(site)
+    clara, anna = await visit("clara"), await visit("anna")
+    assert f"<dd>{money(owed, 'EUR')}</dd>" in await text(clara, ACCOUNT)
+    page = await text(anna, "/customer")
+    assert "Statement A-1-2025-10-1" in page.split('id="balance"')[1].split("</section>")[0]
+    assert "No payment has come yet" in page
+    form = {"amount": "20.00", "currency": "EUR", "reference": "<R1>", "date": "2025-11-12"}
+    said = await send(clara, f"{ACCOUNT}/payments", ACCOUNT, **form)
+    assert "€20.00 booked." in said
+    assert "Payment &lt;R1&gt;" in said
+    assert f"<dd>{money(owed - 20, 'EUR')}</dd>" in said
+    assert "was booked already" in await send(clara, f"{ACCOUNT}/payments", ACCOUNT, **form)
+    page = await text(anna, "/customer")
+    assert f"{money(owed - 20, 'EUR')}" in page
+    assert "Payment &lt;R1&gt;" in page
+    number = (await (await clara.get("/api/v1/accounts/A-1/ledger")).json())["entries"][-1]["number"]
+    said = await send(clara, f"{ACCOUNT}/reversals", ACCOUNT, entry=str(number), reason="bounced")
+    assert "Payment &lt;R1&gt; reversed: bounced" in said
+    assert f"<dd>{money(owed, 'EUR')}</dd>" in said
+    assert "was reversed by entry" in await send(
+        clara, f"{ACCOUNT}/reversals", ACCOUNT, entry=str(number), reason="again"
+    )
+    assert "No payment has come yet" in await text(anna, "/customer")
+
+
+async def test_what_is_wrong_with_a_payment_is_said_beside_the_form(site, visit):
+    bill_october(site, until="issued")
+    clara = await visit("clara")
+    usual = {"amount": "20.00", "currency": "EUR", "reference": "R1", "date": ""}
+    for name, value, complaint in (
+        ("amount", "a lot", "an amount such as 12.34"),
+        ("amount", "-1", "an amount above 0"),
+        ("currency", "USD", "expected EUR, as account A-1 is billed"),
+        ("reference", "", "the payment&#39;s reference"),
+        ("date", "2099-01-01", "no day after 2025-11-12"),
+    ):
+        page = await send(clara, f"{ACCOUNT}/payments", ACCOUNT, **{**usual, name: value})
+        assert complaint in page
+        assert value in page
+    assert len((await (await clara.get("/api/v1/accounts/A-1/ledger")).json())["entries"]) == 1
+    for entry in ("1e3", "", "999999", "2" * 40):
+        answer = await clara.post(
+            f"{ACCOUNT}/reversals", data={"csrf": await token(clara, ACCOUNT), "entry": entry, "reason": "x"}
+        )
+        assert answer.status == 404
+
+
+async def test_overdue_accounts_are_a_queue(site, writer):
+    bill_october(site, until="issued")
+    late = replace(site, clock=lambda: NOW + timedelta(days=30))
+    async with TestServer(make_app(late, writer)) as server:
+        clara, anna = await visitor(server, "clara"), await visitor(server, "anna")
+        await _remind(clara, anna)
+        await clara.session.close()
+        await anna.session.close()
+
+
+async def _remind(clara, anna):
+    page = await text(clara, "/clerk/accounts?q=anna")
+    assert page.count(f'<a href="{ACCOUNT}">A-1</a>') == 2
+    assert '<span class="tag warn">reminder</span>' in page
+    assert "Note 2 new stages" in page
+    said = await send(clara, "/clerk/accounts/reminders", "/clerk/accounts")
+    assert "2 stages noted." in said
+    assert "new stage" not in said
+    said = await send(clara, "/clerk/accounts/reminders", "/clerk/accounts")
+    assert "No statement has reached a new stage." in said
+    assert "No account matches." in await text(clara, "/clerk/accounts?q=zzz")
+    assert "reminder" in await text(clara, ACCOUNT)
+    assert "overdue</span>" in await text(anna, "/customer")
+
+
+async def test_the_api_tells_a_customer_their_own_books(site, visit):
+    bill_october(site, until="issued")
+    anna, ben = await visit("anna"), await visit("ben")
+    told = await (await anna.get("/api/v1/accounts/A-1/ledger")).json()
+    (balance,) = told["balances"]
+    assert balance["balance"] == balance["open"][0]["open"] == f"{total(site):.2f}"
+    assert (balance["overdue"], balance["open"][0]["source"]) == ("0.00", "statement:A-1-2025-10-1")
+    assert told["entries"][0]["change"] == balance["balance"]
+    assert (await ben.get("/api/v1/accounts/A-1/ledger")).status == 404
+    assert (await anna.get("/api/v1/accounts/A-1/ledger?day=yesterday")).status == 422
+    assert (await (await anna.get("/api/v1/accounts/A-1/ledger?day=2025-01-01")).json())["entries"] == []
+    assert (await (await visit("olga")).get("/api/v1/accounts/A-1/ledger")).status == 403
