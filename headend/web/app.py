@@ -31,6 +31,7 @@ from headend.web import (
     meters,
     operator,
     push,
+    whatif,
 )
 from headend.web.access import GATE, SITE, STORAGE, Gate, declare, guard, keep_session
 from headend.web.problems import present_errors
@@ -76,12 +77,14 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         books,
         customer,
         explaining,
+        whatif,
     ):
         declare(app, part.PAGES)
     for part in (api, field_api, fleet_api, exceptions_api, push):
         declare(app, part.PAGES)
     operator.prepare(app)
     clerk.prepare(app)
+    whatif.prepare(app)
     return app
 
 

@@ -31,6 +31,7 @@ EXAMPLES = {
     "/clerk/statements/A-1-2025-10-1": "clara",
     "/clerk/statements/A-1-2025-10-1/changes": "clara",
     "/clerk/statements/A-1-2025-10-1/explanation": "clara",
+    "/clerk/what-if": "clara",
     "/api/v1/rebills": "clara",
     "/clerk/accounts": "clara",
     "/clerk/accounts/A-1": "clara",
