@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from headend.billing.agreements import in_force
 from headend.billing.ports import Office
-from headend.billing.segments import rate_agreements
+from headend.billing.segments import Rated, RatedSegment, rate_agreements
 from headend.billing.statement import Statement, Totals, totals_of
 
 
@@ -19,11 +20,14 @@ class Again:
     ----------
     now
         None where the month cannot be billed as it stands; then `problem` says why.
+    segments
+        what `now` consists of.
     """
 
     made: Totals
     now: Totals | None
     problem: str | None
+    segments: Sequence[RatedSegment] = ()
 
     @property
     def difference(self) -> Decimal | None:
@@ -39,10 +43,18 @@ def rated_again(office: Office, statement: Statement) -> Again:
             each for each in records.agreements(statement.customer.account) if in_force(each, statement.period)
         ]
         rated = rate_agreements(records, office.tariffs, agreements, statement.period)
-    segments = tuple(each.segment for each in rated.segments)
-    if rated.exceptions or not segments:
-        problem = rated.exceptions[0].detail if rated.exceptions else "no agreement applies in the month any more"
+    return again_of(statement, rated)
+
+
+def again_of(statement: Statement, rated: Rated) -> Again:
+    """What the agreements of a statement's account came to, among those of others."""
+    account = statement.customer.account
+    its = [each for each in rated.segments if each.agreement.account.id == account]
+    refused = [each for each in rated.exceptions if each.account == account]
+    segments = tuple(each.segment for each in its)
+    if refused or not segments:
+        problem = refused[0].detail if refused else "no agreement applies in the month any more"
         return Again(statement.totals, None, problem)
     if {each.currency for each in segments} != {statement.totals.currency}:
         return Again(statement.totals, None, f"it is no longer in {statement.totals.currency} alone")
-    return Again(statement.totals, totals_of(segments), None)
+    return Again(statement.totals, totals_of(segments), None, its)

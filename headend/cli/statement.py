@@ -97,7 +97,7 @@ def verify(
             if not each.identical:
                 others.append(each)
     if as_json:
-        told = {"period": period, "statements": count, "identical": count - len(others)}
+        told: dict[str, Any] = {"period": period, "statements": count, "identical": count - len(others)}
         told["different"] = [_verified_json(each) for each in others]
         typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
     else:

@@ -7,7 +7,7 @@ overlap, so that each moment has one price or none.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -256,6 +256,19 @@ def prices_of(tx: Connection, name: str, start_s: int, end_s: int) -> list[Price
         PriceTold(row.start_s, row.end_s, Decimal(row.price), row.version, moment_us(row.imported_us), row.imported_by)
         for row in tx.execute(query.order_by(_P.start_s))
     ]
+
+
+def series_before(tx: Connection, name: str, start_s: int, end_s: int) -> Iterator[PriceSeries]:
+    """A series within [start_s, end_s) as it was before each of its imports, latest first; the last one is empty."""
+    h = price_history.c
+    kept = select(price_history).where(h.series == name, h.start_s < end_s, h.end_s > start_s)
+    query = select(price).select_from(price_series).join(price, _holds_within(start_s, end_s)).where(_S.name == name)
+    rows = sorted([*tx.execute(kept), *tx.execute(query)], key=lambda row: row.version)
+    series = tx.execute(select(price_series).where(_S.name == name)).one()
+    for import_us in sorted({row.imported_us for row in rows}, reverse=True):
+        stood = {row.start_s: row for row in rows if row.imported_us < import_us}
+        its = [(name, series.currency, series.unit, at, stood[at].end_s, stood[at].price) for at in sorted(stood)]
+        yield _series(name, its or [(name, series.currency, series.unit, None, None, "0")])
 
 
 def gaps_of(prices: Sequence[PriceTold], start_s: int, end_s: int) -> list[Span]:

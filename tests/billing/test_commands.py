@@ -28,8 +28,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.Cap
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["headend", *arguments, "--config", "headend.toml"])
+    def run(*arguments: str, config: bool = True) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["headend", *arguments, *(["--config", "headend.toml"] if config else [])])
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capfdbinary.readouterr()
