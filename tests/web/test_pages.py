@@ -95,8 +95,12 @@ async def test_clerk_takes_a_month_from_rated_to_issued(visit):
         form = {"csrf": await token(clara, "/clerk"), "back": ""}
         answer = await clara.post(f"/clerk/cycles/2025-10/monthly/{step}", data=form)
         page = await answer.text()
-        assert answer.url.path == "/clerk/cycles/2025-10/monthly"
-        assert f"October 2025 is {state}." in page
+        async with asyncio.timeout(60):
+            while "is being worked on" in page:  # a busy machine takes longer than a clerk is made to wait
+                await asyncio.sleep(0.05)
+                page = await text(clara, "/clerk")
+        page = await text(clara, "/clerk/cycles/2025-10/monthly")
+        assert f">{state}<" in page
     assert "incomplete reads" in page
     assert "A-1-2025-10-1" in page
     assert "A-1-2025-10-1" in await text(anna, "/customer")
