@@ -28,7 +28,7 @@ from headend.store.ledger import SqlLedger
 from headend.web.access import ANYBODY, CLERK, CUSTOMER, OPERATOR, SITE, Handler, Page, known_user
 from headend.web.problems import invalid_request
 from headend.web.readings import FOREVER_S, Holding, Readings, holdings, on_the_way, readings
-from headend.web.statements import kept_for
+from headend.web.statements import as_bundle, kept_for
 from headend.web.words import unit_of
 
 _MAX_INTERVALS = 100_000
@@ -199,6 +199,12 @@ async def statement(request: web.Request, id: str, /) -> r200[dict[str, Any]]:
     return web.Response(body=kept.document, content_type="application/json", headers={"ETag": f'"{kept.sha256}"'})
 
 
+@endpoint
+async def statement_bundle(request: web.Request, id: str, /) -> r200[dict[str, Any]]:
+    """A ZIP file of the statement and all it was made of, for `headend statement check`; 409 before it is issued."""
+    return await as_bundle(request)
+
+
 async def openapi(request: web.Request) -> web.Response:
     """This API, described."""
     spec = generate_oas([request.app], version("headend"), "Head-end API", _SECURITY)
@@ -351,4 +357,5 @@ PAGES = (
     Page("GET", "/api/v1/meters/{id}/intervals", intervals, _READERS),
     Page("GET", "/api/v1/accounts/{id}/statements", statements, _BILL_READERS),
     Page("GET", "/api/v1/statements/{id}", statement, _BILL_READERS),
+    Page("GET", "/api/v1/statements/{id}/bundle", statement_bundle, _BILL_READERS),
 )

@@ -31,7 +31,7 @@ from headend.web.access import CLERK, SITE, Page, known_user
 from headend.web.api import as_json as json_of
 from headend.web.api import endpoint
 from headend.web.render import page_number, render, see_other
-from headend.web.statements import as_html, as_json, as_pdf
+from headend.web.statements import as_bundle, as_html, as_json, as_pdf
 
 _log = structlog.get_logger(__name__)
 
@@ -297,5 +297,6 @@ PAGES = (
     Page("GET", "/api/v1/rebills", rebill_flags, CLERK),
     Page("GET", "/clerk/statements/{id}.pdf", as_pdf, CLERK),
     Page("GET", "/clerk/statements/{id}.json", as_json, CLERK),
+    Page("GET", "/clerk/statements/{id}.zip", as_bundle, CLERK),
     Page("GET", "/clerk/statements/{id}", as_html, CLERK),
 )

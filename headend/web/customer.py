@@ -31,7 +31,7 @@ from headend.web.books import shown, standing_of
 from headend.web.charts import Spec, daily_chart, elapsed, load_chart
 from headend.web.readings import Holding, by_day, by_hour, holdings, on_the_way, over_by, readings
 from headend.web.render import render
-from headend.web.statements import as_html, as_json, as_pdf
+from headend.web.statements import as_bundle, as_html, as_json, as_pdf
 from headend.web.words import unit_of
 
 _LISTED_ACCOUNTS = 200
@@ -214,5 +214,6 @@ PAGES = (
     Page("GET", "/customer/chart", chart, CUSTOMER),
     Page("GET", "/customer/statements/{id}.pdf", as_pdf, CUSTOMER),
     Page("GET", "/customer/statements/{id}.json", as_json, CUSTOMER),
+    Page("GET", "/customer/statements/{id}.zip", as_bundle, CUSTOMER),
     Page("GET", "/customer/statements/{id}", as_html, CUSTOMER),
 )

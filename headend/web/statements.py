@@ -1,4 +1,4 @@
-"""One statement as page, PDF and JSON: for the clerk any, for a customer their own once it is issued."""
+"""One statement as page, PDF, JSON and bundle: for the clerk any, for a customer their own once it is issued."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from headend.billing.statement import Statement, parse_statement
 from headend.documents.html import statement_html
 from headend.documents.pdf import statement_pdf
 from headend.errors import NotFound
+from headend.process.asbilled import bundle_of
 from headend.registry.users import User
 from headend.site import Site
 from headend.store.ledger import SqlLedger
@@ -46,6 +47,20 @@ async def as_pdf(request: web.Request) -> web.Response:
     kept = await asyncio.to_thread(_kept, request)
     body = await asyncio.to_thread(statement_pdf, parse_statement(kept.document))
     return web.Response(body=body, content_type="application/pdf", headers=_named(kept, "pdf"))
+
+
+async def as_bundle(request: web.Request) -> web.Response:
+    """The statement and all it was made of, as a file to keep; 409 where it is not issued yet."""
+    kept, body = await asyncio.to_thread(_bundled, request)
+    headers = {"Content-Disposition": _named(kept, "zip")["Content-Disposition"].replace("inline", "attachment")}
+    return web.Response(body=body, content_type="application/zip", headers=headers)
+
+
+def _bundled(request: web.Request) -> tuple[Kept, bytes]:
+    site = request.app[SITE]
+    kept = _kept(request)
+    with site.database.read() as tx:
+        return bundle_of(tx, site, kept.id)
 
 
 def _kept(request: web.Request) -> Kept:

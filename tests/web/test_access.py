@@ -37,11 +37,13 @@ EXAMPLES = {
     "/clerk/accounts/A-1": "clara",
     "/clerk/statements/A-1-2025-10-1.pdf": "clara",
     "/clerk/statements/A-1-2025-10-1.json": "clara",
+    "/clerk/statements/A-1-2025-10-1.zip": "clara",
     "/customer": "anna",
     "/customer/chart?meter=E-1&channel=1-0:1.8.0": "anna",
     "/customer/statements/A-1-2025-10-1": "anna",
     "/customer/statements/A-1-2025-10-1.pdf": "anna",
     "/customer/statements/A-1-2025-10-1.json": "anna",
+    "/customer/statements/A-1-2025-10-1.zip": "anna",
     "/customer/statements/A-1-2025-10-1/explanation": "anna",
 }
 

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from headend.billing.bundle import check_bundle
+from headend.billing.run import issue
 from headend.billing.statement import sha256
+from headend.office import office_of
 from headend.reads.channels import IMPORT
 from headend.reads.days import DAY_S, seconds
 from headend.reads.quality import Quality
@@ -109,6 +112,8 @@ async def test_customer_sees_only_their_meters_accounts_and_statements(site, vis
         "/api/v1/meters/E-1/intervals?channel=1-0:1.8.0",
         "/api/v1/accounts/A-1/statements",
         "/api/v1/statements/A-1-2025-10-1",
+        "/api/v1/statements/A-1-2025-10-1/bundle",
+        "/customer/statements/A-1-2025-10-1.zip",
         "/customer/statements/A-1-2025-10-1",
         "/customer/statements/A-1-2025-10-1.pdf",
         "/customer/statements/A-1-2025-10-1.json",
@@ -150,6 +155,24 @@ async def test_statement_is_the_record_byte_for_byte(site, visit):
     assert (await pdf.read()).startswith(b"%PDF-")
 
 
+async def test_bundle_is_rated_again_by_whoever_has_it(site, visit):
+    bill_october(site, until="approved")
+    anna, clara = await visit("anna"), await visit("clara")
+    assert (await anna.get("/api/v1/statements/A-1-2025-10-1/bundle")).status == 404
+    assert (await clara.get("/api/v1/statements/A-1-2025-10-1/bundle")).status == 409
+    issue(office_of(site), "2025-10", "monthly", "clara")
+    answer = await anna.get("/api/v1/statements/A-1-2025-10-1/bundle")
+    assert answer.content_type == "application/zip"
+    data = await answer.read()
+    found = check_bundle(data)
+    assert found.identical
+    assert found.statement.id == "A-1-2025-10-1"
+    page = await anna.get("/customer/statements/A-1-2025-10-1.zip")
+    assert page.headers["Content-Disposition"] == 'attachment; filename="statement-A-1-2025-10-1.zip"'
+    assert await page.read() == data
+    assert 'href="/customer/statements/A-1-2025-10-1.zip"' in await (await anna.get("/customer")).text()
+
+
 async def test_openapi_lists_every_route_of_the_api(visit):
     answer = await (await visit(None)).get("/api/openapi.json")
     spec = await answer.json()
@@ -170,6 +193,7 @@ async def test_openapi_lists_every_route_of_the_api(visit):
         "/api/v1/accounts/{id}/statements",
         "/api/v1/accounts/{id}/ledger",
         "/api/v1/statements/{id}",
+        "/api/v1/statements/{id}/bundle",
         "/api/v1/statements/{id}/explanation",
         "/api/v1/rebills",
         "/api/v1/gateways",
