@@ -111,7 +111,7 @@ async def _remind(clara, anna):
     assert "Note 2 new stages" in page
     said = await send(clara, "/clerk/accounts/reminders", "/clerk/accounts")
     assert "2 stages noted." in said
-    assert "new stage" not in said
+    assert "reached a new stage" not in said
     said = await send(clara, "/clerk/accounts/reminders", "/clerk/accounts")
     assert "No statement has reached a new stage." in said
     assert "No account matches." in await text(clara, "/clerk/accounts?q=zzz")
