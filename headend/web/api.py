@@ -200,7 +200,7 @@ async def statement(request: web.Request, id: str, /) -> r200[dict[str, Any]]:
 
 
 @endpoint
-async def statement_bundle(request: web.Request, id: str, /) -> r200[dict[str, Any]]:
+async def statement_bundle(request: web.Request, id: str, /) -> r200[dict[str, Any]]:  # noqa: ARG001 - for OpenAPI
     """A ZIP file of the statement and all it was made of, for `headend statement check`; 409 before it is issued."""
     return await as_bundle(request)
 
