@@ -103,7 +103,8 @@ class _Writer:
 
     def quantity(self, number: Decimal, unit: str, pattern: NumberPattern = _THREE_PLACES) -> str:
         if unit in ("day", "month", "year"):
-            return format_unit(number, f"duration-{unit}", "long", "#,##0.###", locale=self.locale)
+            # Six places, so that a part of a month or year × its price is the amount beside it.
+            return format_unit(number, f"duration-{unit}", "long", "#,##0.######", locale=self.locale)
         return f"{self.number(number, pattern)}\u00a0{unit}"
 
     def per_day(self, quantity: Decimal, days: int, unit: str) -> str:
@@ -254,7 +255,7 @@ class _Writer:
             notes.append(self.text("estimated_part", quantity=self.quantity(line.estimated, line.unit, _SIX_PLACES)))
         amount = self.money(line.amount)
         return {
-            "cells": [line.label, *self._quantity_and_price(line), f"({amount})" if line.included else amount],
+            "cells": [self._label(line), *self._quantity_and_price(line), f"({amount})" if line.included else amount],
             "note": ", ".join(notes),
             "heading": False,
         }
@@ -277,9 +278,9 @@ class _Writer:
         """What else the lines rest on: the bank, peaks of earlier months, events."""
         said = []
         if s.brought is not None:
-            said.append(self.text("brought", what=self._in_bank(s.brought, s.unit)))
+            said.append(self.text("brought", what=self._in_bank(s.brought, s)))
         if s.carried is not None:
-            said.append(self.text("carried", what=self._in_bank(s.carried, s.unit)))
+            said.append(self.text("carried", what=self._in_bank(s.carried, s)))
         if s.peaks:
             power = "kW" if s.unit == "kWh" else "m³/h"
             peaks = (
@@ -293,10 +294,20 @@ class _Writer:
             said.append(self.text("events", what="; ".join(spans)))
         return said
 
-    def _in_bank(self, bank: InBank, unit: str) -> str:
-        several = len(bank.energy) > 1
-        parts = [f"{use.label} {self.quantity(use.quantity, unit)}" for use in bank.energy] if several else []
-        parts = parts or [self.quantity(use.quantity, unit) for use in bank.energy]
+    def _label(self, line: StatementLine) -> str:
+        """The tariff's own words, but for the number of a tier."""
+        number = f", tier {line.tier}"
+        if line.tier is None or not line.label.endswith(number):
+            return line.label
+        return f"{line.label.removesuffix(number)}, {self.text('tier', tier=line.tier)}"
+
+    def _in_bank(self, bank: InBank, s: Segment) -> str:
+        parts = [
+            f"{use.label} {self.quantity(use.quantity, s.unit)}"
+            if s.usage_by_period
+            else self.quantity(use.quantity, s.unit)
+            for use in bank.energy
+        ]
         return ", ".join([*parts, *([self.money(bank.credit)] if bank.credit else [])])
 
     def _span(self, begin: datetime, end: datetime, timezone: str) -> str:

@@ -79,7 +79,7 @@ def test_bank_stands_on_paper(netted: Town) -> None:
     only(netted, JANUARY)
     netted.bill(FEBRUARY)
     page = statement_html(netted.statements(FEBRUARY)["Ada"])
-    assert "From your bank: Evening 46.500\u00a0kWh, Other hours 176.700\u00a0kWh." in page
+    assert "In your bank before this bill: Evening 46.500\u00a0kWh, Other hours 176.700\u00a0kWh." in page
     assert "In your bank for the next bill: Evening 18.500\u00a0kWh, Other hours 70.300\u00a0kWh." in page
 
 

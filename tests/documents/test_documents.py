@@ -154,7 +154,7 @@ def test_remarks_tell_of_bank_peaks_and_events() -> None:
     statement = made_statement("en_GB")
     told = replace(
         statement.segments[0],
-        brought=InBank((PeriodUse("all", "All hours", D("120.000")),), D("3.40")),
+        brought=InBank((PeriodUse("peak", "Peak", D("120.000")),), D("3.40")),
         carried=InBank((PeriodUse("peak", "Peak", D(1)), PeriodUse("rest", "Other hours", D("2.5")))),
         peaks=(PastPeak("2026-08", "Demand", D("10.000")),),
         events=(
@@ -166,7 +166,7 @@ def test_remarks_tell_of_bank_peaks_and_events() -> None:
     changed = replace(statement, segments=(told,))
     text = Text(statement_html(changed)).text.replace("\u00a0", " ")
     for words in (
-        "From your bank: 120.000 kWh, €3.40.",
+        "In your bank before this bill: Peak 120.000 kWh, €3.40.",
         "In your bank for the next bill: Peak 1.000 kWh, Other hours 2.500 kWh.",
         "Demand, August 2026, 10.000 kW.",
         "Events: critical 15 Oct 2026 17:00–20:00; critical 20 Oct 2026 22:00–21 Oct 2026 00:00.",
