@@ -238,8 +238,10 @@ class LineCompared:
 
     @property
     def same(self) -> bool:
-        """Whether both say the same."""
-        return self.stated == self.computed
+        """Whether both say the same; what a line stands under on paper is no part of it."""
+        if self.stated is None or self.computed is None:
+            return False
+        return replace(self.stated, heading=None) == replace(self.computed, heading=None)
 
 
 def lines_compared(stated: Sequence[StatementLine], computed: Sequence[StatementLine]) -> list[LineCompared]:

@@ -250,10 +250,12 @@ def _chosen(records: Records, question: Question) -> dict[str, list[Agreement]]:
     if unknown := sorted(named - {each.account.id for each in every}):
         raise NotFound(f"no account with an agreement is called {unknown[0]!r}")
     classes = tariff.customer_classes if question.customer_class is None else (question.customer_class,)
+    # Accounts that are named are asked for whatever their class, unless a class is named too.
+    by_class = question.customer_class is not None or not named
     chosen: dict[str, list[Agreement]] = {account: [] for account in named}
     for each in every:
         wanted = not named or each.account.id in named
-        fits = each.commodity == tariff.commodity and (named or each.account.customer_class in classes)
+        fits = each.commodity == tariff.commodity and (not by_class or each.account.customer_class in classes)
         of_tariff = question.from_tariff is None or each.tariff_id == question.from_tariff
         if wanted and fits and of_tariff and in_force(each, question.period):
             chosen.setdefault(each.account.id, []).append(each)

@@ -119,7 +119,7 @@ def refund(
 
 @app.command()
 def reverse(
-    entry: Annotated[int, typer.Argument(metavar="ENTRY", help="Number of the entry.")],
+    entry: Annotated[int, typer.Argument(metavar="ENTRY", min=1, max=2**63 - 1, help="Number of the entry.")],
     reason: Reason,
     by: By,
     config: Config = None,
@@ -264,9 +264,12 @@ def export(
     first, last = _day("--from", from_), _day("--to", to)
     if last < first:
         raise InvalidInput("--to", to, f"no day before {from_}")
+    if not output.name or output.is_dir() or not output.parent.is_dir():
+        raise InvalidInput("--output", str(output), "a file in a folder that is there")
+    site = open_site(config)
     part = output.with_name(f"{output.name}.part")
     try:
-        with open_site(config).database.read() as tx, part.open("w", encoding="utf-8", newline="") as file:
+        with site.database.read() as tx, part.open("w", encoding="utf-8", newline="") as file:
             file.writelines(FORMATS[format_](journal(tx, first, last)))
         part.replace(output)
     except OSError as error:

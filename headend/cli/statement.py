@@ -96,6 +96,8 @@ def verify(
             count += 1
             if not each.identical:
                 others.append(each)
+    if not count:
+        raise InvalidInput("--period", period or "", "a month with issued statements")
     if as_json:
         told: dict[str, Any] = {"period": period, "statements": count, "identical": count - len(others)}
         told["different"] = [_verified_json(each) for each in others]

@@ -74,7 +74,11 @@ def test_a_payment_may_name_its_statement(billed: Town, run: Run) -> None:
         (("show", "Nobody"), 2, "no account is called 'Nobody'"),
         (("show", "Ada", "--as-of", "soon"), 2, "a day such as"),
         (("export", "--from", "2026-02-01", "--to", "2026-01-01", "-o", "x"), 2, "no day before"),
-        (("export", "--from", "2026-01-01", "--to", "2026-02-01", "-o", "no/such/x"), 2, "a file that can be written"),
+        (
+            ("export", "--from", "2026-01-01", "--to", "2026-02-01", "-o", "no/such/x"),
+            2,
+            "a file in a folder that is there",
+        ),
     ],
 )
 def test_what_is_refused(billed: Town, run: Run, arguments: tuple[str, ...], code: int, complaint: str) -> None:
@@ -118,6 +122,17 @@ def test_late_fees_are_charged_once(billed: Town, run: Run, tmp_path: Path) -> N
         assert f"{expected} late fees are charged for 2026-03" in out
     assert "2 late fees are charged for 2026-04" in run("ledger", "fees", "--period", "2026-04", "--by", "ann")[1]
     assert "balance 125.00 EUR" in run("ledger", "show", "Ada")[1], "100 + 50 − 40 + 3 × 5"
+
+
+def test_a_fee_takes_no_money_from_a_statement_that_was_paid_in_time(billed: Town, run: Run, tmp_path: Path) -> None:
+    with (tmp_path / "headend.toml").open("a") as file:
+        file.write("[late_fees]\npercent_per_month = 1\nminimum = { EUR = 5.00 }\n")
+    assert "1 late fees are charged for 2026-03" in run("ledger", "fees", "--period", "2026-03", "--by", "ann")[1]
+    # 150.00 pay both statements, the second before it is due: only the fee of 5.00 stays open, and no fee follows it.
+    run("ledger", "payment", "Ada", "150", *EUR, "--reference", "R1", "--date", "2026-04-01")
+    for period in ("2026-04", "2026-05", "2026-06"):
+        assert f"0 late fees are charged for {period}" in run("ledger", "fees", "--period", period, "--by", "ann")[1]
+    assert "balance 5.00 EUR" in run("ledger", "show", "Ada")[1]
 
 
 def test_dunning_notes_each_stage_once(billed: Town, run: Run, tmp_path: Path) -> None:
@@ -203,3 +218,17 @@ def test_older_statements_are_posted_on_demand(town: Town, issue: Issue, run: Ru
     assert run("ledger", "post", "--by", "ann")[1] == "1 statements booked\n"
     assert run("ledger", "post", "--by", "ann")[1] == "0 statements booked\n"
     assert run("ledger", "verify")[0] == 0
+
+
+def test_numbers_and_files_beyond_reason_are_one_line(billed: Town, run: Run, tmp_path: Path) -> None:
+    for arguments in (
+        ("reverse", "99999999999999999999", "--reason", "x", "--by", "ann"),
+        ("payment", "Ada", "1e-30000000", *EUR, "--reference", "R1"),
+        ("payment", "Ada", "1_000", *EUR, "--reference", "R1"),
+        ("export", "--from", "2026-01-01", "--to", "2026-12-31", "-o", "."),
+        ("export", "--from", "2026-01-01", "--to", "2026-12-31", "-o", "nowhere/j.csv"),
+    ):
+        code, _, complaint = run("ledger", *arguments)
+        assert code == 2
+        assert "Traceback" not in complaint
+        assert len(complaint) < 1_000

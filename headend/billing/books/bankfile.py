@@ -7,10 +7,11 @@ both; in which order does not matter.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from headend.billing.books.entries import minor
 from headend.errors import InvalidInput
@@ -18,6 +19,7 @@ from headend.errors import InvalidInput
 _NEEDED = {"amount", "currency", "date", "reference"}
 _KNOWN = {*_NEEDED, "account", "statement"}
 _LONGEST = 140
+_AMOUNT = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,8 @@ def payment_of(
 
 def _number(where: str, text: str) -> Decimal:
     text = text.strip()
-    if text.isascii() and len(text) <= 32:
-        try:
-            return Decimal(text)
-        except InvalidOperation:
-            pass
+    if _AMOUNT.fullmatch(text):
+        return Decimal(text)
     raise InvalidInput(where, repr(text[:32]), "an amount such as 12.34")
 
 

@@ -1,7 +1,7 @@
 """Where an account stands as of a day: what it owes, for which items, and since when.
 
 Which credit pays which item is worked out anew from the entries each time: a credit that names an item pays that first,
-everything else pays what was due first. An entry and the one that reverses it cancel each other.
+everything else pays what was due first, fees last. An entry and the one that reverses it cancel each other.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ def positions(entries: Iterable[Entry], day: date) -> list[Position]:
     return [position(by_account[key], day) for key in sorted(by_account)]
 
 
-def _due_first(entry: Entry) -> tuple[date, int]:
-    return entry.due_on or entry.booked_on, entry.number
+def _due_first(entry: Entry) -> tuple[bool, date, int]:
+    # Fees come after all statements: what was paid in time stays paid, however late a fee of its time is booked.
+    return entry.kind == "fee", entry.due_on or entry.booked_on, entry.number
 
 
 def _pay(amount: int, items: Iterable[Item], credit: int) -> int:

@@ -50,7 +50,9 @@ _NAME = re.compile(
 _FOLDER = re.compile(r"segment-[0-9]{1,3}/")
 _READ = re.compile(r"([0-9TZ:-]{20}),(-?[0-9]{1,18}),([0-9]{1,3}),([01])")
 _PRICE = re.compile(r"([0-9TZ:-]{20}),([0-9TZ:-]{20}),(-?[0-9]{1,20}(?:\.[0-9]{1,20})?)")
-_NUMBER = re.compile(r"[+-]?[0-9.]+(?:[eE]([+-]?[0-9]+))?")
+# All that Decimal takes for a number, and the way a statement writes one.
+_NUMBER = re.compile(r"\s*[+-]?[\d._]+(?:[eE][+-]?[\d_]+)?\s*")
+_PLAIN = re.compile(r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]{1,3})?")
 _BROKEN = (BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError, zlib.error, struct.error)
 
 
@@ -196,8 +198,8 @@ def _look_at_numbers(part: object) -> None:
                 raise InvalidInput(STATEMENT, repr(number), "decimal numbers as text")
             case str() as text if len(text) > 64 and _NUMBER.fullmatch(text):
                 raise InvalidInput(STATEMENT, f"a number of {len(text)} digits", "at most 64")
-            case str() as text if (match := _NUMBER.fullmatch(text)) and len(match[1] or "") > 3:
-                raise InvalidInput(STATEMENT, repr(text), "numbers without exponent")
+            case str() as text if _NUMBER.fullmatch(text) and not _PLAIN.fullmatch(text):
+                raise InvalidInput(STATEMENT, repr(text[:60]), "numbers without exponent")
 
 
 def _evidence(files: Mapping[str, bytes], segment: Segment, named: SegmentFiles) -> Evidence:
@@ -207,6 +209,12 @@ def _evidence(files: Mapping[str, bytes], segment: Segment, named: SegmentFiles)
         raise InvalidInput(MANIFEST, f"interval_s {named.interval_s}", f"a length that fills {segment.first} on")
     if not named.reads:
         raise InvalidInput(MANIFEST, "no reads", "reads of each segment")
+    if len({its.file for its in named.reads}) < len(named.reads):
+        raise InvalidInput(MANIFEST, "a file of reads that is named twice", "one file for each meter channel")
+    for its in named.reads:
+        # A row each, so that no bundle of a few bytes asks for all memory.
+        if len(_text(files, its.file)) < n:
+            raise InvalidInput(its.file, f"{len(_text(files, its.file))} letters", f"{n} rows")
     values = np.zeros((len(named.reads), n), dtype=np.int64)
     quality = np.zeros((len(named.reads), n), dtype=np.uint8)
     meters = []

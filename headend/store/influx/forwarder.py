@@ -55,6 +55,8 @@ class Forwarder:
         how often it looks for something to send when there was nothing.
     recent_days
         younger days stay in the site database.
+    given_up_s
+        how long InfluxDB may take to carry out a request that nobody waits for any more.
     """
 
     def __init__(
@@ -65,15 +67,18 @@ class Forwarder:
         *,
         every_s: float,
         recent_days: int,
+        given_up_s: float,
         clock: Callable[[], datetime],
     ) -> None:
         self._database, self._reads, self._telemetry = database, reads, telemetry
-        self._every_s, self._recent_days, self._clock = every_s, recent_days, clock
+        self._every_s, self._recent_days, self._given_up_s, self._clock = every_s, recent_days, given_up_s, clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="forwarder", daemon=True)
-        # Whether InfluxDB may have something else than it was sent: another one, an older copy, or a request that it
-        # carried out after we had given it up.
-        self._in_doubt, self._away = True, False
+        self._away = False
+        # When to look whether InfluxDB has something else than it was sent: it is another one, or an older copy, or it
+        # carried out a request that we had given up, which can come until `_sure_at`. None: there is no doubt.
+        self._compare_at: float | None = 0.0
+        self._sure_at = 0.0
         self._let_go_at = 0.0
         self._at_once = _BLOCKS_AT_ONCE
         # What cannot be sent, whatever is tried.
@@ -95,12 +100,13 @@ class Forwarder:
         try:
             sent = self.forward() + self._telemetry.forward(self._database)
         except StoreAway:
-            self._in_doubt = True
+            self._compare_at, self._sure_at = 0.0, time.monotonic() + self._given_up_s
             raise
-        if not sent and self._in_doubt:
+        if not sent and self._compare_at is not None and time.monotonic() >= self._compare_at:
+            begun = time.monotonic()
             sent = self.compare()
-            self._in_doubt = False
-        if not sent and time.monotonic() >= self._let_go_at:
+            self._compare_at = self._sure_at if begun < self._sure_at else None
+        if not sent and self._compare_at is None and time.monotonic() >= self._let_go_at:
             self.let_go()
             self._let_go_at = time.monotonic() + _LET_GO_EVERY_S
         return sent

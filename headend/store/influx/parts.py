@@ -28,5 +28,6 @@ def forwarder(settings: Settings, database: Database, clock: Callable[[], dateti
         InfluxTelemetry(influx, settings.influx.telemetry_bucket),
         every_s=settings.influx.forward_every_ms / 1_000,
         recent_days=settings.store.recent_days,
+        given_up_s=5 * settings.influx.timeout_s,
         clock=clock,
     )

@@ -57,6 +57,6 @@ def forwarded(
     influx = Influx(settings)
     reads = InfluxReads(influx, settings.reads_bucket)
     telemetry = InfluxTelemetry(influx, settings.telemetry_bucket)
-    forwarder = Forwarder(database, reads, telemetry, every_s=0.05, recent_days=recent_days, clock=clock)
+    forwarder = Forwarder(database, reads, telemetry, every_s=0.05, recent_days=recent_days, given_up_s=0, clock=clock)
     yield Forwarded(database, influx, reads, InfluxIntervalStore(reads, clock), forwarder)
     influx.close()
