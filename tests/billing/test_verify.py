@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from headend.billing.recount import lines_compared
 from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.statement import StatementLine
 from headend.billing.verify import Verified, verify_period, verify_statement
 from headend.errors import BillingConflict, NotFound
 from headend.process.asbilled import SitePast, bundle_of
@@ -377,3 +379,10 @@ def test_wrong_input_is_one_line(flat: Town, run: Run, arguments: tuple[str, ...
     assert code == 2
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_a_heading_is_no_difference() -> None:
+    line = StatementLine("energy", "Energy", D("1.500"), "kWh", D("0.3"), D("0.45"), None, None)
+    assert lines_compared([replace(line, heading="Electricity")], [line])[0].same
+    assert not lines_compared([replace(line, amount=D("0.46"))], [line])[0].same
+    assert not lines_compared([line], [])[0].same
