@@ -13,13 +13,13 @@ from headend.billing.statement import EventUsed, SeriesUsed
 from headend.reads.days import Period, moment, seconds
 from headend.tariffs import NO_MARKET, Market, PriceSeries, Tariff
 from headend.tariffs.format.components import Dynamic
-from headend.tariffs.format.schema import MAIN
+from headend.tariffs.published import events_named
 
 
 def market_of(records: Records, tariffs: Iterable[Tariff], days: Period, *, prices: bool = True) -> Market:
     """What tariffs refer to, over some days; nothing is asked for where they refer to nothing."""
     series = {name for tariff in tariffs for name in _series(tariff)} if prices else set()
-    events = {name for tariff in tariffs for name in _events(tariff)}
+    events = {name for tariff in tariffs for name in events_named(tariff)}
     if not series and not events:
         return NO_MARKET
     return records.market(sorted(series), sorted(events), seconds(days.start_utc), seconds(days.end_utc))
@@ -27,12 +27,6 @@ def market_of(records: Records, tariffs: Iterable[Tariff], days: Period, *, pric
 
 def _series(tariff: Tariff) -> set[str]:
     return {component.series for component in tariff.components if isinstance(component, Dynamic)}
-
-
-def _events(tariff: Tariff) -> set[str]:
-    schedules = [tariff.schedule(name) for name in (MAIN, *tariff.schedules)]
-    whens = [when for periods in schedules for period in periods for when in period.alternatives]
-    return {when.event for when in whens if when.event is not None}
 
 
 def prices_used(part: Part, market: Market) -> tuple[SeriesUsed, ...]:
@@ -47,7 +41,7 @@ def events_used(part: Part, market: Market) -> tuple[EventUsed, ...]:
     begin_s, end_s = part.time_s
     return tuple(
         EventUsed(name, moment(first_s), moment(last_s))
-        for name in sorted(_events(part.tariff))
+        for name in sorted(events_named(part.tariff))
         if name in market.events
         for first_s, last_s in market.events[name].spans
         if first_s < end_s and last_s > begin_s
