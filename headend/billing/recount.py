@@ -28,13 +28,12 @@ from headend.billing.peaks import periods_of
 from headend.billing.ports import GasQuality, MeterChannel
 from headend.billing.published import events_used, prices_used
 from headend.billing.statement import PastPeak, Segment, Statement, StatementLine
-from headend.billing.usage import UseTables, statement_line, tiered_energy, use_by_tier
+from headend.billing.usage import UseTables, rated_use, statement_line, tiered_energy, use_by_tier
 from headend.errors import CannotRate
 from headend.reads import Channel, LoadProfiles
 from headend.reads.channels import EXPORT, REACTIVE
 from headend.reads.days import Period, previous_month, seconds, zone_named
-from headend.reads.quality import IS_ESTIMATED
-from headend.tariffs import BillingWindow, Events, Market, Peaks, PriceSeries, Tariff, Use, rate_batch
+from headend.tariffs import BillingWindow, Events, Market, Peaks, PriceSeries, Tariff, rate_batch
 from headend.tariffs.format.components import Demand
 from headend.tariffs.format.schema import BASE_UNITS
 
@@ -110,14 +109,7 @@ def rated_anew(statement: Statement, segment: Segment, evidence: Evidence) -> Se
     if is_by_energy(tariff):
         qualities = [GasQuality(each.first, each.calorific_value, each.conversion) for each in segment.gas]
         used, (gas,) = by_energy(used, [_AREA], {_AREA: qualities}, window, interval_s)
-    estimated = IS_ESTIMATED[used.quality]
-    use = Use(
-        interval_s,
-        used.values,
-        None if fed_in is None else fed_in.values,
-        None if reactive is None else reactive.values,
-        estimated if estimated.any() else None,
-    )
+    use = rated_use(interval_s, used, fed_in, reactive)
     carried = replace(taken_over(tariff, [segment.brought]), peaks=_past(tariff, segment.peaks, statement.period))
     batch = rate_batch(tariff, window, use, market, carried, statement.customer.customer_class)
     (bill,) = batch.bills()

@@ -27,12 +27,12 @@ from headend.billing.peaks import peaks_before, peaks_shown, ratchet_months
 from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
 from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
 from headend.billing.statement import Comparison, EventUsed, GasEnergy, InBank, Segment, SeriesUsed, TariffVersion
-from headend.billing.usage import UseTables, statement_line, tiered_energy, use_by_tier
+from headend.billing.usage import UseTables, rated_use, statement_line, tiered_energy, use_by_tier
 from headend.errors import CannotRate
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds, zone_named
-from headend.reads.quality import IS_BILLABLE, IS_ESTIMATED
-from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBill, TariffBook, Use, rate_batch
+from headend.reads.quality import IS_BILLABLE
+from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBill, TariffBook, rate_batch
 from headend.tariffs.format.components import Energy
 
 
@@ -308,14 +308,7 @@ class _Group:
             if is_by_energy(tariff):
                 areas = [self.parts[row].agreement.gas_area for row in rows]
                 used, shown = by_energy(used, areas, self.ground.gas, self.window, interval_s)
-            estimated = IS_ESTIMATED[used.quality]
-            use = Use(
-                interval_s,
-                used.values,
-                None if fed_in is None else fed_in.values,
-                None if reactive is None else reactive.values,
-                estimated if estimated.any() else None,
-            )
+            use = rated_use(interval_s, used, fed_in, reactive)
             customer_class = part.agreement.account.customer_class
             batch = rate_batch(tariff, self.window, use, market, self._carried(rows), customer_class)
         except CannotRate as error:

@@ -18,9 +18,21 @@ from headend.billing.statement import DayUse, PeriodUse, StatementLine, TierUse
 from headend.reads import Quality
 from headend.reads.days import midnight, seconds
 from headend.reads.quality import IS_ESTIMATED
-from headend.tariffs import BillingWindow, Line, Market, RatedBill, Tariff, codes_of
+from headend.tariffs import BillingWindow, Line, Market, RatedBill, Tariff, Use, codes_of
 from headend.tariffs.format.components import Energy
 from headend.tariffs.money import plain
+
+
+def rated_use(interval_s: int, used: Metered, fed_in: Metered | None, reactive: Metered | None) -> Use:
+    """What is rated; which of what was used are estimates is said only where there are any."""
+    estimated = IS_ESTIMATED[used.quality]
+    return Use(
+        interval_s,
+        used.values,
+        None if fed_in is None else fed_in.values,
+        None if reactive is None else reactive.values,
+        estimated if estimated.any() else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
