@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from babel import Locale, UnknownLocaleError
 from babel.dates import format_interval
 from babel.numbers import format_currency, format_decimal, format_percent
 
 from headend.billing.explain import Cause, Explanation, ServiceExplained, Side
 from headend.documents.explanation_texts import texts_of
+from headend.documents.texts import locale_named
 from headend.tariffs.money import minor_digits
 
 
@@ -59,10 +59,7 @@ class _Writer:
     """Writes in one language and one currency."""
 
     def __init__(self, locale: str, currency: str) -> None:
-        try:
-            self.locale = Locale.parse(locale)
-        except (UnknownLocaleError, ValueError):
-            self.locale = Locale("en", "GB")
+        self.locale = locale_named(locale)
         self.currency = currency
         self.language, self.texts = texts_of(self.locale.language)
 

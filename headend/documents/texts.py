@@ -5,6 +5,8 @@ A key that ends in `_one` is the singular of another, said of 1; of 0 as well in
 
 from __future__ import annotations
 
+from babel import Locale, UnknownLocaleError
+
 ENGLISH = {
     "title": "Your statement for {month}",
     "draft": "Draft: not issued, nothing to pay yet",
@@ -718,3 +720,11 @@ LANGUAGES = {"en": ENGLISH, "de": GERMAN, "es": SPANISH, "pt": PORTUGUESE, "fr":
 def texts_of(language: str) -> dict[str, str]:
     """The words of a language such as `de`."""
     return LANGUAGES.get(language, ENGLISH)
+
+
+def locale_named(name: str) -> Locale:
+    """The locale of that name, such as `de_DE`; British English where there is none."""
+    try:
+        return Locale.parse(name)
+    except (UnknownLocaleError, ValueError):
+        return Locale("en", "GB")

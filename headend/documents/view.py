@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any, Literal
 
-from babel import Locale, UnknownLocaleError
+from babel import Locale
 from babel.dates import format_date, format_interval, format_skeleton
 from babel.numbers import NumberPattern, format_currency, format_decimal, format_percent, parse_pattern
 from babel.units import format_unit
@@ -30,7 +30,7 @@ from headend.billing.statement import (
     StatementLine,
     Utility,
 )
-from headend.documents.texts import LANGUAGES, texts_of
+from headend.documents.texts import LANGUAGES, locale_named, texts_of
 from headend.reads import Channel
 from headend.reads.days import zone_named
 
@@ -71,10 +71,7 @@ class _Writer:
     """Writes in one language and one currency."""
 
     def __init__(self, locale: str, currency: str) -> None:
-        try:
-            self.locale = Locale.parse(locale)
-        except (UnknownLocaleError, ValueError):
-            self.locale = Locale("en", "GB")
+        self.locale = locale_named(locale)
         self.currency = currency
         self.texts = texts_of(self.locale.language)
 

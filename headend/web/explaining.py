@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200
-from babel import Locale, UnknownLocaleError
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -16,6 +15,7 @@ from headend.billing.explain import to_json
 from headend.billing.statement import Statement, parse_statement
 from headend.documents.explanation import ExplanationView, explanation_view
 from headend.documents.explanation_texts import texts_of
+from headend.documents.texts import locale_named
 from headend.errors import InvalidInput, NotFound
 from headend.store.explaining import explained
 from headend.web.access import CLERK, CUSTOMER, SITE, Page, known_user
@@ -50,7 +50,7 @@ async def page(request: web.Request) -> web.Response:
         kept = kept_for(site, user, request.match_info["id"])
         made = parse_statement(kept.document)
         locale = made.customer.locale
-        language, texts = texts_of(_language(locale))
+        language, texts = texts_of(locale_named(locale).language)
         try:
             with site.database.read() as tx:
                 view = explanation_view(explained(tx, kept, asked), locale)
@@ -64,13 +64,6 @@ async def page(request: web.Request) -> web.Response:
         return ExplainingPage(made, language, texts, asked, view, "")
 
     return await render(request, "customer/explanation.html", page=await asyncio.to_thread(look))
-
-
-def _language(locale: str) -> str:
-    try:
-        return Locale.parse(locale).language
-    except (UnknownLocaleError, ValueError):
-        return "en"
 
 
 class TotalOut(BaseModel):
