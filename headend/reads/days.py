@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from headend.errors import InvalidInput
 
 DAY_S = 86_400
+HOUR_S = 3_600
 EPOCH = date(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 

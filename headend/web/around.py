@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from headend.errors import StoreAway
 from headend.process.worksheets import worksheet_of
-from headend.reads.days import DAY_S
+from headend.reads.days import DAY_S, HOUR_S
 from headend.reads.quality import Quality
 from headend.registry.registry import EnrolledChannel
 from headend.site import Site
@@ -23,7 +23,6 @@ from headend.web.words import local_time, quantity, unit_of
 
 Int64s = NDArray[np.int64]
 
-_HOUR_S: Final = 3_600
 #: How much is drawn before and after the span [s].
 _BESIDE_S: Final = 3 * DAY_S
 
@@ -65,8 +64,8 @@ def by_hours(seen: Around) -> Around:
     hourly = by_hour(seen.reads)
     if seen.usual is None or hourly is seen.reads:
         return Around(hourly, seen.usual)
-    per_hour = _HOUR_S // seen.reads.interval_s
-    lead = seen.reads.start_s % _HOUR_S // seen.reads.interval_s
+    per_hour = HOUR_S // seen.reads.interval_s
+    lead = seen.reads.start_s % HOUR_S // seen.reads.interval_s
     parts = np.pad(seen.usual, (lead, -(lead + len(seen.usual)) % per_hour), constant_values=-1).reshape(-1, per_hour)
     return Around(hourly, np.where((parts < 0).any(axis=1), -1, parts.sum(axis=1)))
 

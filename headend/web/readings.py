@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from headend.monitor.lag import Behind, behind
 from headend.reads.channels import Channel
-from headend.reads.days import DAY_S, Period, day_number, day_of, local_seconds, midnight, seconds
+from headend.reads.days import DAY_S, HOUR_S, Period, day_number, day_of, local_seconds, midnight, seconds
 from headend.reads.quality import IS_ESTIMATED, Quality
 from headend.registry.registry import EnrolledChannel, agreements, channels_of
 from headend.site import Site
@@ -23,7 +23,6 @@ from headend.store.intervals import IntervalStore
 Int64s = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
-_HOUR_S = 3_600
 _LOOKED_BACK_DAYS = 365
 
 
@@ -126,10 +125,10 @@ def readings(tx: Connection, store: IntervalStore, channel: EnrolledChannel, sta
 
 def by_hour(reads: Readings) -> Readings:
     """Shorter intervals summed to hours; an hour is as good as its worst part, and missing where a part is missing."""
-    per_hour = _HOUR_S // reads.interval_s
+    per_hour = HOUR_S // reads.interval_s
     if per_hour <= 1:
         return reads
-    lead = reads.start_s % _HOUR_S // reads.interval_s
+    lead = reads.start_s % HOUR_S // reads.interval_s
     tail = -(lead + len(reads)) % per_hour
     parts = np.pad(reads.quality, (lead, tail)).reshape(-1, per_hour)
     missing = (parts == Quality.MISSING).any(axis=1)
@@ -138,8 +137,8 @@ def by_hour(reads: Readings) -> Readings:
     version = np.pad(reads.version, (lead, tail)).reshape(-1, per_hour).max(axis=1, initial=0)
     return replace(
         reads,
-        interval_s=_HOUR_S,
-        start_s=reads.start_s // _HOUR_S * _HOUR_S,
+        interval_s=HOUR_S,
+        start_s=reads.start_s // HOUR_S * HOUR_S,
         values=np.where(missing, 0, values),
         quality=quality,
         version=version,

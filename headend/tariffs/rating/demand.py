@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.errors import CannotRate
-from headend.reads.days import DAY_S, local_seconds, seconds
+from headend.reads.days import DAY_S, HOUR_S, local_seconds, seconds
 from headend.tariffs.arrays import Bools, Int64s
 from headend.tariffs.calendar import clock_zone
 from headend.tariffs.format.components import Demand, Ratchet, Tier
@@ -29,8 +29,6 @@ from headend.tariffs.rating.limits import is_by_period, mean_limit
 from headend.tariffs.rating.price import BASE_SCALE, charge_of, priced, prorated
 from headend.tariffs.rating.scope import Scope
 from headend.tariffs.rating.tiers import NO_LIMIT, at_reached, in_each_period, reached
-
-_HOUR_S = 3600
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +126,7 @@ def highest_demand(component: Demand, scope: Scope) -> Highest:
             estimated[:, line] = (top & 1 == 0).any(axis=1)
             top = top >> 1
         # The mean is rounded once, as power.
-        watts[:, line] = prorated(top.sum(axis=1), 0, Fraction(_HOUR_S, window_s * counted), 0)
+        watts[:, line] = prorated(top.sum(axis=1), 0, Fraction(HOUR_S, window_s * counted), 0)
     return Highest(tuple(periods), occurs, watts, estimated)
 
 

@@ -13,6 +13,7 @@ from typing import TypeGuard
 import numpy as np
 
 from headend.errors import CannotRate
+from headend.reads.days import HOUR_S
 from headend.tariffs.arrays import Int64s
 from headend.tariffs.calendar import BillingWindow, season_of
 from headend.tariffs.format.components import Energy
@@ -25,7 +26,6 @@ from headend.tariffs.rating.tiers import NO_LIMIT
 
 UpTo = Decimal | Mapping[str, Decimal]
 
-_HOUR_S = 3600
 _ENDLESS = np.array([NO_LIMIT], dtype=np.int64)
 
 
@@ -103,5 +103,5 @@ def _limit(component: Energy, up_to: UpTo, scope: Scope) -> Int64s:
         return np.array([min(tier_limit(limit, worth), NO_LIMIT)], dtype=np.int64)
     # kWh for each kW are Wh for each W, and a W is 3600 / interval_s Wh of the highest interval.
     highest = scope.use.imported.max(axis=1).astype(np.int64)
-    per_wh = limit * worth * Fraction(_HOUR_S, scope.use.interval_s)
+    per_wh = limit * worth * Fraction(HOUR_S, scope.use.interval_s)
     return np.minimum(prorated(highest, 0, per_wh, 0), NO_LIMIT).astype(np.int64)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from headend.errors import CannotRate
+from headend.reads.days import HOUR_S
 from headend.tariffs.arrays import Bools, Int64s
 from headend.tariffs.money import Integers
 
 #: No meter counts more in an interval [base units]; sums over a year of minutes stay far below 2^63.
 LARGEST_READ = 10**12
-_HOUR_S = 3600
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ class Use:
         CannotRate
             the intervals are longer than an hour, or do not fill hours.
         """
-        parts, rest = divmod(_HOUR_S, self.interval_s)
+        parts, rest = divmod(HOUR_S, self.interval_s)
         if rest or not parts or self.imported.shape[1] % parts:
             raise CannotRate(f"{self.imported.shape[1]} reads of {self.interval_s} s do not fill hours")
         begins = np.arange(0, self.imported.shape[1], parts)
@@ -69,7 +69,7 @@ class Use:
 
         imported = np.add.reduceat(self.imported, begins, axis=1, dtype=np.int64)
         estimated = None if self.estimated is None else np.logical_or.reduceat(self.estimated, begins, axis=1)
-        return Use(_HOUR_S, imported, added(self.exported), added(self.reactive), estimated)
+        return Use(HOUR_S, imported, added(self.exported), added(self.reactive), estimated)
 
     def check(self, n: int) -> None:
         """Raise `CannotRate` unless these are whole, possible reads of `n` intervals."""
