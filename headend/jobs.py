@@ -16,7 +16,7 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from headend.billing.cycle import MONTHLY
+from headend.billing.groups import MONTHLY
 from headend.billing.run import rate_cycle
 from headend.collect.pricefeed import Feed
 from headend.errors import BillingConflict, InvalidInput, PublisherAway, StoreAway

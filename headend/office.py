@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from headend.billing.agreements import Agreement
+from headend.billing.groups import BillingGroup
 from headend.billing.ports import GasQualities, Hold, Office
 from headend.billing.profiles import Profile, StatementRules, Typical
 from headend.billing.statement import Contacts, EnergyMix, EnergySource, TypicalUse, Utility
@@ -17,7 +18,7 @@ from headend.config import Settings, beside, checked, read_toml
 from headend.errors import InvalidConfig
 from headend.process.billcheck import check_bills
 from headend.reads import LoadProfiles
-from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels, gas_qualities
+from headend.registry.registry import EnrolledChannel, agreements, billing_groups, enrolled_channels, gas_qualities
 from headend.site import Site
 from headend.store.exceptions import ReadException, holds
 from headend.store.intervals import IntervalStore
@@ -38,6 +39,10 @@ class SiteRecords:
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
         """Every service agreement, or those of one account."""
         return agreements(self.tx, account=account)
+
+    def groups(self) -> Mapping[str, BillingGroup]:
+        """Billing groups that were made, by name."""
+        return billing_groups(self.tx)
 
     def channels(self) -> Sequence[EnrolledChannel]:
         """Every enrolled channel."""

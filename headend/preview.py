@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from headend.billing.agreements import Agreement, in_force, local_month
+from headend.billing.agreements import Agreement, billing_days, in_force, period_at
 from headend.billing.parts import USE_CHANNEL
 from headend.billing.segments import rate_agreements
 from headend.office import SiteRecords
 from headend.process.editing import Decision, Plan, carry_out, needs_second_person, plan_again, plan_of, undone
 from headend.reads.channels import EXPORT, REACTIVE
-from headend.reads.days import DAY_S, moment, zone_named
+from headend.reads.days import DAY_S, moment, next_period, zone_named
 from headend.reads.profiles import LoadProfiles
 from headend.reads.quality import Quality
 from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels
@@ -271,25 +271,24 @@ def _touched(
         if one.usage_point == channel.usage_point and one.commodity == channel.channel.commodity:
             its[one.account.id].append(one)
     for account, here in sorted(its.items()):
-        for period in _months(stretch_s, here[0].timezone):
+        for period in _periods(stretch_s, here[0]):
             if not any(_covers(one, period, stretch_s) for one in here):
                 continue
             together = tuple(one for one in every if one.account.id == account and in_force(one, period))
-            over = max(local_month(period, one.timezone).end_utc for one in together) <= now
+            over = max(billing_days(one, period).end_utc for one in together) <= now
             places = {one.usage_point for one in together}
             channels = tuple(one for one in hung if one.usage_point in places)
             yield _Touched(account, here[0].account.name, period, together, channels, provisional=not over)
 
 
-def _months(stretch_s: tuple[int, int], timezone: str) -> list[str]:
-    """The local months `YYYY-MM` that a stretch lies in."""
-    zone = zone_named(timezone)
-    day, last = (moment(at_s).astimezone(zone).date() for at_s in (stretch_s[0], stretch_s[1] - 1))
-    months = []
-    while day <= last:
-        months.append(f"{day:%Y-%m}")
-        day = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return months
+def _periods(stretch_s: tuple[int, int], agreement: Agreement) -> list[str]:
+    """The billing periods `YYYY-MM` that a stretch lies in."""
+    zone = zone_named(agreement.timezone)
+    first, last = (moment(at_s).astimezone(zone).date() for at_s in (stretch_s[0], stretch_s[1] - 1))
+    periods = [period_at(agreement.account, first)]
+    while periods[-1] < period_at(agreement.account, last):
+        periods.append(next_period(periods[-1]))
+    return periods
 
 
 def _covers(agreement: Agreement, period: str, stretch_s: tuple[int, int]) -> bool:

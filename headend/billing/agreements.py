@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from fractions import Fraction
 
-from headend.reads.days import Period, zone_named
+from headend.billing.groups import ALWAYS_MONTHLY, BillingGroup, Membership
+from headend.reads.days import Period
+from headend.tariffs import BillingWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,15 @@ class Account:
         residential, commercial …: which limits validation uses, which tariffs fit.
     locale
         language and number format of the statement, such as de_DE.
+    memberships
+        in which billing group it is, from when on; in order.
     """
 
     id: str
     name: str
     customer_class: str
     locale: str
+    memberships: tuple[Membership, ...] = ALWAYS_MONTHLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,45 @@ class Agreement:
 
 
 def in_force(agreement: Agreement, period: str) -> Period | None:
-    """The local days of month `period` on which the agreement applies; None where there are none."""
-    return local_month(period, agreement.timezone).within(agreement.valid_from, agreement.valid_to)
+    """The local days of billing period `YYYY-MM` on which the agreement applies; None where there are none."""
+    for membership in agreement.account.memberships:
+        days = membership.group.days(period, agreement.timezone)
+        its = days if membership == _OPEN else days.within(membership.since or date.min, membership.until)
+        if its is not None:
+            return its.within(agreement.valid_from, agreement.valid_to)
+    return None
 
 
-@lru_cache(maxsize=1024)
-def local_month(period: str, timezone: str) -> Period:
-    """The month `YYYY-MM` as it is in a time zone."""
-    return Period.month(period, zone_named(timezone))
+_OPEN = Membership()
+
+
+def group_in(account: Account, period: str) -> BillingGroup:
+    """The group that bills an account's period; of one that it is in no group for, the last it is in."""
+    for membership in account.memberships:
+        days = membership.group.days(period, "UTC")
+        if days.within(membership.since or date.min, membership.until) is not None:
+            return membership.group
+    return account.memberships[-1].group
+
+
+def billing_days(agreement: Agreement, period: str) -> Period:
+    """All local days of a billing period, as the account's group has them."""
+    return group_in(agreement.account, period).days(period, agreement.timezone)
+
+
+def billing_window(days: Period, period: str, whole: Period) -> BillingWindow:
+    """What is rated at once: some days of a billing period, worth as much of a month as they are of all its days."""
+    calendar = Period.month(period, whole.zone)
+    months = None if whole == calendar else Fraction(days.days, whole.days)
+    return BillingWindow(days.first, days.end, days.zone, months, calendar.first)
+
+
+def period_at(account: Account, day: date) -> str:
+    """The billing period that a local day is billed in."""
+    for membership in account.memberships:
+        if (membership.since or date.min) <= day < (membership.until or date.max):
+            return membership.group.period_of(day)
+    return account.memberships[-1].group.period_of(day)
 
 
 def overlapping(agreements: Iterable[Agreement]) -> list[tuple[Agreement, Agreement]]:

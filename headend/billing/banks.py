@@ -20,7 +20,7 @@ from headend.billing.parts import Part
 from headend.billing.ports import Records
 from headend.billing.statement import InBank, PeriodUse, Segment, Statement, parse_statement
 from headend.errors import CannotRate
-from headend.reads.days import previous_month
+from headend.reads.days import next_period, previous_period
 from headend.tariffs import Carried, Tariff
 from headend.tariffs.format.components import Bank
 from headend.tariffs.format.schema import BASE_UNITS
@@ -80,7 +80,7 @@ def opening_of(records: Records, parts: Sequence[Part], period: str, *, provisio
             begins.setdefault(part.agreement.id, part)
     if not begins:
         return opening
-    before = previous_month(date(int(period[:4]), int(period[5:]), 1))
+    before = previous_period(period)
     accounts = {part.agreement.account.id for part in begins.values()}
     last, refused = records.last_statements(accounts, period), records.refused(accounts, before)
     for agreement, part in begins.items():
@@ -89,7 +89,7 @@ def opening_of(records: Records, parts: Sequence[Part], period: str, *, provisio
         segment = None if statement is None else _last_segment(statement, part)
         if statement is not None and segment is not None:
             if not provisional and statement.period != before:
-                opening.to_bill_first[agreement] = _month_after(statement.period)
+                opening.to_bill_first[agreement] = next_period(statement.period)
                 continue
             if statement.issued_at is None:
                 opening.drafts.add(account)
@@ -108,11 +108,6 @@ def _last_segment(statement: Statement, part: Part) -> Segment | None:
         if segment.agreement == part.agreement.id and segment.tariff.id == part.tariff.id
     ]
     return max(its, key=lambda segment: segment.last, default=None)
-
-
-def _month_after(period: str) -> str:
-    first = date(int(period[:4]), int(period[5:]), 28)
-    return f"{date.fromordinal(first.toordinal() + 4):%Y-%m}"
 
 
 def taken_over(tariff: Tariff, banks: Sequence[InBank | None]) -> Carried:

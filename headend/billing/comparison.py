@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.billing.agreements import in_force, local_month
+from headend.billing.agreements import billing_days, in_force
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.metered import Int64s, Metered, at_usage_points, units
 from headend.billing.parts import USE_CHANNEL, Hung, Part, hung_at
@@ -18,7 +18,7 @@ from headend.billing.statement import Comparison
 from headend.billing.usage import day_begins
 from headend.errors import CannotRate
 from headend.reads import Quality
-from headend.reads.days import Period, a_year_before, previous_month, seconds
+from headend.reads.days import Period, a_year_before, previous_period, seconds
 from headend.tariffs import BillingWindow
 
 #: What counted at a usage point, one meter or several.
@@ -28,20 +28,20 @@ Meters = tuple[MeterChannel, ...]
 _DAYS_TO_COMPARE = 7
 
 
-def month_before(records: Records, parts: Sequence[Part], gas: GasQualities, month: Period) -> dict[str, Comparison]:
-    """Use in the month before `month` by agreement, over its last days of which all reads are there.
+def period_before(records: Records, parts: Sequence[Part], gas: GasQualities, period: str) -> dict[str, Comparison]:
+    """Use in the billing period before `period` by agreement, over its last days of which all reads are there.
 
     Parameters
     ----------
     parts
-        in one time zone, with one interval length.
+        billed over the same days, with one interval length.
     """
-    period = previous_month(month.first)
-    days = local_month(period, parts[0].agreement.timezone)
+    before_it = previous_period(period)
+    days = billing_days(parts[0].agreement, before_it)
     before = _Then.of(records, [part.used for part in parts], gas, days)
     found = {}
     for row, part in enumerate(parts):
-        its = in_force(part.agreement, period)
+        its = in_force(part.agreement, before_it)
         if its is None or its.end != days.end:
             continue
         holes = np.flatnonzero(before.missing[row])
@@ -54,7 +54,7 @@ def month_before(records: Records, parts: Sequence[Part], gas: GasQualities, mon
 
 
 def same_days_last_year(
-    records: Records, parts: Sequence[Part], hung: Hung, gas: GasQualities, month: Period
+    records: Records, parts: Sequence[Part], hung: Hung, gas: GasQualities, whole: Period
 ) -> dict[tuple[str, date], Comparison]:
     """Use on the days of each part a year before, by agreement and first day, where all their reads are there.
 
@@ -63,9 +63,10 @@ def same_days_last_year(
     Parameters
     ----------
     parts
-        in one time zone, with one interval length.
+        within the days `whole`, with one interval length.
     """
-    days = local_month(f"{month.first.year - 1}-{month.first.month:02}", parts[0].agreement.timezone)
+    last = a_year_before(whole.end - timedelta(days=1))
+    days = Period(a_year_before(whole.first), last + timedelta(days=1), whole.zone)
     known: list[tuple[Part, Meters]] = []
     for part in parts:
         if part.agreement.valid_from <= a_year_before(part.first):

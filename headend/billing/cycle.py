@@ -15,14 +15,12 @@ from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from headend.billing.groups import MONTHLY
 from headend.billing.statement import Statement
 from headend.errors import BillingConflict, InvalidInput
 from headend.reads.days import Period
 
 Step = Literal["rate", "approve", "issue"]
-
-#: The cycle everybody is in who is in no other.
-MONTHLY = "monthly"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
@@ -99,8 +97,27 @@ class ControlTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class CycleScope:
+    """Whom a cycle bills, of those who have no statement for the period yet.
+
+    Parameters
+    ----------
+    group
+        the billing group.
+    accounts
+        these of the group alone; empty: all.
+    final
+        only who has moved out, as soon as their days are over, though the period is not.
+    """
+
+    group: str = MONTHLY
+    accounts: tuple[str, ...] = ()
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BillCycle:
-    """One cycle of one period (`YYYY-MM`)."""
+    """One cycle of one billing period (`YYYY-MM`)."""
 
     name: str
     period: str
@@ -109,6 +126,7 @@ class BillCycle:
     changed_at: datetime
     changed_by: str
     totals: ControlTotals
+    scope: CycleScope = CycleScope()
 
     @property
     def id(self) -> str:
@@ -116,13 +134,13 @@ class BillCycle:
         return f"{self.period}/{self.name}"
 
 
-def open_cycle(name: str, period: str, now: datetime, clerk: str) -> BillCycle:
+def open_cycle(name: str, period: str, now: datetime, clerk: str, scope: CycleScope) -> BillCycle:
     """A cycle in which nothing is rated yet; raises `InvalidInput` where it cannot be called that."""
     if Period.month(period, ZoneInfo("UTC")).first.isoformat()[:7] != period:
         raise InvalidInput("period", repr(period), "a month such as 2026-10")
     if not _NAME.fullmatch(name):
         raise InvalidInput("cycle", repr(name), "a name of letters, digits, dots and dashes, up to 40")
-    return BillCycle(name, period, CycleState.OPEN, now, now, clerk, ControlTotals())
+    return BillCycle(name, period, CycleState.OPEN, now, now, clerk, ControlTotals(), scope)
 
 
 def check_step(cycle: BillCycle, step: Step) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.billing.agreements import Agreement, in_force, local_month
+from headend.billing.agreements import Agreement, billing_days, billing_window, in_force
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.metered import Metered, at_usage_points, units
 from headend.billing.parts import USE_CHANNEL, Hung, Part, hung_at, needs_export
@@ -22,7 +21,7 @@ from headend.billing.published import market_of
 from headend.billing.statement import PastPeak
 from headend.reads import Channel
 from headend.reads.channels import EXPORT
-from headend.reads.days import Period, previous_month, seconds
+from headend.reads.days import previous_period, seconds
 from headend.reads.quality import IS_BILLABLE
 from headend.tariffs import BillingWindow, Carried, Market, Peaks, Tariff, Use
 from headend.tariffs.format.components import Demand
@@ -38,27 +37,27 @@ def ratchet_months(tariff: Tariff) -> int:
     return max((ratchet.months for ratchet in ratchets), default=0)
 
 
-def peaks_before(records: Records, hung: Hung, parts: Sequence[Part], gas: GasQualities, month: date) -> Carried:
-    """Peaks of parts of one kind in the months before `month`, as what their bills take over; latest first.
+def peaks_before(records: Records, hung: Hung, parts: Sequence[Part], gas: GasQualities, period: str) -> Carried:
+    """Peaks of parts of one kind in the periods before `period`, as what their bills take over; latest first.
 
     Raises
     ------
     CannotRate
         the reads are such that no demand can be told from them.
     """
-    tariff, timezone = parts[0].tariff, parts[0].agreement.timezone
+    tariff = parts[0].tariff
     carried = Carried()
-    months: list[Period] = []
-    begin = month
+    periods: list[str] = []
+    before = period
     for _ in range(ratchet_months(tariff)):
-        before = local_month(previous_month(begin), timezone)
-        if not any(in_force(part.agreement, f"{before.first:%Y-%m}") for part in parts):
+        before = previous_period(before)
+        if not any(in_force(part.agreement, before) for part in parts):
             break
-        months.append(before)
-        begin = before.first
-    for before in reversed(months):
-        window = BillingWindow(before.first, before.end, before.zone)
-        market = market_of(records, [tariff], before, prices=False)
+        periods.append(before)
+    for before in reversed(periods):
+        days = billing_days(parts[0].agreement, before)
+        window = billing_window(days, before, days)
+        market = market_of(records, [tariff], days, prices=False)
         carried = carried.then(Carried(_peaks(records, hung, parts, gas, window, market)))
     return carried
 
@@ -96,7 +95,7 @@ def _tells(tariff: Tariff, interval_s: int, now_s: int) -> bool:
 
 
 def _hung_then(hung: Hung, agreement: Agreement, channel: Channel, window: BillingWindow) -> tuple[MeterChannel, ...]:
-    days = in_force(agreement, f"{window.first:%Y-%m}")
+    days = in_force(agreement, f"{window.month:%Y-%m}")
     return () if days is None else hung_at(hung, agreement.usage_point, channel, days)
 
 
@@ -129,22 +128,21 @@ def _measured(
         values[rows] = np.where(possible, metered.values, 0)
         quality[rows] = metered.quality
     for row, part in enumerate(parts):
-        days = in_force(part.agreement, f"{window.first:%Y-%m}")
+        days = in_force(part.agreement, f"{window.month:%Y-%m}")
         begins = n if days is None else (seconds(days.start_utc) - start_s) // interval_s
         values[row, :begins] = 0
     return Metered(values, quality)
 
 
-def peaks_shown(tariff: Tariff, carried: Carried, month: date, row: int) -> tuple[PastPeak, ...]:
+def peaks_shown(tariff: Tariff, carried: Carried, period: str, row: int) -> tuple[PastPeak, ...]:
     """Peaks of one row as a statement tells them: latest month first, without what is zero."""
     shown: list[tuple[int, PastPeak]] = []
     for place, several in carried.peaks.items():
         component = tariff.components[place]
         periods = periods_of(component, tariff) if isinstance(component, Demand) else []
-        first = month
+        name = period
         for back, peaks in enumerate(several):
-            name = previous_month(first)
-            first = date(int(name[:4]), int(name[5:]), 1)
+            name = previous_period(name)
             its = zip(periods, peaks.watts[row].tolist(), strict=True)
             shown += [(back, PastPeak(name, component.label, units(watts), period)) for period, watts in its if watts]
     return tuple(peak for _, peak in sorted(shown, key=lambda each: each[0]))

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from headend.billing.agreements import Agreement
 from headend.billing.cycle import BillCycle, BillException
+from headend.billing.groups import BillingGroup
 from headend.billing.profiles import StatementRules
 from headend.billing.statement import Statement, Utility
 from headend.reads import Channel, LoadProfiles
@@ -94,6 +95,9 @@ class Records(Protocol):
 
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
         """Every service agreement, or those of one account."""
+
+    def groups(self) -> Mapping[str, BillingGroup]:
+        """Billing groups that were made, by name; not the monthly one, which is always there."""
 
     def channels(self) -> Sequence[MeterChannel]:
         """Every enrolled channel."""

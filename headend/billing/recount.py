@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.billing.agreements import Account, Agreement, local_month
+from headend.billing.agreements import Account, Agreement, billing_window
 from headend.billing.banks import left, taken_over
 from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
@@ -32,8 +32,8 @@ from headend.billing.usage import UseTables, rated_use, statement_line, tiered_e
 from headend.errors import CannotRate
 from headend.reads import Channel, LoadProfiles
 from headend.reads.channels import EXPORT, REACTIVE
-from headend.reads.days import Period, previous_month, seconds, zone_named
-from headend.tariffs import BillingWindow, Events, Market, Peaks, PriceSeries, Tariff, rate_batch
+from headend.reads.days import Period, previous_period, seconds, zone_named
+from headend.tariffs import Events, Market, Peaks, PriceSeries, Tariff, rate_batch
 from headend.tariffs.format.components import Demand
 from headend.tariffs.format.schema import BASE_UNITS
 
@@ -69,6 +69,14 @@ def days_of(segment: Segment) -> Period:
     return Period(segment.first, segment.last + timedelta(days=1), zone_named(segment.timezone))
 
 
+def billing_days_of(statement: Statement, segment: Segment) -> Period:
+    """All local days of the billing period that a segment is of."""
+    zone = zone_named(segment.timezone)
+    if statement.billing_days is None:
+        return Period.month(statement.period, zone)
+    return Period(statement.billing_days.first, statement.billing_days.last + timedelta(days=1), zone)
+
+
 def channels_of(segment: Segment) -> list[tuple[str, str]]:
     """Meter and OBIS code of what was billed, in order, each once."""
     return list(dict.fromkeys((each.meter, each.channel) for each in segment.meters))
@@ -93,7 +101,7 @@ def rated_anew(statement: Statement, segment: Segment, evidence: Evidence) -> Se
     its, meters, profiles = _part(statement, segment, evidence), evidence.meters, evidence.profiles
     tariff, interval_s, columns = evidence.tariff, profiles.interval_s, slice(0, profiles.values.shape[1])
     days = days_of(segment)
-    window = BillingWindow(days.first, days.end, days.zone, cycle=local_month(statement.period, segment.timezone).first)
+    window = billing_window(days, statement.period, billing_days_of(statement, segment))
 
     def metered(channels: Sequence[MeterChannel] | None) -> Metered | None:
         if channels is None:
@@ -216,7 +224,7 @@ def _months_before(period: str, earliest: str) -> list[str]:
     months: list[str] = []
     month = period
     while month > earliest and len(months) < 60:
-        month = previous_month(date(int(month[:4]), int(month[5:]), 1))
+        month = previous_period(month)
         months.append(month)
     return months
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headend.billing.agreements import Agreement, local_month
+from headend.billing.agreements import Agreement, billing_days, billing_window
 from headend.billing.banks import Balance, Balances, has_bank, left, opening_of, taken_over
-from headend.billing.comparison import month_before, same_days_last_year
+from headend.billing.comparison import period_before, same_days_last_year
 from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
@@ -30,7 +30,7 @@ from headend.billing.statement import Comparison, EventUsed, GasEnergy, InBank, 
 from headend.billing.usage import UseTables, rated_use, statement_line, tiered_energy, use_by_tier
 from headend.errors import CannotRate
 from headend.reads import LoadProfiles, Quality
-from headend.reads.days import Period, moment, seconds, zone_named
+from headend.reads.days import Period, moment, seconds
 from headend.reads.quality import IS_BILLABLE
 from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBill, TariffBook, rate_batch
 from headend.tariffs.format.components import Energy
@@ -76,7 +76,7 @@ def rate_agreements(
     Parameters
     ----------
     period
-        month `YYYY-MM`, in each usage point's own zone.
+        billing period `YYYY-MM`, in each usage point's own zone.
     provisional
         rate whatever reads there are, decided or not, and count those there are not as zero: for a look at the running
         month.
@@ -94,13 +94,13 @@ def rate_agreements(
         rated.refuse(
             its, ExceptionCode.MONTH_BEFORE, f"what {month} leaves in its bank is not known: bill {month} first"
         )
-    ground = _Ground(records, hung, gas, opening.balances, rated, provisional)
-    places: dict[tuple[str, int], list[Part]] = defaultdict(list)
+    ground = _Ground(records, period, hung, gas, opening.balances, rated, provisional)
+    places: dict[tuple[Period, int], list[Part]] = defaultdict(list)
     for part in parts:
         if part.agreement.id not in opening.to_bill_first:
-            places[part.agreement.timezone, part.interval_s].append(part)
-    for (timezone, _), together in places.items():
-        _rate_place(ground, together, local_month(period, timezone))
+            places[billing_days(part.agreement, period), part.interval_s].append(part)
+    for (whole, _), together in places.items():
+        _rate_place(ground, together, whole)
     return rated
 
 
@@ -130,6 +130,7 @@ class _Ground:
     """What all parts are rated on; `balances` and `rated` grow on the way."""
 
     records: Records
+    period: str
     hung: Hung
     gas: GasQualities
     balances: Balances
@@ -139,9 +140,9 @@ class _Ground:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """What parts in one time zone with one interval length have in common; `keys` are rows of `profiles`."""
+    """What parts of the same billing days and interval length have in common; `keys` are rows of `profiles`."""
 
-    month: Period
+    whole: Period
     keys: dict[tuple[int, int], int]
     profiles: LoadProfiles
     market: Market
@@ -149,20 +150,20 @@ class _Place:
     last_year: dict[tuple[str, date], Comparison]
 
 
-def _rate_place(ground: _Ground, parts: list[Part], month: Period) -> None:
-    """Rate parts in one time zone with one interval length: their reads are fetched at once."""
+def _rate_place(ground: _Ground, parts: list[Part], whole: Period) -> None:
+    """Rate parts of the same billing days and interval length: their reads are fetched at once."""
     records, interval_s = ground.records, parts[0].interval_s
     keys: dict[tuple[int, int], int] = {}
     for part in parts:
         for meter in part.meters:
             keys.setdefault((meter.meter, meter.channel.code), len(keys))
-    previous = month_before(records, parts, ground.gas, month)
-    last_year = {} if ground.provisional else same_days_last_year(records, parts, ground.hung, ground.gas, month)
+    previous = period_before(records, parts, ground.gas, ground.period)
+    last_year = {} if ground.provisional else same_days_last_year(records, parts, ground.hung, ground.gas, whole)
     # One interval more in front, for the register at its end.
-    begin_s = seconds(month.start_utc) - interval_s
-    profiles = records.profiles(list(keys), begin_s, seconds(month.end_utc), interval_s)
-    market = market_of(records, {part.tariff.version: part.tariff for part in parts}.values(), month)
-    place = _Place(month, keys, profiles, market, previous, last_year)
+    begin_s = seconds(whole.start_utc) - interval_s
+    profiles = records.profiles(list(keys), begin_s, seconds(whole.end_utc), interval_s)
+    market = market_of(records, {part.tariff.version: part.tariff for part in parts}.values(), whole)
+    place = _Place(whole, keys, profiles, market, previous, last_year)
     groups: dict[tuple[object, ...], list[Part]] = defaultdict(list)
     for part in parts:
         groups[part.kind].append(part)
@@ -191,8 +192,8 @@ class _Group:
 
     def __post_init__(self) -> None:
         part, profiles = self.parts[0], self.place.profiles
-        zone, cycle = zone_named(part.agreement.timezone), self.place.month.first
-        self.window = BillingWindow(part.first, part.end, zone, cycle=cycle)
+        days = replace(self.place.whole, first=part.first, end=part.end)
+        self.window = billing_window(days, self.ground.period, self.place.whole)
         first = (seconds(self.window.start_utc) - profiles.start_s) // profiles.interval_s
         self.columns = slice(first, first + self.window.intervals(profiles.interval_s))
         self.used = self._metered([part.used for part in self.parts])
@@ -262,7 +263,7 @@ class _Group:
         """All rows, once it is known what demand they had before; none, where it cannot be told."""
         ground = self.ground
         try:
-            self.past = peaks_before(ground.records, ground.hung, self.parts, ground.gas, self.place.month.first)
+            self.past = peaks_before(ground.records, ground.hung, self.parts, ground.gas, ground.period)
         except CannotRate as error:
             for row in rows:
                 self._refuse(row, ExceptionCode.CANNOT_RATE, f"demand of the months before: {error}")
@@ -292,7 +293,7 @@ class _Group:
         reached = int(present[-1]) + 1 if len(present) else 0
         begin_s = seconds(self.window.start_utc)
         return with_prices_up_to(
-            market, begin_s + reached * self.place.profiles.interval_s, seconds(self.place.month.end_utc)
+            market, begin_s + reached * self.place.profiles.interval_s, seconds(self.place.whole.end_utc)
         )
 
     def _bill(self, rows: list[int]) -> None:
@@ -390,7 +391,7 @@ class _Group:
             carried=carried,
             prices=self.prices,
             events=self.events,
-            peaks=peaks_shown(tariff, self.past, self.place.month.first, row) if self.past.peaks else (),
+            peaks=peaks_shown(tariff, self.past, self.ground.period, row) if self.past.peaks else (),
             calendar_sha256=self.calendar,
             last_year=self.place.last_year.get((agreement.id, part.first)),
         )

@@ -24,6 +24,8 @@ Number = Annotated[Decimal, PlainSerializer(lambda number: format(number, "f"), 
 
 Obtained = Literal["read", "calculated", "estimated"]
 
+Kind = Literal["final", "cancellation", "rebill", "difference"]
+
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
@@ -416,11 +418,36 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class BillingDays:
+    """All local days of a billing period, both included."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """The statement that a correction is about, its hash, and why it is corrected."""
+
+    id: str
+    sha256: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One account's statement of one cycle.
 
     Parameters
     ----------
+    kind
+        None: a bill as usual. final: the last, of an account that moved out. cancellation: takes back the statement
+        `corrects`, line by line. rebill: takes the place of one that was cancelled. difference: what the period costs
+        more or less than `corrects` and its differences said.
+    corrects
+        only in a correction.
+    billing_days
+        all days of the period, where that is not the calendar month.
     first, last
         first and last local day, both included.
     issued_at, issued_on, due_on, previous_sha256
@@ -448,6 +475,9 @@ class Statement:
     previous_sha256: str | None = None
     format: str = FORMAT
     engine: str | None = None
+    kind: Kind | None = None
+    corrects: Corrected | None = None
+    billing_days: BillingDays | None = None
 
 
 _DOCUMENT = TypeAdapter(Statement)
@@ -471,7 +501,7 @@ _LATER_IN_LINES = ("estimated", "included", "mean", "heading")
 def canonical_json(statement: Statement) -> bytes:
     """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
     plain = _DOCUMENT.dump_python(statement, mode="json")
-    _leave_out(plain, ("engine",))
+    _leave_out(plain, ("engine", "kind", "corrects", "billing_days"))
     utility = plain["utility"]
     _leave_out(utility, ("contacts", "mix"))
     for part in ("contacts", "mix"):

@@ -13,7 +13,8 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from headend.billing.agreements import Agreement, in_force, local_month
+from headend.billing.agreements import Agreement, billing_days, in_force
+from headend.billing.groups import BillingGroup
 from headend.billing.ports import GasQualities, Hold, MeterChannel, Office, Records
 from headend.billing.segments import rate_agreements
 from headend.billing.statement import Segment
@@ -270,8 +271,7 @@ def _chosen(records: Records, question: Question) -> dict[str, list[Agreement]]:
 
 
 def _check_over(chosen: Mapping[str, Sequence[Agreement]], period: str, now: datetime) -> None:
-    zones = {each.timezone for agreements in chosen.values() for each in agreements}
-    end = max(local_month(period, zone).end_utc for zone in zones)
+    end = max(billing_days(each, period).end_utc for agreements in chosen.values() for each in agreements)
     if now < end:
         raise InvalidInput("period", period, f"a month that is over; this one is at {end:%Y-%m-%d %H:%M} UTC")
 
@@ -367,6 +367,10 @@ class _BatchView:
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
         """As recorded."""
         return self.records.agreements(account)
+
+    def groups(self) -> Mapping[str, BillingGroup]:
+        """As recorded."""
+        return self.records.groups()
 
     def channels(self) -> Sequence[MeterChannel]:
         """Those at the batch's usage points."""

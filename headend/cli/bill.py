@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from headend.billing.cycle import MONTHLY
+from headend.billing.groups import MONTHLY
 from headend.cli.serve import Config
 from headend.cli.whatif import what_if
 
@@ -43,7 +43,7 @@ def run(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None
 @app.command()
 def approve(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
     """Approve what is rated: from then on nothing in the cycle changes."""
-    from headend.billing.run import approve as approve_cycle
+    from headend.billing.approval import approve as approve_cycle
 
     _say(approve_cycle(_office(config, period), period, cycle, by))
 
@@ -51,7 +51,7 @@ def approve(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = 
 @app.command()
 def issue(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
     """Issue what is approved: statements are dated, due and final."""
-    from headend.billing.run import issue as issue_cycle
+    from headend.billing.approval import issue as issue_cycle
 
     _say(issue_cycle(_office(config, period), period, cycle, by))
 

@@ -25,8 +25,10 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from headend.app import HeadEnd, Role, open_site
-from headend.billing.cycle import MONTHLY, BillCycle
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.approval import approve, issue
+from headend.billing.cycle import BillCycle
+from headend.billing.groups import MONTHLY
+from headend.billing.run import rate_cycle
 from headend.config import shipped
 from headend.demo.field import Field, FieldProcess
 from headend.demo.market import AHEAD, critical_peaks, day_ahead

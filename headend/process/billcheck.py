@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from headend.billing.agreements import Account, Agreement, in_force
 from headend.billing.parts import USE_CHANNEL, Hung, by_usage_point, hung_at
 from headend.billing.ports import MeterChannel
-from headend.reads.days import DAY_S, Period, midnight, previous_month, seconds
+from headend.reads.days import DAY_S, Period, midnight, previous_period, seconds
 from headend.registry.registry import agreements, enrolled_channels
 from headend.site import Site
 from headend.store import dailyuse, history
@@ -134,17 +134,20 @@ def _bills(tx: Connection, rules: RuleSet, period: str, now: datetime) -> Iterat
         days, is_done = _in_force(together, period), together[0].account.id in done
         if days is None or days.end_utc > now:
             continue
-        if (bill := _bill(together, days, hung, rules, is_done=is_done)) is not None:
+        if (bill := _bill(together, period, days, hung, rules, is_done=is_done)) is not None:
             yield bill
 
 
-def _bill(together: Sequence[Agreement], days: Period, hung: Hung, rules: RuleSet, *, is_done: bool) -> _Bill | None:
+def _bill(
+    together: Sequence[Agreement], period: str, days: Period, hung: Hung, rules: RuleSet, *, is_done: bool
+) -> _Bill | None:
     """None where nothing measures it: it will not be billed."""
     one = together[0]
     its = rules.of(one.account.customer_class)
     months = [days]
     while len(months) < its.prolonged.bills:
-        before = _in_force(together, previous_month(months[-1].first))
+        period = previous_period(period)
+        before = _in_force(together, period)
         if before is None:
             break
         months.append(before)

@@ -121,6 +121,16 @@ def previous_month(day: date) -> str:
     return (day.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
 
 
+def previous_period(period: str) -> str:
+    """`YYYY-MM` of the month before the month `YYYY-MM`."""
+    return previous_month(date(int(period[:4]), int(period[5:]), 1))
+
+
+def next_period(period: str) -> str:
+    """`YYYY-MM` of the month after the month `YYYY-MM`."""
+    return f"{date(int(period[:4]), int(period[5:]), 28) + timedelta(days=4):%Y-%m}"
+
+
 def local_seconds(start_s: int, n: int, interval_s: int, zone: tzinfo) -> Int64s:
     """Local wall clock at the begin of `n` intervals, as seconds since 1970-01-01 00:00 local (n,).
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from headend.billing.agreements import Account, Agreement
+from headend.billing.groups import ALWAYS_MONTHLY, CALENDAR_MONTHS, BillingGroup, Membership
 from headend.billing.ports import GasQuality
 from headend.errors import InvalidConfig, NotFound
 from headend.reads.channels import Channel
@@ -287,13 +288,14 @@ _AGREEMENTS = (
 def agreements(tx: Connection, *, account: str | None = None) -> list[Agreement]:
     """Every service agreement, or those of one account; by account."""
     query = _AGREEMENTS if account is None else _AGREEMENTS.where(t.service_agreement.c.account_id == account)
-    return [_agreement(row) for row in tx.execute(query)]
+    members = memberships(tx, account=account)
+    return [_agreement(row, members.get(row.account_id, ALWAYS_MONTHLY)) for row in tx.execute(query)]
 
 
-def _agreement(row: Row[tuple[object, ...]]) -> Agreement:
+def _agreement(row: Row[tuple[object, ...]], members: tuple[Membership, ...]) -> Agreement:
     return Agreement(
         row.id,
-        Account(row.account_id, row.name, row.customer_class, row.locale),
+        Account(row.account_id, row.name, row.customer_class, row.locale, members),
         row.usage_point_id,
         row.address,
         row.timezone,
@@ -303,6 +305,36 @@ def _agreement(row: Row[tuple[object, ...]]) -> Agreement:
         date.fromisoformat(row.valid_to) if row.valid_to else None,
         row.gas_area,
     )
+
+
+def billing_groups(tx: Connection) -> dict[str, BillingGroup]:
+    """Every billing group but the monthly one, by name."""
+    dates: dict[str, list[tuple[str, date]]] = {}
+    r = t.reading_date.c
+    for row in tx.execute(select(t.reading_date).order_by(r.group_name, r.period)):
+        dates.setdefault(row.group_name, []).append((row.period, date.fromisoformat(row.read_on)))
+    groups = tx.execute(select(t.billing_group).order_by(t.billing_group.c.name))
+    return {row.name: BillingGroup(row.name, row.first_day, tuple(dates.get(row.name, ()))) for row in groups}
+
+
+def memberships(tx: Connection, *, account: str | None = None) -> dict[str, tuple[Membership, ...]]:
+    """In which groups accounts are, in order, by account; one that is not there is always in the monthly group."""
+    m = t.account_group.c
+    query = select(t.account_group).order_by(m.account_id, m.valid_from)
+    if account is not None:
+        query = query.where(m.account_id == account)
+    rows = tx.execute(query).all()
+    if not rows:
+        return {}
+    groups = billing_groups(tx)
+    found: dict[str, tuple[Membership, ...]] = {}
+    for row in rows:
+        before = found.get(row.account_id, ())
+        # Of the first no day is asked: what was before is in it too.
+        since = date.fromisoformat(row.valid_from) if before else None
+        its = Membership(groups.get(row.group_name, CALENDAR_MONTHS), since)
+        found[row.account_id] = (*before[:-1], replace(before[-1], until=since), its) if before else (its,)
+    return found
 
 
 def gas_qualities(tx: Connection) -> dict[str, tuple[GasQuality, ...]]:
@@ -320,4 +352,5 @@ def account_named(tx: Connection, account: str) -> Account:
     row = tx.execute(select(t.account).where(t.account.c.id == account)).first()
     if row is None:
         raise NotFound(f"no account is called {account!r}")
-    return Account(*row)
+    members = memberships(tx, account=account).get(account, ALWAYS_MONTHLY)
+    return Account(row.id, row.name, row.customer_class, row.locale, members)

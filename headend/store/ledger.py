@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, select, update
 
-from headend.billing.cycle import BillCycle, BillException, ControlTotals, CycleState, ExceptionCode
+from headend.billing.cycle import BillCycle, BillException, ControlTotals, CycleScope, CycleState, ExceptionCode
 from headend.billing.ports import Kept
 from headend.billing.statement import Statement, canonical_json, sha256
 from headend.errors import NotFound
@@ -66,6 +66,7 @@ class SqlLedger:
             "changed_us": microseconds(cycle.changed_at),
             "changed_by": cycle.changed_by,
             "totals": json.dumps(asdict(cycle.totals), default=str, sort_keys=True),
+            "scope": json.dumps(asdict(cycle.scope), sort_keys=True),
         }
         upsert(self.tx, bill_cycle, [row])
 
@@ -195,6 +196,8 @@ def _row(cycle: BillCycle, made: Statement, state: str) -> dict[str, Any]:
         "revision": made.revision,
         "state": state,
         "period": made.period,
+        "kind": made.kind,
+        "corrects": None if made.corrects is None else made.corrects.id,
         "currency": made.totals.currency,
         "total": format(made.totals.gross, "f"),
         "document": document,
@@ -206,6 +209,7 @@ def _row(cycle: BillCycle, made: Statement, state: str) -> dict[str, Any]:
 
 def _cycle(row: Row[Any]) -> BillCycle:
     totals = json.loads(row.totals)
+    scope = json.loads(row.scope)
     totals["money"] = {currency: Decimal(amount) for currency, amount in totals["money"].items()}
     return BillCycle(
         row.name,
@@ -215,6 +219,7 @@ def _cycle(row: Row[Any]) -> BillCycle:
         moment_us(row.changed_us),
         row.changed_by,
         ControlTotals(**totals),
+        CycleScope(scope["group"], tuple(scope["accounts"]), scope["final"]),
     )
 
 

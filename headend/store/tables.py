@@ -150,6 +150,7 @@ installation = Table(
     Column("installed_s", BigInteger, primary_key=True, autoincrement=False),
     Column("usage_point_id", ForeignKey("usage_point.id"), nullable=False, index=True),
     Column("removed_s", BigInteger),
+    Column("changed_by", Text),  # as for service agreements
 )
 
 service_agreement = Table(
@@ -162,6 +163,47 @@ service_agreement = Table(
     Column("tariff_id", Text, nullable=False),
     Column("valid_from", String(10), nullable=False),
     Column("valid_to", String(10)),
+    Column("changed_by", Text),  # who changed it last other than by the site file, which leaves it alone then
+)
+
+# Accounts that are billed together; the monthly group, of calendar months, needs no row.
+billing_group = Table(
+    "billing_group",
+    site,
+    Column("name", Text, primary_key=True),
+    Column("first_day", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Where a group's meters are read on other days than usual.
+reading_date = Table(
+    "reading_date",
+    site,
+    Column("group_name", ForeignKey("billing_group.name"), primary_key=True),
+    Column("period", String(7), primary_key=True),
+    Column("read_on", String(10), nullable=False),  # first local day of the next period
+    sqlite_with_rowid=False,
+)
+
+account_group = Table(
+    "account_group",
+    site,
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("valid_from", String(10), primary_key=True),  # local day
+    Column("group_name", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What was done to the registry, and by whom: what the site file does not know of.
+registry_change = Table(
+    "registry_change",
+    site,
+    Column("number", _BIG_KEY, primary_key=True, autoincrement=True),
+    Column("what", String(32), nullable=False),  # move-in, move-out, exchange, group, import …
+    Column("subject", Text, nullable=False, index=True),  # account, usage point or meter
+    Column("text", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
 )
 
 user = Table(
@@ -450,6 +492,7 @@ bill_cycle = Table(
     Column("changed_us", BigInteger, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("totals", Text, nullable=False),  # JSON of ControlTotals
+    Column("scope", Text, nullable=False),  # JSON of CycleScope
     UniqueConstraint("name", "period"),
 )
 
@@ -463,6 +506,8 @@ statement = Table(
     Column("revision", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("period", String(7), nullable=False),
+    Column("kind", String(16)),  # as in the document; null: a bill as usual
+    Column("corrects", Text),  # id of the statement that a correction is about
     Column("currency", String(3), nullable=False),
     Column("total", String(24), nullable=False),
     Column("document", LargeBinary, nullable=False),  # canonical JSON: the record
@@ -470,6 +515,91 @@ statement = Table(
     Column("previous_sha256", String(64)),
     Column("issued_us", BigInteger),
     UniqueConstraint("cycle_id", "account_id", "revision"),
+)
+
+# Who took a cycle how far, and when: a cycle's history.
+bill_step = Table(
+    "bill_step",
+    site,
+    Column("cycle_id", ForeignKey("bill_cycle.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("step", String(16), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("done_us", BigInteger, nullable=False),
+    Column("done_by", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What a run has committed: drafts and exceptions of a range of accounts, in the transaction that adds the row.
+bill_partition = Table(
+    "bill_partition",
+    site,
+    Column("cycle_id", ForeignKey("bill_cycle.id"), primary_key=True),
+    Column("run", Integer, primary_key=True, autoincrement=False),  # of the cycle, counted from 1
+    Column("first_account", Text, primary_key=True),
+    Column("last_account", Text, nullable=False),
+    Column("accounts", Integer, nullable=False),
+    Column("totals", Text),  # JSON of ControlTotals; null: not rated yet
+    Column("committed_us", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+# What looks wrong about a draft, and what a clerk decided about it. Figures that stay the same keep their decision.
+bill_finding = Table(
+    "bill_finding",
+    site,
+    Column("cycle_id", ForeignKey("bill_cycle.id"), primary_key=True),
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("code", String(32), primary_key=True),
+    Column("detail", Text, nullable=False),
+    Column("figures", String(64), nullable=False),  # SHA-256 of what the finding rests on
+    Column("state", String(16), nullable=False, index=True),
+    Column("reason", Text),
+    Column("decided_us", BigInteger),
+    Column("decided_by", Text),
+    Column("confirmed_us", BigInteger),  # by a second person, where one is asked for
+    Column("confirmed_by", Text),
+    sqlite_with_rowid=False,
+)
+
+# Accounts that a clerk leaves out of a cycle.
+bill_exclusion = Table(
+    "bill_exclusion",
+    site,
+    Column("cycle_id", ForeignKey("bill_cycle.id"), primary_key=True),
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("excluded_us", BigInteger, nullable=False),
+    Column("excluded_by", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What the running billing period of an account costs so far.
+accrual = Table(
+    "accrual",
+    site,
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("period", String(7), primary_key=True),
+    Column("currency", String(3)),  # null: it cannot be rated
+    Column("amount", String(24)),
+    Column("through_s", BigInteger),  # up to where there are reads
+    Column("document", LargeBinary, nullable=False),  # JSON: by tier and TOU period, the forecast, problems
+    Column("made_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What an account pays each month on account of its bills, from a billing period on.
+budget_plan = Table(
+    "budget_plan",
+    site,
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("since", String(7), primary_key=True),  # billing period
+    Column("instalment", String(24), nullable=False),  # each period; 0: the plan ends
+    Column("currency", String(3), nullable=False),
+    Column("settles_in", SmallInteger, nullable=False),  # month of the year whose bill settles the rest
+    Column("added_us", BigInteger, nullable=False),
+    Column("added_by", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # Issued statements whose reads have changed since. The statement stays; a clerk decides whether to bill again.

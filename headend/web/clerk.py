@@ -16,9 +16,11 @@ from sqlalchemy import Connection, select
 from yarl import URL
 
 from headend.billing.again import Again, rated_again
-from headend.billing.cycle import MONTHLY, BillCycle, BillException
+from headend.billing.approval import approve, issue
+from headend.billing.cycle import BillCycle, BillException
+from headend.billing.groups import MONTHLY
 from headend.billing.ports import Office
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.run import rate_cycle
 from headend.billing.statement import Statement, parse_statement
 from headend.errors import HeadendError, NotFound
 from headend.office import office_of

@@ -13,10 +13,10 @@ from aiohttp import web
 from sqlalchemy import Connection, select
 from yarl import URL
 
+from headend.billing.accrual import CostSoFar, cost_so_far
 from headend.billing.agreements import Account
 from headend.billing.books.entries import Entry
 from headend.billing.books.position import Position
-from headend.billing.run import CostSoFar, cost_so_far
 from headend.billing.statement import Statement, parse_statement
 from headend.errors import NotFound, StoreAway
 from headend.monitor.lag import Behind

@@ -12,7 +12,9 @@ from decimal import Decimal
 
 import pytest
 
-from headend.billing.run import approve, cost_so_far, rate_cycle
+from headend.billing.accrual import cost_so_far
+from headend.billing.approval import approve
+from headend.billing.run import rate_cycle
 from headend.billing.statement import Segment
 from headend.documents import statement_html, statement_pdf
 from headend.errors import BillingConflict

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headend.billing.accrual import cost_so_far
 from headend.billing.gas import by_energy
 from headend.billing.metered import Metered
 from headend.billing.ports import GasQuality
-from headend.billing.run import cost_so_far, rate_cycle
+from headend.billing.run import rate_cycle
 from headend.billing.statement import GasEnergy, canonical_json, parse_statement
 from headend.documents import statement_html, statement_pdf
 from headend.documents.view import statement_view

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.approval import approve, issue
+from headend.billing.run import rate_cycle
 from headend.store.database import Database
 from tests.billing.town import IMPORT, Town
 

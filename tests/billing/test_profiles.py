@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from headend.billing.approval import approve, issue
 from headend.billing.profiles import Profile, StatementRules, Typical
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.run import rate_cycle
 from headend.billing.statement import (
     Comparison,
     Contacts,

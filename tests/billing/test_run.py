@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from headend.billing.run import cost_so_far, rate_cycle
+from headend.billing.accrual import cost_so_far
+from headend.billing.run import rate_cycle
 from headend.errors import NotFound
 from headend.reads import Quality
 from tests.billing.town import EXPORT, IMPORT, Town

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.approval import approve, issue
+from headend.billing.run import rate_cycle
 from headend.billing.statement import canonical_json
 from headend.errors import BillingConflict, NotFound, StoreBroken
 from headend.office import SiteRecords

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from headend.billing.approval import approve, issue
 from headend.billing.recount import lines_compared
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.run import rate_cycle
 from headend.billing.statement import StatementLine
 from headend.billing.verify import Verified, verify_period, verify_statement
 from headend.errors import BillingConflict, NotFound

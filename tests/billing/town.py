@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from headend.billing.approval import approve, issue
 from headend.billing.cycle import BillException
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.run import rate_cycle
 from headend.billing.statement import Statement, parse_statement
 from headend.collect.topics import Topics
 from headend.config import load_settings, shipped

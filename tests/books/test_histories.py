@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
+from headend.billing.approval import issue as issue_cycle
 from headend.billing.books.bankfile import Payment
 from headend.billing.books.position import positions
-from headend.billing.run import issue as issue_cycle
 from headend.errors import BillingConflict, HeadendError, StoreBroken
 from headend.process.bookkeeping import charge_late_fees, pay, refund, remind, reverse, write_off
 from headend.store.books import book_missing, entries_of, journal, verify

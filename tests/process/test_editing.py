@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.approval import approve, issue
+from headend.billing.run import rate_cycle
 from headend.errors import EditConflict, HeadendError, InvalidInput, NotFound
 from headend.office import office_of
 from headend.preview import Preview, preview, preview_again

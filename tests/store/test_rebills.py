@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from headend.billing.again import rated_again
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.approval import approve, issue
+from headend.billing.run import rate_cycle
 from headend.reads import Quality
 from headend.reads.blocks import Blocks
 from headend.reads.days import DAY_S, day_number, seconds

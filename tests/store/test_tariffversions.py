@@ -12,7 +12,8 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from headend.billing.again import rated_again
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.approval import approve, issue
+from headend.billing.run import rate_cycle
 from headend.errors import BillingConflict, InvalidTariff, StoreBroken
 from headend.store.tables import tariff_version
 from headend.store.tariffversions import keep_versions, with_kept_versions

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.approval import approve, issue
+from headend.billing.run import rate_cycle
 from headend.collect.topics import Topics
 from headend.config import load_settings, shipped
 from headend.office import office_of

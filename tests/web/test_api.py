@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from headend.billing.approval import issue
 from headend.billing.bundle import check_bundle
-from headend.billing.run import issue
 from headend.billing.statement import sha256
 from headend.office import office_of
 from headend.reads.channels import IMPORT

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import numpy as np
 
-from headend.billing.run import approve, issue, rate_cycle
+from headend.billing.approval import approve, issue
+from headend.billing.run import rate_cycle
 from headend.office import office_of
 from headend.reads.channels import IMPORT
 from headend.site import Site

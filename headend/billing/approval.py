@@ -1,0 +1,122 @@
+"""From drafts to statements: a cycle is approved, and its statements are issued.
+
+Approval looks once more whether the cycle would be rated the same today; from then on it is what was approved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from headend.billing.cycle import BillCycle, CycleState, Step, advance, tie_out
+from headend.billing.ports import Kept, Ledger, Office, Records
+from headend.billing.run import agreements_of, dated, rate_accounts
+from headend.billing.statement import Statement, canonical_json, parse_statement, sha256
+from headend.errors import BillingConflict, NotFound, StoreBroken
+from headend.reads.days import zone_named
+from headend.tariffs import Tariff
+
+
+def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:
+    """Close the cycle for changes, after looking whether it would be rated the same today.
+
+    From now on the tariff versions that it was rated by do not change either.
+
+    Raises
+    ------
+    BillingConflict
+        the cycle is not rated, its totals do not tie, or reads, agreements or tariffs have changed since, or a bill is
+        held now.
+    """
+    tariffs: set[Tariff] = set()
+    with office.database.read() as tx:
+        ledger, records = office.ledger(tx), office.records(tx)
+        rated = ledger.cycle(name, period)
+        if rated is not None and rated.state == CycleState.RATED:
+            tariffs = _check_still_true(office, records, ledger, rated)
+    with office.database.write() as tx:
+        ledger = office.ledger(tx)
+        cycle = _next(office, ledger, period, name, "approve", clerk)
+        if ledger.cycle(name, period) != rated:
+            raise BillingConflict(f"cycle {cycle.id} was changed while it was looked at: approve it again")
+        _check_counts(ledger, cycle)
+        ledger.keep_cycle(cycle)
+        ledger.keep_tariffs(cycle, tariffs)
+    return cycle
+
+
+def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: BillCycle) -> set[Tariff]:
+    """The tariff versions it takes to rate the cycle now.
+
+    Raises
+    ------
+    BillingConflict
+        that gives another statement than its draft, or one takes over from a statement that may still change.
+    """
+    agreements = agreements_of(records, cycle, office.clock())
+    run = rate_accounts(office, records, cycle, agreements, ledger.billed_elsewhere(cycle))
+    now = {statement.customer.account: sha256(canonical_json(statement)) for statement in run.statements}
+    drafts = {kept.account: kept.sha256 for kept in ledger.statements(cycle)}
+    changed = sorted(account for account in now.keys() | drafts.keys() if now.get(account) != drafts.get(account))
+    if changed:
+        raise BillingConflict(
+            f"reads, prices, decisions or agreements have changed since {cycle.id} was rated: {_few(changed)}."
+            " Rate it again"
+        )
+    if early := sorted(run.on_drafts & now.keys()):
+        raise BillingConflict(
+            f"{_few(early)}: the bank comes from a statement that is not issued yet. Issue that first"
+        )
+    named = {(segment.tariff.id, segment.tariff.sha256) for each in run.statements for segment in each.segments}
+    return {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
+
+
+def _few(accounts: Sequence[str]) -> str:
+    return ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if len(accounts) > 5 else "")
+
+
+def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:
+    """Make the drafts statements: dated, due, chained to each account's statement before, and final.
+
+    Raises
+    ------
+    BillingConflict
+        the cycle is not approved, or is issued already.
+    """
+    with office.database.write() as tx:
+        ledger = office.ledger(tx)
+        cycle = _next(office, ledger, period, name, "issue", clerk)
+        _check_counts(ledger, cycle)
+        heads = ledger.chain_heads(cycle)
+        drafts = ledger.statements(cycle)
+        ledger.issue(cycle, _issued(drafts, heads, cycle.changed_at, office.due_days))
+        ledger.keep_cycle(cycle)
+    return cycle
+
+
+def _next(office: Office, ledger: Ledger, period: str, name: str, step: Step, clerk: str) -> BillCycle:
+    cycle = ledger.cycle(name, period)
+    if cycle is None:
+        raise NotFound(f"no cycle {name!r} was ever rated for {period}")
+    return advance(cycle, step, office.clock(), clerk)
+
+
+def _check_counts(ledger: Ledger, cycle: BillCycle) -> None:
+    tie_out(cycle.totals)
+    billed, excepted = ledger.counts(cycle)
+    if (billed, excepted) != (cycle.totals.billed, cycle.totals.excepted):
+        raise BillingConflict(
+            f"cycle {cycle.id} counts {cycle.totals.billed} statements and {cycle.totals.excepted} exceptions,"
+            f" the ledger has {billed} and {excepted}"
+        )
+
+
+def _issued(drafts: Iterator[Kept], heads: dict[str, str], now: datetime, due_days: int) -> Iterator[Statement]:
+    for kept in drafts:
+        if sha256(kept.document) != kept.sha256:
+            raise StoreBroken(f"statement {kept.id}: its bytes are not those that were rated")
+        draft = parse_statement(kept.document)
+        today = now.astimezone(zone_named(draft.timezone)).date()
+        its = dated(draft, today, due_days)
+        yield replace(its, issued_at=now, previous_sha256=heads.get(kept.account))
