@@ -82,12 +82,21 @@ def check_memberships(account: str, memberships: tuple[Membership, ...]) -> None
             raise InvalidInput(f"account {account}: group {after.group.name}", f"from {day} on", "a day after the last")
         last = before.group.period_of(date.fromordinal(day.toordinal() - 1))
         if after.group.period_of(day) <= last:
-            next_day = after.group.end_of(last)
             raise InvalidInput(
                 f"account {account}: group {after.group.name}",
                 f"from {day} on, in period {last} of group {before.group.name}",
-                f"a day of a later period, such as {next_day}",
+                _possible(before.group, after.group, day, last),
             )
+
+
+def _possible(before: BillingGroup, after: BillingGroup, day: date, last: str) -> str:
+    """How an account gets from one group to another, where it cannot on `day`."""
+    end = after.end_of(last)
+    if after.period_of(end) > before.period_of(date.fromordinal(end.toordinal() - 1)):
+        return f"a day of a later period, such as {end}"
+    # Its periods end later in the month, each time: only a longer period leads over.
+    read_on = before.end_of(last)
+    return f"a group like {after.name} whose meters are read on {read_on} for {last}, from {read_on} on"
 
 
 @lru_cache(maxsize=4096)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headend.billing.agreements import Account, Agreement, in_force, overlapping
+from headend.billing.agreements import Account, Agreement, billing_days, in_force, overlapping, period_at
+from headend.billing.groups import CALENDAR_MONTHS, BillingGroup, Membership, check_memberships
 from headend.billing.ports import GasQualities, Hold
 from headend.billing.segments import rate_agreements
+from headend.errors import InvalidInput
 from headend.reads import NO_REGISTER, Channel, LoadProfiles, Quality
 from headend.reads.channels import IMPORT
 from headend.reads.days import seconds
@@ -177,3 +181,100 @@ def test_overlap_is_found_by_comparing_day_by_day(held: list[Agreement]) -> None
         for other in held[place + 1 :]
     )
     assert bool(overlapping(held)) == clash
+
+
+@st.composite
+def billing_groups(draw: st.DrawFn, name: str) -> BillingGroup:
+    """A group that begins its periods on any day; some of its meters' reads are on another."""
+    read = draw(st.sets(st.integers(-3, 5), max_size=4))
+    dates = []
+    for month in sorted(read):
+        number = 2026 * 12 + 9 + month
+        first = date(number // 12, number % 12 + 1, 1)
+        # The period is called by the month its last day lies in.
+        dates.append((f"{first:%Y-%m}", first + timedelta(days=draw(st.integers(1, 28)))))
+    return BillingGroup(name, draw(st.integers(1, 28)), tuple(dates))
+
+
+@st.composite
+def memberships(draw: st.DrawFn) -> tuple[Membership, ...]:
+    """Groups an account is in one after another, as many changes as are allowed."""
+    groups = [CALENDAR_MONTHS, draw(billing_groups("north")), draw(billing_groups("south"))]
+    its = [Membership(draw(st.sampled_from(groups)))]
+    for since in sorted(draw(st.sets(days, max_size=4))):
+        changed = [*its[:-1], replace(its[-1], until=since), Membership(draw(st.sampled_from(groups)), since)]
+        try:
+            check_memberships("A-1", tuple(changed))
+        except InvalidInput:
+            continue
+        its = changed
+    return tuple(its)
+
+
+@given(memberships(), days, st.none() | st.integers(1, 90), st.sampled_from(ZONES))
+def test_every_day_is_in_one_billing_period_whatever_the_groups(
+    its: tuple[Membership, ...], begins: date, lasts: int | None, zone: str
+) -> None:
+    account = Account("A-1", "Name", "residential", "en_GB", its)
+    end = None if lasts is None else begins + timedelta(days=lasts)
+    agreement = Agreement("agreement", account, "UP-0", "", zone, "electricity", "home", begins, end)
+    billed: dict[date, str] = {}
+    before = None
+    for month in range(24):
+        period = f"{2026 + month // 12}-{month % 12 + 1:02}"
+        its_days = in_force(agreement, period)
+        if its_days is None:
+            continue
+        whole = billing_days(agreement, period)
+        assert whole.first <= its_days.first < its_days.end <= whole.end
+        # They follow one another, and a period is called by the month its last day lies in.
+        assert before in (None, its_days.first)
+        assert f"{whole.end - timedelta(days=1):%Y-%m}" == period
+        before = its_days.end
+        for day in range(its_days.days):
+            billed[its_days.first + timedelta(days=day)] = period
+    last = end or date(2027, 11, 1)
+    assert [day for day in billed if day < last] == [begins + timedelta(days=n) for n in range((last - begins).days)]
+    assert all(period_at(account, day) == period for day, period in billed.items())
+    if end is not None:
+        assert max(billed) < end
+
+
+@given(billing_groups("north"), billing_groups("south"), days)
+def test_what_a_refused_change_of_group_names_is_possible(before: BillingGroup, after: BillingGroup, day: date) -> None:
+    def change(group: BillingGroup, since: date) -> None:
+        check_memberships("A-1", (Membership(before, None, since), Membership(group, since)))
+
+    try:
+        change(after, day)
+    except InvalidInput as refused:
+        last = before.period_of(day - timedelta(days=1))
+        *_, named = re.findall(r"\d{4}-\d\d-\d\d", str(refused))
+        if "such as" in str(refused):
+            change(after, date.fromisoformat(named))
+        else:
+            over = replace(after, reading_dates=((last, date.fromisoformat(named)),))
+            change(over, date.fromisoformat(named))
+
+
+def test_an_account_moves_to_the_calendar_month_over_one_longer_period() -> None:
+    north = BillingGroup("north", first_day=15)
+    with pytest.raises(InvalidInput, match="a group like monthly whose meters are read on 2026-10-15 for 2026-10"):
+        check_memberships(
+            "A-1", (Membership(north, None, date(2026, 10, 3)), Membership(CALENDAR_MONTHS, date(2026, 10, 3)))
+        )
+    over = replace(CALENDAR_MONTHS, name="over", reading_dates=(("2026-10", date(2026, 10, 15)),))
+    its = (
+        Membership(north, None, date(2026, 10, 15)),
+        Membership(over, date(2026, 10, 15), date(2026, 12, 1)),
+        Membership(CALENDAR_MONTHS, date(2026, 12, 1)),
+    )
+    check_memberships("A-1", its)
+    account = Account("A-1", "Name", "residential", "en_GB", its)
+    home = Agreement("agreement", account, "UP-0", "", "Europe/Berlin", "electricity", "home", FIRST, None)
+    days = [in_force(home, period) for period in ("2026-10", "2026-11", "2026-12")]
+    assert [(each.first, each.end) for each in days if each] == [
+        (date(2026, 10, 1), date(2026, 10, 15)),
+        (date(2026, 10, 15), date(2026, 12, 1)),
+        (date(2026, 12, 1), date(2027, 1, 1)),
+    ]
