@@ -85,12 +85,12 @@ def check_memberships(account: str, memberships: tuple[Membership, ...]) -> None
             raise InvalidInput(
                 f"account {account}: group {after.group.name}",
                 f"from {day} on, in period {last} of group {before.group.name}",
-                _possible(before.group, after.group, day, last),
+                _possible(before.group, after.group, last),
             )
 
 
-def _possible(before: BillingGroup, after: BillingGroup, day: date, last: str) -> str:
-    """How an account gets from one group to another, where it cannot on `day`."""
+def _possible(before: BillingGroup, after: BillingGroup, last: str) -> str:
+    """How an account gets from one group to another, where it cannot within period `last` of the first."""
     end = after.end_of(last)
     if after.period_of(end) > before.period_of(date.fromordinal(end.toordinal() - 1)):
         return f"a day of a later period, such as {end}"
