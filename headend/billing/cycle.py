@@ -1,7 +1,7 @@
-"""A bill cycle: one period's statements on their way from open to issued, and the totals that must tie out.
+"""A bill cycle: one period's statements on their way from open to closed, and the totals that must tie out.
 
 A cycle only goes forward, and each step is one clerk's decision with a name on it. Rating may be done again as long as
-nobody has approved; from then on the cycle is what was approved.
+nobody has approved, and is reviewed again then; from approval on the cycle is what was approved.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from headend.billing.statement import Statement
 from headend.errors import BillingConflict, InvalidInput
 from headend.reads.days import Period
 
-Step = Literal["rate", "approve", "issue"]
+Step = Literal["collect", "begin", "rate", "review", "approve", "issue", "close"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
@@ -29,15 +29,37 @@ class CycleState(StrEnum):
     """How far a cycle is."""
 
     OPEN = "open"
+    COLLECTED = "collected"
+    RATING = "rating"
     RATED = "rated"
+    REVIEWED = "reviewed"
     APPROVED = "approved"
     ISSUED = "issued"
+    CLOSED = "closed"
 
+
+#: Of these cycles nothing changes any more that is billed.
+FOR_GOOD = (CycleState.APPROVED, CycleState.ISSUED, CycleState.CLOSED)
+#: Statements of these cycles are out.
+OUT = (CycleState.ISSUED, CycleState.CLOSED)
+#: Until then it is rated again, and accounts are left out or taken in, as often as needed.
+BEFORE_APPROVAL = (
+    CycleState.OPEN,
+    CycleState.COLLECTED,
+    CycleState.RATING,
+    CycleState.RATED,
+    CycleState.REVIEWED,
+)
 
 _STEPS: dict[Step, tuple[tuple[CycleState, ...], CycleState]] = {
-    "rate": ((CycleState.OPEN, CycleState.RATED), CycleState.RATED),
-    "approve": ((CycleState.RATED,), CycleState.APPROVED),
+    "collect": ((CycleState.OPEN, CycleState.COLLECTED), CycleState.COLLECTED),
+    # Rating what is open collects it first; approving what is rated reviews it first.
+    "begin": (BEFORE_APPROVAL, CycleState.RATING),
+    "rate": (BEFORE_APPROVAL, CycleState.RATED),
+    "review": ((CycleState.RATED,), CycleState.REVIEWED),
+    "approve": ((CycleState.RATED, CycleState.REVIEWED), CycleState.APPROVED),
     "issue": ((CycleState.APPROVED,), CycleState.ISSUED),
+    "close": ((CycleState.ISSUED,), CycleState.CLOSED),
 }
 
 
@@ -45,10 +67,12 @@ class ExceptionCode(StrEnum):
     """Why an account got no statement."""
 
     HELD = "held"
+    HELD_BY_CLERK = "held_by_clerk"
     INCOMPLETE_READS = "incomplete_reads"
     NO_METER = "no_meter"
     NO_TARIFF = "no_tariff"
     CANNOT_RATE = "cannot_rate"
+    PRICE_MISSING = "price_missing"
     MONTH_BEFORE = "month_before"
     OVERLAPPING_AGREEMENTS = "overlapping_agreements"
     CURRENCIES = "currencies"
@@ -78,7 +102,9 @@ class ControlTotals:
     Parameters
     ----------
     agreements, accounts
-        in force in the period; accounts = billed + excepted + billed_elsewhere.
+        in force in the period; accounts = billed + excepted + excluded + billed_elsewhere.
+    excluded
+        accounts that a clerk left out, with a reason.
     billed_elsewhere
         accounts that another cycle bills for the same period.
     energy
@@ -94,6 +120,7 @@ class ControlTotals:
     billed_elsewhere: int = 0
     energy: dict[str, int] = field(default_factory=dict)
     money: dict[str, Decimal] = field(default_factory=dict)
+    excluded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +170,16 @@ def open_cycle(name: str, period: str, now: datetime, clerk: str, scope: CycleSc
     return BillCycle(name, period, CycleState.OPEN, now, now, clerk, ControlTotals(), scope)
 
 
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    """One line of a cycle's history: a step, or what was decided about one of its accounts."""
+
+    step: str
+    note: str
+    at: datetime
+    by: str
+
+
 def check_step(cycle: BillCycle, step: Step) -> None:
     """Raise `BillingConflict` unless the cycle may take this step now."""
     allowed, _ = _STEPS[step]
@@ -165,6 +202,7 @@ def control_totals(
     billed_elsewhere: int,
     statements: Iterable[Statement],
     exceptions: Iterable[BillException],
+    excluded: int = 0,
 ) -> ControlTotals:
     """Totals of a rated cycle, counted from the documents themselves; raises `BillingConflict` where they do not tie.
 
@@ -172,32 +210,48 @@ def control_totals(
     ----------
     agreements, accounts
         counted from the registry, independently of what was rated.
+    excluded
+        accounts that a clerk left out.
     """
     energy: dict[str, int] = {}
     money: dict[str, Decimal] = {}
     billed = 0
     for statement in statements:
         billed += 1
-        lines = Decimal(0)
-        for segment in statement.segments:
-            energy[segment.commodity] = energy.get(segment.commodity, 0) + int(segment.metered.scaleb(3))
-            lines += sum((line.amount for line in segment.lines if not line.included), Decimal(0))
+        for commodity, used in billed_energy(statement).items():
+            energy[commodity] = energy.get(commodity, 0) + used
+        lines = _sum_of_lines(statement)
         if lines != statement.totals.gross:
             raise BillingConflict(
                 f"statement {statement.id}: lines sum to {lines}, total says {statement.totals.gross}"
             )
         currency = statement.totals.currency
         money[currency] = money.get(currency, Decimal(0)) + lines
-    totals = ControlTotals(agreements, accounts, billed, sum(1 for _ in exceptions), billed_elsewhere, energy, money)
+    excepted = sum(1 for _ in exceptions)
+    totals = ControlTotals(agreements, accounts, billed, excepted, billed_elsewhere, energy, money, excluded)
     tie_out(totals)
     return totals
 
 
+def billed_energy(statement: Statement) -> dict[str, int]:
+    """What a statement bills by commodity [Wh, dm³ or litre]."""
+    energy: dict[str, int] = {}
+    for segment in statement.segments:
+        energy[segment.commodity] = energy.get(segment.commodity, 0) + int(segment.metered.scaleb(3))
+    return energy
+
+
+def _sum_of_lines(statement: Statement) -> Decimal:
+    return sum(
+        (line.amount for segment in statement.segments for line in segment.lines if not line.included), Decimal(0)
+    )
+
+
 def tie_out(totals: ControlTotals) -> None:
-    """Raise `BillingConflict` unless every account is billed here, billed elsewhere, or excepted by name."""
-    known = totals.billed + totals.excepted + totals.billed_elsewhere
+    """Raise `BillingConflict` unless every account is billed here or elsewhere, excepted, or excluded by name."""
+    known = totals.billed + totals.excepted + totals.excluded + totals.billed_elsewhere
     if totals.accounts != known:
         raise BillingConflict(
             f"{totals.accounts} accounts, but {totals.billed} billed + {totals.excepted} excepted"
-            f" + {totals.billed_elsewhere} billed elsewhere"
+            f" + {totals.excluded} excluded + {totals.billed_elsewhere} billed elsewhere"
         )

@@ -12,7 +12,7 @@ from datetime import date
 
 from sqlalchemy import Column, ColumnElement, Table, delete, func, select
 
-from headend.billing.cycle import CycleState
+from headend.billing.cycle import OUT
 from headend.reads.days import DAY_S, day_number, previous_month
 from headend.site import Site
 from headend.store import tables as t
@@ -114,7 +114,7 @@ def _give_way(began: float) -> None:
 def _first_day_to_be_billed(site: Site, today: int) -> int:
     """Cycles that are not issued need their reads, and for comparison those of the month before."""
     with site.database.read() as tx:
-        periods = [cycle.period for cycle in SqlLedger(tx).cycles() if cycle.state != CycleState.ISSUED]
+        periods = [cycle.period for cycle in SqlLedger(tx).cycles() if cycle.state not in OUT]
     if not periods:
         return today
     month_before = previous_month(date.fromisoformat(f"{min(periods)}-01"))

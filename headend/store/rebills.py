@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
-from headend.billing.cycle import CycleState
+from headend.billing.cycle import FOR_GOOD
 from headend.reads.blocks import Blocks
 from headend.reads.channels import Channel
 from headend.reads.days import Period, day_of, microseconds, moment_us, seconds, zone_named
@@ -37,7 +37,6 @@ _KEYS_A_QUERY = 500
 _STILL = int(np.iinfo(np.int64).max)
 #: What validation changes is said to be by it and the version of its rules.
 _BY_RULES = "rules "
-_FOR_GOOD = (str(CycleState.APPROVED), str(CycleState.ISSUED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ def _cycles_for_good(tx: Connection, days: Int64s) -> list[str]:
     """Approved and issued cycles whose months may hold some of these UTC days in one zone or another."""
     first, last = day_of(days.min() - 1).isoformat()[:7], day_of(days.max() + 1).isoformat()[:7]
     c = bill_cycle.c
-    query = select(c.id).where(c.period.between(first, last), c.state.in_(_FOR_GOOD))
+    query = select(c.id).where(c.period.between(first, last), c.state.in_(FOR_GOOD))
     return list(tx.execute(query).scalars())
 
 
