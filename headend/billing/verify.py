@@ -27,7 +27,7 @@ from headend.billing.recount import (
 )
 from headend.billing.segments import rate_agreements
 from headend.billing.since import causes_since
-from headend.billing.statement import Segment, Statement, canonical_json, parse_statement, sha256
+from headend.billing.statement import Segment, Statement, canonical_json, parse_statement, sha256, totals_of
 from headend.errors import BillingConflict, CannotRate, HeadendError
 from headend.tariffs import Tariff
 
@@ -245,8 +245,8 @@ def _verified(office: Office, tx: Any, past: Past, several: Sequence[Kept]) -> I
     ]
     periods = {statement.period for statement in whole.values()}
     rated = None
-    problem = ""
-    if periods:
+    problem = f"statements of one month say that they are of {' and '.join(sorted(periods))}"
+    if len(periods) == 1:
         (period,) = periods
         try:
             rated = rate_agreements(records, office.tariffs, due, period)
@@ -303,6 +303,7 @@ def _one(past: Past, kept: Kept, statement: Statement, again: Again) -> Verified
         differs += _differences(where, lines, list(figures_that_differ(segment, anew)), proven=billed.proven)
         if again.now is not None:
             causes += causes_since(where, statement, segment, by_place.get((segment.agreement, segment.first)))
+    differs += _totals(statement)
     if again.now is not None and len(again.segments) != len(statement.segments):
         causes.append(f"it has {len(statement.segments)} segments, today's would have {len(again.segments)}")
     if not (reads or prices or causes or differs) and (others := _lines_today(statement, again)):
@@ -361,6 +362,17 @@ def _differences(
     for figure in figures:
         if proven or figure.what != "prices":
             yield Differs(f"{where}, {figure.what}", figure.stated, figure.computed)
+
+
+def _totals(statement: Statement) -> Iterator[Differs]:
+    """Where what is due is not the sum of what its segments come to."""
+    stated = statement.totals
+    currencies = sorted({segment.currency for segment in statement.segments})
+    if currencies != [stated.currency]:
+        yield Differs("totals, currency", stated.currency, " and ".join(currencies) or "none")
+    elif (summed := totals_of(statement.segments)) != stated:
+        said, found = (f"{each.net} + {each.tax} = {each.gross}" for each in (stated, summed))
+        yield Differs("totals", said, found)
 
 
 def _lines_today(statement: Statement, again: Again) -> int:

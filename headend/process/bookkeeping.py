@@ -73,7 +73,7 @@ def pay(site: Site, payments: Sequence[Payment], by: str, *, dry_run: bool = Fal
     BillingConflict
         a reference that another payment has, or one that was reversed.
     """
-    _clerk(by)
+    check_clerk(by)
     day, same = today(site), 0
     drafts: dict[str, Draft] = {}
     with site.database.write() as tx:
@@ -92,7 +92,8 @@ def pay(site: Site, payments: Sequence[Payment], by: str, *, dry_run: bool = Fal
     return Paid(list(drafts.values()), same)
 
 
-def _clerk(by: str) -> None:
+def check_clerk(by: str) -> None:
+    """Raise `InvalidInput` where nobody says who does it."""
     if not by.strip():
         raise InvalidInput("clerk", "nothing", "the name of who does it")
 
@@ -112,8 +113,10 @@ def _payment_draft(tx: Connection, payment: Payment, day: date) -> Draft:
         account_named(tx, account)
     except NotFound:
         raise InvalidInput(payment.where, f"account {account!r}", "one that there is") from None
-    currencies = {entry.currency for entry in books.entries_of(tx, [account])}
-    if currencies and payment.currency not in currencies:
+    entries = books.entries_of(tx, [account])
+    currencies = {entry.currency for entry in entries}
+    # Before anything is billed, a payment in one currency says nothing about the next.
+    if any(entry.kind == "statement" for entry in entries) and payment.currency not in currencies:
         expected = f"{' or '.join(sorted(currencies))}, as account {account} is billed"
         raise InvalidInput(payment.where, payment.currency, expected)
     if (on := payment.on or day) > day:
@@ -144,7 +147,7 @@ def refund(site: Site, payment: Payment, by: str) -> Entry:
     BillingConflict
         so much is not there, or the reference is used.
     """
-    _clerk(by)
+    check_clerk(by)
     day = today(site)
     with site.database.write() as tx:
         wanted = _payment_draft(tx, payment, day)
@@ -153,6 +156,8 @@ def refund(site: Site, payment: Payment, by: str) -> Entry:
         if payment.amount > prepaid:
             there = f"{major(max(prepaid, 0), payment.currency)} {payment.currency}"
             raise BillingConflict(f"account {wanted.account} has {there} to be paid out")
+        if wanted.booked_on < (last := mine[-1].booked_on):
+            raise InvalidInput("day", str(wanted.booked_on), f"one from {last} on, when what is paid out had come in")
         draft = refund_draft(wanted.account, payment.amount, payment.currency, payment.reference, wanted.booked_on)
         if books.entry_for(tx, draft.source) is not None:
             raise BillingConflict(f"a refund with reference {payment.reference!r} is booked already")
@@ -167,7 +172,7 @@ def reverse(site: Site, number: int, reason: str, by: str) -> Entry:
     BillingConflict
         it was taken back already, or is none of these.
     """
-    _clerk(by)
+    check_clerk(by)
     reason = _reason(reason)
     with site.database.write() as tx:
         entry = books.numbered(tx, number)
@@ -187,7 +192,7 @@ def write_off(site: Site, statement_id: str, reason: str, by: str) -> Entry:
     BillingConflict
         nothing of it is open.
     """
-    _clerk(by)
+    check_clerk(by)
     reason = _reason(reason)
     with site.database.write() as tx:
         entry = books.entry_for(tx, source_of_statement(statement_id))
@@ -217,7 +222,7 @@ def charge_late_fees(site: Site, period: str, by: str, *, dry_run: bool = False)
     BillingConflict
         the month is not over.
     """
-    _clerk(by)
+    check_clerk(by)
     Period.month(period, site.settings.site.zone)
     last, rule = end_of(period), rules_of(site).late_fees
     if today(site) <= last:
@@ -289,7 +294,7 @@ def _reached(stage: Stage, noted: dict[str, list[books.Note]], reminder: Reminde
 
 def remind(site: Site, by: str, *, dry_run: bool = False) -> list[Overdue]:
     """Note the stage of every overdue statement that has reached a new one, and book its fee; all overdue accounts."""
-    _clerk(by)
+    check_clerk(by)
     day, stages, now = today(site), rules_of(site).stages, site.clock()
     with site.database.write() as tx:
         found = overdue(tx, stages, day)

@@ -317,14 +317,19 @@ def _values(entry: Entry) -> tuple[Any, ...]:
 
 
 def _entry(row: Row[Any]) -> Entry:
+    try:
+        booked_on = date.fromisoformat(row.booked_on)
+        due_on = date.fromisoformat(row.due_on) if row.due_on else None
+    except ValueError as error:
+        raise StoreBroken(f"entry {row.number} is not as it was booked: {error}") from None
     return Entry(
         row.number,
         row.kind,
         row.source,
         row.account_id,
         row.currency,
-        date.fromisoformat(row.booked_on),
-        date.fromisoformat(row.due_on) if row.due_on else None,
+        booked_on,
+        due_on,
         row.change,
         row.balance,
         row.target,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from aiohttp import web
@@ -273,9 +273,21 @@ async def ledger(request: web.Request, id: str, /, day: date | None = None) -> r
             account_named(tx, id)
             entries = entries_of(tx, [id], until)
         balances = [_balance_out(one) for one in positions(entries, until)]
+        if user.role == "customer":
+            entries = [_without_reason(each) for each in entries]
         return LedgerOut(account=id, day=until, balances=balances, entries=[_entry_out(each) for each in entries])
 
     return as_json(await asyncio.to_thread(look))
+
+
+def _without_reason(entry: Entry) -> Entry:
+    """As the customer is told it: why a clerk gave something up or took it back is the clerk's note."""
+    if entry.kind not in ("write_off", "reversal"):
+        return entry
+    what, reversed_, _ = entry.text.partition(" reversed: ")
+    if what.startswith("Write-off of "):
+        what = what.partition(": ")[0]
+    return replace(entry, text=f"{what} reversed" if reversed_ else what)
 
 
 def _balance_out(one: Position) -> BalanceOut:

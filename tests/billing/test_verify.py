@@ -281,6 +281,20 @@ def test_statement_that_was_changed_with_its_hash(flat: Town) -> None:
     assert not answers(verified(flat, "Ada-2026-11-1"))["chain"]
 
 
+def test_total_that_is_not_the_sum_of_its_segments(flat: Town) -> None:
+    flat.bill()
+    document = flat.documents()["Ada"]
+    head, totals, tail = document.partition(b'"totals":')
+    forged = head + totals + tail.replace(b'"gross":"154.85"', b'"gross":"154.84"')
+    assert forged != document
+    digest = hashlib.sha256(forged).hexdigest()
+    tampered(flat, f"UPDATE statement SET sha256 = '{digest}', document = X'{forged.hex()}'")
+    found = verified(flat)
+    assert not answers(found)["as billed"]
+    (differs,) = found.differs
+    assert (differs.where, differs.stated[-6:], differs.found[-6:]) == ("totals", "154.84", "154.85")
+
+
 def test_statement_that_was_taken_out(flat: Town) -> None:
     two_months(flat)
     tampered(flat, "DELETE FROM statement WHERE period = '2026-10'")

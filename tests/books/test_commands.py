@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from headend.store.books import entries_of
 from tests.billing.test_commands import Run, run
@@ -63,6 +64,12 @@ def test_a_payment_may_name_its_statement(billed: Town, run: Run) -> None:
         (("payment", "Ada", "1", *EUR, "--reference", "R", "--statement", "Bea-2026-02-1"), 2, "whose statement"),
         (("payment", "Ada", "1", *EUR, "--reference", "R", "--statement", "x"), 2, "one that is issued"),
         (("payment", "Ada", "1", "--currency", "EUR", "--by", " ", "--reference", "R"), 2, "clerk"),
+        (
+            ("refund", "Bea", "20", *EUR, "--reference", "R", "--date", "2026-01-01"),
+            2,
+            "what is paid out had come",
+        ),
+        (("post", "--by", " "), 2, "the name of who does it"),
         (("refund", "Bea", "20.01", *EUR, "--reference", "R"), 1, "account Bea has 20.00 EUR to be paid out"),
         (("reverse", "1", "--reason", "x"), 1, "entry 1 is of a statement"),
         (("reverse", "99", "--reason", "x"), 2, "no entry 99"),
@@ -86,6 +93,21 @@ def test_what_is_refused(billed: Town, run: Run, arguments: tuple[str, ...], cod
     assert (ended, complaint in err, err.count("\n")) == (code, True, 1), err
     with billed.database.read() as tx:
         assert len(entries_of(tx, ["Ada", "Bea"])) == 3
+
+
+def test_a_first_payment_in_a_wrong_currency_blocks_no_other(town: Town, run: Run) -> None:
+    for currency in ("USD", "EUR"):
+        named = ("--currency", currency, "--by", "ann", "--reference", currency)
+        assert run("ledger", "payment", "Ada", "5", *named)[:2] == (0, "booked\n")
+    assert run("ledger", "verify")[0] == 0
+
+
+def test_a_damaged_day_is_one_line(billed: Town, run: Run) -> None:
+    with billed.database.write() as tx:
+        tx.execute(text("DROP TRIGGER book_entry_update"))
+        tx.execute(text("UPDATE book_entry SET booked_on = '2026-02-31' WHERE number = 2"))
+    code, _, err = run("ledger", "verify")
+    assert (code, err) == (1, "headend: entry 2 is not as it was booked: day is out of range for month\n")
 
 
 def test_a_file_is_booked_whole_and_once(billed: Town, run: Run, tmp_path: Path) -> None:

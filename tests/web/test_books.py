@@ -9,6 +9,7 @@ from decimal import Decimal
 from aiohttp.test_utils import TestServer
 
 from headend.billing.statement import parse_statement
+from headend.process.bookkeeping import reverse, write_off
 from headend.site import Site
 from headend.store.ledger import SqlLedger
 from headend.web import make_app
@@ -117,6 +118,23 @@ async def _remind(clara, anna):
     assert "No account matches." in await text(clara, "/clerk/accounts?q=zzz")
     assert "reminder" in await text(clara, ACCOUNT)
     assert "overdue</span>" in await text(anna, "/customer")
+
+
+async def test_a_clerks_reasons_are_not_told_to_customers(site, visit):
+    bill_october(site, until="issued")
+    entry = write_off(site, "A-1-2025-10-1", "moved away: no address", "clara")
+    reverse(site, entry.number, "found: she pays", "clara")
+    clara, anna = await visit("clara"), await visit("anna")
+
+    async def texts(who):
+        return [entry["text"] for entry in (await (await who.get("/api/v1/accounts/A-1/ledger")).json())["entries"]]
+
+    of = "Write-off of A-1-2025-10-1"
+    assert (await texts(clara))[1:] == [
+        f"{of}: moved away: no address",
+        f"{of}: moved away: no address reversed: found: she pays",
+    ]
+    assert (await texts(anna))[1:] == [of, f"{of} reversed"]
 
 
 async def test_the_api_tells_a_customer_their_own_books(site, visit):
