@@ -2,7 +2,9 @@
 
 A statement says itself what it billed: meter channels, and the local days of its segments. A change of value within
 these is added to the flag of that statement and channel. The statement stays as it is, and so does a flag: where what
-changed has changed back, it tells of a change of 0.
+changed has changed back, it tells of a change of 0. Issuing a correction settles the flags of what it corrects.
+
+Of an account's documents for a period the newest is flagged; none, where that is a cancellation.
 
 What is in an approved cycle will be issued as it is, so that is flagged as well. Drafts are not: they are rated again.
 """
@@ -53,6 +55,8 @@ class RebillFlag:
         energy now − energy when it was billed [base units].
     cause
         what changed them last: journal entries, a rule set, a user.
+    settled_by
+        id of the correction that took the change into account; None: it is open.
     """
 
     statement: str
@@ -66,15 +70,21 @@ class RebillFlag:
     cause: str
     flagged_at: datetime
     changed_at: datetime
+    settled_by: str | None = None
 
 
-def rebills(tx: Connection, *, cycle: str | None = None) -> list[RebillFlag]:
-    """Every flag, or those of one cycle's statements; by statement."""
-    return _flags(tx, _FLAGS if cycle is None else _FLAGS.where(statement.c.cycle_id == cycle))
+def rebills(tx: Connection, *, cycle: str | None = None, period: str | None = None) -> list[RebillFlag]:
+    """Every open flag, or those of one cycle's or period's statements; by statement."""
+    query = _FLAGS.where(rebill_flag.c.settled_by.is_(None))
+    if cycle is not None:
+        query = query.where(statement.c.cycle_id == cycle)
+    if period is not None:
+        query = query.where(statement.c.period == period)
+    return _flags(tx, query)
 
 
 def rebills_of(tx: Connection, statement_id: str) -> list[RebillFlag]:
-    """The flags of one statement."""
+    """The flags of one statement, settled or not."""
     return _flags(tx, _FLAGS.where(statement.c.id == statement_id))
 
 
@@ -84,6 +94,7 @@ def flagged_by_cycle(tx: Connection) -> dict[str, int]:
     query = (
         select(s.cycle_id, func.count(func.distinct(s.id)).label("statements"))
         .join(rebill_flag, rebill_flag.c.statement_id == s.id)
+        .where(rebill_flag.c.settled_by.is_(None))
         .group_by(s.cycle_id)
     )
     return {row.cycle_id: row.statements for row in tx.execute(query)}
@@ -111,6 +122,7 @@ def _flags(tx: Connection, query: Select[tuple[object, ...]]) -> list[RebillFlag
             row.cause,
             moment_us(row.flagged_us),
             moment_us(row.changed_us),
+            row.settled_by,
         )
         for row in tx.execute(query)
     ]
@@ -246,9 +258,14 @@ def _billed(tx: Connection, cycles: Collection[str], usage_points: Collection[st
     accounts: set[str] = set()
     for some in _portions(usage_points):
         accounts.update(tx.execute(select(g.account_id).where(g.usage_point_id.in_(some))).scalars())
-    query = select(s.id, s.document).where(s.cycle_id.in_(cycles))
+    query = select(s.account_id, s.period, s.revision, s.kind, s.id, s.document).where(s.cycle_id.in_(cycles))
     for some in _portions(accounts):
-        for statement_id, document in tx.execute(query.where(s.account_id.in_(some))):
+        newest: dict[tuple[str, str], tuple[str | None, str, bytes]] = {}
+        for account, period, _, *its in tx.execute(query.where(s.account_id.in_(some)).order_by(s.revision)):
+            newest[account, period] = tuple(its)
+        for kind, statement_id, document in newest.values():
+            if kind == "cancellation":
+                continue
             # The document has what is needed without being made a statement of: thousands may be asked.
             for segment in json.loads(document)["segments"]:
                 begin_s, end_s = _time_of(segment["first"], segment["last"], segment["timezone"])
@@ -276,7 +293,7 @@ def _put(tx: Connection, found: dict[tuple[str, int, int], _Change], by: str, at
                 why[key] = row.cause if by.startswith(_BY_RULES) else by
                 found[key] = found[key].added_to(_Change(row.first_s, row.end_s, row.change))
     rows = [
-        (*key, change.first_s, change.end_s, change.energy, why.get(key, by), since.get(key, at_us), at_us)
+        (*key, change.first_s, change.end_s, change.energy, why.get(key, by), since.get(key, at_us), at_us, None)
         for key, change in found.items()
     ]
     upsert_rows(tx, rebill_flag, rows)

@@ -158,7 +158,7 @@ service_agreement = Table(
     site,
     Column("id", Text, primary_key=True),
     Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
-    Column("usage_point_id", ForeignKey("usage_point.id"), nullable=False),
+    Column("usage_point_id", ForeignKey("usage_point.id"), nullable=False, index=True),
     Column("commodity", Text, nullable=False),
     Column("tariff_id", Text, nullable=False),
     Column("valid_from", String(10), nullable=False),
@@ -516,6 +516,13 @@ statement = Table(
     Column("issued_us", BigInteger),
     UniqueConstraint("cycle_id", "account_id", "revision"),
 )
+# Few statements are corrections: what is corrected is found among these alone.
+Index(
+    "ix_statement_corrects",
+    statement.c.corrects,
+    sqlite_where=statement.c.corrects.is_not(None),
+    postgresql_where=statement.c.corrects.is_not(None),
+)
 
 # Who took a cycle how far, and when: a cycle's history.
 bill_step = Table(
@@ -615,6 +622,7 @@ rebill_flag = Table(
     Column("cause", Text, nullable=False),  # what changed them last: journal entries, a rule set, a user
     Column("flagged_us", BigInteger, nullable=False),
     Column("changed_us", BigInteger, nullable=False),
+    Column("settled_by", Text),  # id of the correction that took it into account; null: it is open
     sqlite_with_rowid=False,
 )
 

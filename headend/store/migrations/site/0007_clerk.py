@@ -139,6 +139,17 @@ def upgrade() -> None:
     op.add_column("installation", sa.Column("changed_by", sa.Text(), nullable=True))
 
     op.add_column("service_agreement", sa.Column("changed_by", sa.Text(), nullable=True))
+    op.create_index(op.f("ix_service_agreement_usage_point_id"), "service_agreement", ["usage_point_id"], unique=False)
 
     op.add_column("statement", sa.Column("kind", sa.String(length=16), nullable=True))
     op.add_column("statement", sa.Column("corrects", sa.Text(), nullable=True))
+    op.create_index(
+        "ix_statement_corrects",
+        "statement",
+        ["corrects"],
+        unique=False,
+        sqlite_where=sa.text("corrects IS NOT NULL"),
+        postgresql_where=sa.text("corrects IS NOT NULL"),
+    )
+
+    op.add_column("rebill_flag", sa.Column("settled_by", sa.Text(), nullable=True))
