@@ -18,7 +18,8 @@ from headend.config import Settings, beside, checked, read_toml
 from headend.errors import InvalidConfig
 from headend.process.billcheck import check_bills
 from headend.reads import LoadProfiles
-from headend.registry.registry import EnrolledChannel, agreements, billing_groups, enrolled_channels, gas_qualities
+from headend.registry.members import billing_groups
+from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels, gas_qualities
 from headend.site import Site
 from headend.store.exceptions import ReadException, holds
 from headend.store.intervals import IntervalStore

@@ -7,7 +7,7 @@ periods on another day of the month, or go by a list of dates on which its meter
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from itertools import pairwise
 
@@ -16,6 +16,8 @@ from headend.reads.days import Period, next_period, previous_period, zone_named
 
 #: Who is in no other group is in this one.
 MONTHLY = "monthly"
+#: Every month has it.
+_LAST_FIRST_DAY = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,20 @@ class Membership:
 
 #: Of an account that nothing was ever said about.
 ALWAYS_MONTHLY = (Membership(),)
+
+
+def check_group(group: BillingGroup) -> None:
+    """Raise `InvalidInput` where a group's periods would not follow one another, or be called by another month."""
+    where = f"group {group.name}"
+    if not 1 <= group.first_day <= _LAST_FIRST_DAY:
+        raise InvalidInput(f"{where}: first day", str(group.first_day), f"a day of the month, 1 to {_LAST_FIRST_DAY}")
+    for period, read_on in group.reading_dates:
+        month = Period.month(period, zone_named("UTC"))
+        earliest = month.first + timedelta(days=1)
+        # Then they rise, and each period has a day.
+        if not earliest <= read_on <= month.end:
+            expected = f"{earliest} to {month.end}: a period is called by the month its last day lies in"
+            raise InvalidInput(f"{where}: {period} is read on", str(read_on), expected)
 
 
 def check_memberships(account: str, memberships: tuple[Membership, ...]) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, select
+from sqlalchemy import Column, Connection, Row, bindparam, delete, func, select
 
 from headend.billing.agreements import Account, Agreement
-from headend.billing.groups import ALWAYS_MONTHLY, CALENDAR_MONTHS, BillingGroup, Membership
+from headend.billing.groups import ALWAYS_MONTHLY, Membership
 from headend.billing.ports import GasQuality
 from headend.errors import InvalidConfig, NotFound
 from headend.reads.channels import Channel
 from headend.reads.constants import Constant
 from headend.reads.days import seconds
+from headend.registry.grouping import enrol_groups
+from headend.registry.members import memberships
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
 from headend.store.database import upsert
@@ -58,7 +61,15 @@ class EnrolledChannel:
 
 
 def enrol(tx: Connection, site: SiteFile) -> None:
-    """Add or change what the site file names."""
+    """Add or change what the site file names, but for agreements, installations and groups that a clerk has changed.
+
+    Raises
+    ------
+    InvalidConfig
+        a meter is said to hang elsewhere, or to count by other intervals.
+    InvalidInput, BillingConflict
+        groups do not fit one another, or what is billed.
+    """
     upsert(tx, t.gateway, [{"name": name, "messages": 0} for name in _unseen(tx, site.gateways)])
     upsert(
         tx,
@@ -75,7 +86,9 @@ def enrol(tx: Connection, site: SiteFile) -> None:
         [{"id": known[m.meter], "name": m.meter, "commodity": m.commodity, "gateway": m.gateway} for m in site.meters],
     )
     _refuse_moves(tx, site, known)
-    _correct_installations(tx, {known[m.meter]: seconds(m.installed) for m in site.meters})
+    by_clerks = _changed_by_clerks(tx, t.installation.c.meter_id)
+    hung = [meter for meter in site.meters if known[meter.meter] not in by_clerks]
+    _correct_installations(tx, {known[m.meter]: seconds(m.installed) for m in hung})
     upsert(
         tx,
         t.installation,
@@ -86,7 +99,7 @@ def enrol(tx: Connection, site: SiteFile) -> None:
                 "usage_point_id": m.usage_point,
                 "removed_s": seconds(m.removed) if m.removed else None,
             }
-            for m in site.meters
+            for m in hung
         ],
     )
     upsert(
@@ -128,23 +141,27 @@ def _put_accounts(tx: Connection, site: SiteFile) -> None:
         t.account,
         [{"id": a.id, "name": a.name, "customer_class": a.customer_class, "locale": a.locale} for a in site.accounts],
     )
-    upsert(
-        tx,
-        t.service_agreement,
-        [
-            {
-                "id": f"{a.id}/{g.usage_point}/{g.commodity}/{g.valid_from}",
-                "account_id": a.id,
-                "usage_point_id": g.usage_point,
-                "commodity": g.commodity,
-                "tariff_id": g.tariff,
-                "valid_from": g.valid_from.isoformat(),
-                "valid_to": g.valid_to.isoformat() if g.valid_to else None,
-            }
-            for a in site.accounts
-            for g in a.agreements
-        ],
-    )
+    by_clerks = _changed_by_clerks(tx, t.service_agreement.c.id)
+    rows = [
+        {
+            "id": f"{a.id}/{g.usage_point}/{g.commodity}/{g.valid_from}",
+            "account_id": a.id,
+            "usage_point_id": g.usage_point,
+            "commodity": g.commodity,
+            "tariff_id": g.tariff,
+            "valid_from": g.valid_from.isoformat(),
+            "valid_to": g.valid_to.isoformat() if g.valid_to else None,
+        }
+        for a in site.accounts
+        for g in a.agreements
+    ]
+    upsert(tx, t.service_agreement, [row for row in rows if row["id"] not in by_clerks])
+    enrol_groups(tx, site)
+
+
+def _changed_by_clerks(tx: Connection, key: Column[Any]) -> set[object]:
+    """Keys of agreements or installations that were changed otherwise than by the file, which leaves them alone."""
+    return set(tx.execute(select(key).where(key.table.c.changed_by.is_not(None))).scalars())
 
 
 def _put_constants(tx: Connection, site: SiteFile, known: Mapping[str, int]) -> None:
@@ -201,9 +218,13 @@ def _unseen(tx: Connection, gateways: tuple[str, ...]) -> list[str]:
 def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[EnrolledChannel]:
     """Every channel in service, or those of one meter; by meter name."""
     held = (
-        select(t.service_agreement.c.usage_point_id, t.account.c.customer_class)
+        select(
+            t.service_agreement.c.usage_point_id,
+            t.account.c.customer_class,
+            func.max(t.service_agreement.c.valid_from).label("since"),
+        )
         .join(t.account, t.account.c.id == t.service_agreement.c.account_id)
-        .distinct()
+        .group_by(t.service_agreement.c.usage_point_id, t.account.c.customer_class)
     )
     if meter is not None:
         places = select(t.installation.c.usage_point_id).join(t.meter, t.meter.c.id == t.installation.c.meter_id)
@@ -230,7 +251,8 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
         .join(t.usage_point, t.usage_point.c.id == t.installation.c.usage_point_id)
         .join(holder, holder.c.usage_point_id == t.usage_point.c.id, isouter=True)
         .join(t.modbus_device, t.modbus_device.c.meter_id == t.meter.c.id, isouter=True)
-        .order_by(t.meter.c.name, t.meter_channel.c.channel)
+        # Where there were several classes of holders, the last one's counts.
+        .order_by(t.meter.c.name, t.meter_channel.c.channel, holder.c.since)
     )
     if meter is not None:
         query = query.where(t.meter.c.name == meter)
@@ -305,36 +327,6 @@ def _agreement(row: Row[tuple[object, ...]], members: tuple[Membership, ...]) ->
         date.fromisoformat(row.valid_to) if row.valid_to else None,
         row.gas_area,
     )
-
-
-def billing_groups(tx: Connection) -> dict[str, BillingGroup]:
-    """Every billing group but the monthly one, by name."""
-    dates: dict[str, list[tuple[str, date]]] = {}
-    r = t.reading_date.c
-    for row in tx.execute(select(t.reading_date).order_by(r.group_name, r.period)):
-        dates.setdefault(row.group_name, []).append((row.period, date.fromisoformat(row.read_on)))
-    groups = tx.execute(select(t.billing_group).order_by(t.billing_group.c.name))
-    return {row.name: BillingGroup(row.name, row.first_day, tuple(dates.get(row.name, ()))) for row in groups}
-
-
-def memberships(tx: Connection, *, account: str | None = None) -> dict[str, tuple[Membership, ...]]:
-    """In which groups accounts are, in order, by account; one that is not there is always in the monthly group."""
-    m = t.account_group.c
-    query = select(t.account_group).order_by(m.account_id, m.valid_from)
-    if account is not None:
-        query = query.where(m.account_id == account)
-    rows = tx.execute(query).all()
-    if not rows:
-        return {}
-    groups = billing_groups(tx)
-    found: dict[str, tuple[Membership, ...]] = {}
-    for row in rows:
-        before = found.get(row.account_id, ())
-        # Of the first no day is asked: what was before is in it too.
-        since = date.fromisoformat(row.valid_from) if before else None
-        its = Membership(groups.get(row.group_name, CALENDAR_MONTHS), since)
-        found[row.account_id] = (*before[:-1], replace(before[-1], until=since), its) if before else (its,)
-    return found
 
 
 def gas_qualities(tx: Connection) -> dict[str, tuple[GasQuality, ...]]:

@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from babel import Locale, UnknownLocaleError
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from headend.billing.groups import MONTHLY, BillingGroup, check_group
 from headend.config import Zone, checked, read_toml
 from headend.reads.channels import Channel
 from headend.reads.constants import Constant
@@ -31,8 +32,8 @@ Commodity = Literal["electricity", "gas", "water", "heat"]
 
 #: Wh, var·h, dm³ and litre in a kWh, kvarh and m³.
 BASE_UNITS = 1000
-# Two registers and a modulus still add up in an int64.
-_LARGEST = 2**61
+#: Of a register: two of them and a modulus still add up in an int64.
+LARGEST = 2**61
 _RATIO = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?(/[0-9]{1,12}(\.[0-9]{1,6})?)?")
 
 
@@ -113,7 +114,7 @@ class ChannelRow(_Row):
         for row, constant in zip(self.constants, self.dated_constants, strict=True):
             if constant.valid_from_s % self.interval_s:
                 raise ValueError(f"constants that change with an interval of {self.interval_s} s, not at {row.since}")
-            if max(constant.scaled(10**self.register_digits), constant.numerator, constant.denominator) > _LARGEST:
+            if max(constant.scaled(10**self.register_digits), constant.numerator, constant.denominator) > LARGEST:
                 raise ValueError(f"{constant.made_of} with fewer register digits: its register is beyond 64 bits")
         return self
 
@@ -181,6 +182,39 @@ class AgreementRow(_Row):
     valid_from: date
     valid_to: date | None = None
 
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> AgreementRow:
+        if self.valid_to is not None and self.valid_to < self.valid_from:
+            raise ValueError(f"valid_to of {self.valid_from} or later")
+        return self
+
+
+class BillingGroupRow(_Row):
+    """Accounts that are billed together, by periods that are no calendar months."""
+
+    name: Name
+    first_day: int = 1
+    reading_dates: dict[str, date] = {}
+
+    @model_validator(mode="after")
+    def _can_be_billed(self) -> BillingGroupRow:
+        if self.name == MONTHLY:
+            raise ValueError(f"another name: {MONTHLY} has calendar months, and is always there")
+        check_group(self.group)
+        return self
+
+    @property
+    def group(self) -> BillingGroup:
+        """As billing knows it."""
+        return BillingGroup(self.name, self.first_day, tuple(sorted(self.reading_dates.items())))
+
+
+class MembershipRow(_Row):
+    """In which group an account is from a local day on; of the first the day does not matter."""
+
+    group: Name
+    since: Annotated[date, Field(alias="from")]
+
 
 class AccountRow(_Row):
     """Somebody who gets a statement."""
@@ -190,6 +224,23 @@ class AccountRow(_Row):
     customer_class: Name = "residential"
     locale: Annotated[str, AfterValidator(_locale)] = "en_GB"
     agreements: tuple[AgreementRow, ...] = ()
+    group: Name | None = None
+    groups: tuple[MembershipRow, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_group_at_a_time(self) -> AccountRow:
+        if self.group is not None and self.groups:
+            raise ValueError("group, or groups where it changes: not both")
+        if [row.since for row in self.groups] != sorted({row.since for row in self.groups}):
+            raise ValueError("groups from days that rise")
+        return self
+
+    @property
+    def memberships(self) -> tuple[tuple[str, date], ...]:
+        """Groups and from when on; none where nothing is said."""
+        if self.group is not None:
+            return ((self.group, date.min),)
+        return tuple((row.group, row.since) for row in self.groups)
 
 
 def _no_name_twice(what: str, names: Iterable[str]) -> None:
@@ -205,6 +256,7 @@ class SiteFile(_Row):
     usage_points: tuple[UsagePointRow, ...] = ()
     meters: tuple[MeterRow, ...] = ()
     accounts: tuple[AccountRow, ...] = ()
+    billing_groups: tuple[BillingGroupRow, ...] = ()
     gas_quality: tuple[GasQualityRow, ...] = ()
 
     @model_validator(mode="after")
@@ -212,8 +264,10 @@ class SiteFile(_Row):
         _no_name_twice("usage point", (point.id for point in self.usage_points))
         _no_name_twice("meter", (meter.meter for meter in self.meters))
         _no_name_twice("account", (account.id for account in self.accounts))
+        _no_name_twice("billing group", (group.name for group in self.billing_groups))
         _no_name_twice("gas area and day", (f"{row.area} from {row.since}" for row in self.gas_quality))
         points = {point.id for point in self.usage_points}
+        groups = {group.name for group in self.billing_groups}
         for meter in self.meters:
             if meter.usage_point not in points:
                 raise ValueError(f"a usage point of this file for meter {meter.meter}, not {meter.usage_point!r}")
@@ -221,6 +275,9 @@ class SiteFile(_Row):
             for agreement in account.agreements:
                 if agreement.usage_point not in points:
                     raise ValueError(f"a usage point of this file for account {account.id}")
+            for name, _ in account.memberships:
+                if name != MONTHLY and name not in groups:
+                    raise ValueError(f"a billing group of this file for account {account.id}, not {name!r}")
         return self
 
 

@@ -1,0 +1,140 @@
+"""What is billed already: the registry must not say otherwise behind a statement's back.
+
+A statement counts from its approval on. One that was taken back without another in its place counts no more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, Connection, or_, select
+
+from headend.billing.agreements import Account, period_at
+from headend.billing.cycle import FOR_GOOD
+from headend.billing.groups import ALWAYS_MONTHLY, Membership
+from headend.errors import BillingConflict
+from headend.reads.channels import Channel
+from headend.reads.days import Period, microseconds, seconds, zone_named
+from headend.registry.changes import Clerk
+from headend.store.bulk import upsert_rows
+from headend.store.tables import bill_cycle, meter, rebill_flag, statement
+
+T = TypeVar("T")
+
+_KEYS_A_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """A statement that nothing changes any more, or that takes a clerk to."""
+
+    statement: str
+    account: str
+    period: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Local days `first` up to and without `end` (None: open) that change for an account at a usage point."""
+
+    account: str
+    usage_point: str
+    first: date
+    end: date | None
+
+
+def rows_of(tx: Connection, column: Column[Any], keys: Iterable[object], query: Any) -> list[Any]:
+    """Rows of a query where a column is among many keys."""
+    found: list[Any] = []
+    for some in portions(keys):
+        found += tx.execute(query.where(column.in_(some))).all()
+    return found
+
+
+def portions(keys: Iterable[T]) -> Iterator[list[T]]:
+    """Different keys, as many at once as a query takes."""
+    rest = iter(dict.fromkeys(keys))
+    while some := list(islice(rest, _KEYS_A_QUERY)):
+        yield some
+
+
+def billed(tx: Connection, accounts: Iterable[str]) -> dict[str, list[Billed]]:
+    """What accounts are billed for good, by account; accounts without are left out."""
+    s = statement.c
+    query = (
+        select(s.id, s.account_id, s.period, s.kind)
+        .join(bill_cycle, bill_cycle.c.id == s.cycle_id)
+        .where(or_(s.state == "issued", bill_cycle.c.state.in_(FOR_GOOD)))
+        .order_by(s.revision)
+    )
+    last: dict[tuple[str, str], Any] = {}
+    for row in rows_of(tx, s.account_id, accounts, query):
+        last[row.account_id, row.period] = row
+    found: dict[str, list[Billed]] = {}
+    for (account, period), row in sorted(last.items()):
+        if row.kind != "cancellation":
+            found.setdefault(account, []).append(Billed(row.id, account, period))
+    return found
+
+
+def touched(
+    span: Span, done: Mapping[str, Sequence[Billed]], members: Mapping[str, tuple[Membership, ...]]
+) -> list[Billed]:
+    """Statements that billed days of a span, or a period in which it has days."""
+    its = done.get(span.account, ())
+    if not its or (span.end is not None and span.end <= span.first):
+        return []
+    account = Account(span.account, "", "", "", members.get(span.account, ALWAYS_MONTHLY))
+    first = period_at(account, span.first)
+    last = None if span.end is None else period_at(account, span.end - timedelta(days=1))
+    return [each for each in its if first <= each.period and (last is None or each.period <= last)]
+
+
+def refuse_billed(what: str, statements: Collection[Billed]) -> None:
+    """Raise `BillingConflict` that names the statements, where there are any."""
+    if statements:
+        named = sorted({f"{each.statement} ({each.account}, {each.period})" for each in statements})
+        rest = f" and {len(named) - 5} more" if len(named) > 5 else ""
+        raise BillingConflict(
+            f"{what}: days of it are billed in {', '.join(named[:5])}{rest}. Correct that statement, or say"
+            " --billed-too to change the registry and have it flagged"
+        )
+
+
+def flag_touched(tx: Connection, touches: Iterable[tuple[Span, Sequence[Billed]]], why: str, clerk: Clerk) -> None:
+    """Flag statements whose agreements or meters have changed since, as those are whose reads have."""
+    s, now_us = statement.c, microseconds(clerk.now)
+    ids = {row.name: row.id for row in tx.execute(select(meter.c.name, meter.c.id))}
+    rows: dict[tuple[str, int, int], tuple[int, int]] = {}
+    for span, statements in touches:
+        for each in statements:
+            document = json.loads(tx.execute(select(s.document).where(s.id == each.statement)).scalar_one())
+            there = [one for one in document["segments"] if one["usage_point"] == span.usage_point]
+            for segment in there or document["segments"]:
+                first, last = (date.fromisoformat(segment[name]) for name in ("first", "last"))
+                days = Period(first, last + timedelta(days=1), zone_named(segment["timezone"]))
+                its = days.within(span.first, span.end) or days
+                for named in segment["meters"]:
+                    key = each.statement, ids[named["meter"]], Channel.parse(named["channel"]).code
+                    begin_s, end_s = seconds(its.start_utc), seconds(its.end_utc)
+                    before = rows.get(key, (begin_s, end_s))
+                    rows[key] = min(before[0], begin_s), max(before[1], end_s)
+    f = rebill_flag.c
+    kept = {
+        (row.statement_id, row.meter, row.channel): row
+        for row in rows_of(tx, f.statement_id, {key[0] for key in rows}, select(rebill_flag))
+    }
+    put = []
+    for key, (begin_s, end_s) in rows.items():
+        old = kept.get(key)
+        if old is None:
+            put.append((*key, begin_s, end_s, 0, why, now_us, now_us, None))
+        else:
+            stretch = min(begin_s, old.first_s), max(end_s, old.end_s)
+            put.append((*key, *stretch, old.change, why, old.flagged_us, now_us, None))
+    upsert_rows(tx, rebill_flag, put)
