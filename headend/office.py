@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from headend.billing.agreements import Agreement
 from headend.billing.groups import BillingGroup
-from headend.billing.ports import GasQualities, Hold, Office
+from headend.billing.ports import AccountRange, GasQualities, Hold, Office
 from headend.billing.profiles import Profile, StatementRules, Typical
 from headend.billing.statement import Contacts, EnergyMix, EnergySource, TypicalUse, Utility
 from headend.config import Settings, beside, checked, read_toml
@@ -19,7 +19,16 @@ from headend.errors import InvalidConfig
 from headend.process.billcheck import check_bills
 from headend.reads import LoadProfiles
 from headend.registry.members import billing_groups
-from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels, gas_qualities
+from headend.registry.registry import (
+    EnrolledChannel,
+    account_ids,
+    agreements,
+    agreements_beside,
+    agreements_between,
+    enrolled_channels,
+    gas_qualities,
+    timezones,
+)
 from headend.site import Site
 from headend.store.exceptions import ReadException, holds
 from headend.store.intervals import IntervalStore
@@ -37,17 +46,33 @@ class SiteRecords:
     tx: Connection
     store: IntervalStore
 
+    def accounts(self) -> Iterator[str]:
+        """The id of every account, in order."""
+        return account_ids(self.tx)
+
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
         """Every service agreement, or those of one account."""
         return agreements(self.tx, account=account)
+
+    def agreements_between(self, accounts: AccountRange) -> Sequence[Agreement]:
+        """Service agreements of a range of accounts; by account."""
+        return agreements_between(self.tx, accounts.first, accounts.last)
+
+    def agreements_beside(self, accounts: AccountRange) -> Sequence[Agreement]:
+        """Those of other accounts that share a usage point, a commodity and a day with one of the range."""
+        return agreements_beside(self.tx, accounts.first, accounts.last)
+
+    def timezones(self) -> set[str]:
+        """Of all usage points."""
+        return timezones(self.tx)
 
     def groups(self) -> Mapping[str, BillingGroup]:
         """Billing groups that were made, by name."""
         return billing_groups(self.tx)
 
-    def channels(self) -> Sequence[EnrolledChannel]:
-        """Every enrolled channel."""
-        return enrolled_channels(self.tx)
+    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[EnrolledChannel]:
+        """Every enrolled channel, or those at some usage points."""
+        return enrolled_channels(self.tx, usage_points=usage_points)
 
     def gas_qualities(self) -> GasQualities:
         """What gas is worth, by area."""
@@ -57,11 +82,11 @@ class SiteRecords:
         """Reads of (meter, channel) over [start_s, end_s), in the order asked for."""
         return self.store.profiles(self.tx, channels, start_s, end_s, interval_s)
 
-    def holds(self, start_s: int, end_s: int) -> list[Hold]:
-        """What holds bills of reads in [start_s, end_s)."""
+    def holds(self, start_s: int, end_s: int, meters: Collection[int] | None = None) -> list[Hold]:
+        """What holds bills of reads in [start_s, end_s), of all meters or some."""
         return [
             Hold(one.id, one.meter, one.channel.code, one.start_s, one.end_s, _why(one))
-            for one in holds(self.tx, start_s, end_s)
+            for one in holds(self.tx, start_s, end_s, meters)
         ]
 
     def market(self, series: Collection[str], events: Collection[str], start_s: int, end_s: int) -> Market:

@@ -6,7 +6,7 @@ So a preview cannot say anything else than what will happen: the same code has d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -245,9 +245,9 @@ class _Records(SiteRecords):
 
     its: Sequence[EnrolledChannel]
 
-    def channels(self) -> Sequence[EnrolledChannel]:
+    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[EnrolledChannel]:
         """These."""
-        return self.its
+        return [each for each in self.its if usage_points is None or each.usage_point in usage_points]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,22 +6,28 @@ Approval looks once more whether the cycle would be rated the same today; from t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from headend.billing.cycle import BillCycle, CycleState, Step, advance, tie_out
-from headend.billing.ports import Kept, Ledger, Office, Records
-from headend.billing.run import agreements_of, dated, rate_accounts
-from headend.billing.statement import Statement, canonical_json, parse_statement, sha256
+from headend.billing.partitions import Executor, InTurn, Task, cut
+from headend.billing.ports import Kept, Ledger, Office
+from headend.billing.run import accounts_of, check_counts, check_scope, dated, rate_accounts
+from headend.billing.statement import Statement, draft_of, parse_statement, sha256
 from headend.errors import BillingConflict, NotFound, StoreBroken
 from headend.reads.days import zone_named
 from headend.tariffs import Tariff
 
 
-def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:
+def approve(office: Office, period: str, name: str, clerk: str, *, executor: Executor | None = None) -> BillCycle:
     """Close the cycle for changes, after looking whether it would be rated the same today.
 
     From now on the tariff versions that it was rated by do not change either.
+
+    Parameters
+    ----------
+    executor
+        who looks, range by range; None: this process.
 
     Raises
     ------
@@ -31,22 +37,21 @@ def approve(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     """
     tariffs: set[Tariff] = set()
     with office.database.read() as tx:
-        ledger, records = office.ledger(tx), office.records(tx)
-        rated = ledger.cycle(name, period)
-        if rated is not None and rated.state == CycleState.RATED:
-            tariffs = _check_still_true(office, records, ledger, rated)
+        rated = office.ledger(tx).cycle(name, period)
+    if rated is not None and rated.state == CycleState.RATED:
+        tariffs = _check_still_true(office, rated, executor or InTurn(office))
     with office.database.write() as tx:
         ledger = office.ledger(tx)
         cycle = _next(office, ledger, period, name, "approve", clerk)
         if ledger.cycle(name, period) != rated:
             raise BillingConflict(f"cycle {cycle.id} was changed while it was looked at: approve it again")
-        _check_counts(ledger, cycle)
+        _check_totals(ledger, cycle)
         ledger.keep_cycle(cycle)
         ledger.keep_tariffs(cycle, tariffs)
     return cycle
 
 
-def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: BillCycle) -> set[Tariff]:
+def _check_still_true(office: Office, cycle: BillCycle, executor: Executor) -> set[Tariff]:
     """The tariff versions it takes to rate the cycle now.
 
     Raises
@@ -54,22 +59,59 @@ def _check_still_true(office: Office, records: Records, ledger: Ledger, cycle: B
     BillingConflict
         that gives another statement than its draft, or one takes over from a statement that may still change.
     """
-    agreements = agreements_of(records, cycle, office.clock())
-    run = rate_accounts(office, records, cycle, agreements, ledger.billed_elsewhere(cycle))
-    now = {statement.customer.account: sha256(canonical_json(statement)) for statement in run.statements}
-    drafts = {kept.account: kept.sha256 for kept in ledger.statements(cycle)}
-    changed = sorted(account for account in now.keys() | drafts.keys() if now.get(account) != drafts.get(account))
+    with office.database.read() as tx:
+        records, run = office.records(tx), office.ledger(tx).last_run(cycle)
+        check_scope(records, cycle, office.clock())
+        tasks = [Task(cycle, run, accounts) for accounts in cut(accounts_of(records, cycle))]
+    changed: list[str] = []
+    early: list[str] = []
+    named: set[tuple[str, str]] = set()
+    for its in executor.each(look_again, tasks):
+        changed += its.changed
+        early += its.early
+        named |= its.tariffs
     if changed:
         raise BillingConflict(
-            f"reads, prices, decisions or agreements have changed since {cycle.id} was rated: {_few(changed)}."
+            f"reads, prices, decisions or agreements have changed since {cycle.id} was rated: {_few(sorted(changed))}."
             " Rate it again"
         )
-    if early := sorted(run.on_drafts & now.keys()):
+    if early:
         raise BillingConflict(
-            f"{_few(early)}: the bank comes from a statement that is not issued yet. Issue that first"
+            f"{_few(sorted(early))}: the bank comes from a statement that is not issued yet. Issue that first"
         )
-    named = {(segment.tariff.id, segment.tariff.sha256) for each in run.statements for segment in each.segments}
     return {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAgain:
+    """What rating a range once more found.
+
+    Parameters
+    ----------
+    changed
+        accounts whose statement would be another than their draft.
+    early
+        accounts whose statement takes over from one that may still change.
+    tariffs
+        name and digest of the versions that statements are made by.
+    """
+
+    changed: list[str]
+    early: list[str]
+    tariffs: set[tuple[str, str]]
+
+
+def look_again(office: Office, task: Task) -> LookedAgain:
+    """Rate a range as it would be rated today, and compare that with its drafts."""
+    with office.database.read() as tx:
+        ledger, records = office.ledger(tx), office.records(tx)
+        elsewhere = ledger.billed_elsewhere(task.cycle, task.accounts)
+        run = rate_accounts(office, records, task.cycle, task.accounts, elsewhere)
+        drafts = {kept.account: kept.sha256 for kept in ledger.statements(task.cycle, task.accounts)}
+    now = {statement.customer.account: draft_of(statement).sha256 for statement in run.statements}
+    changed = [account for account in now.keys() | drafts.keys() if now.get(account) != drafts.get(account)]
+    tariffs = {(segment.tariff.id, segment.tariff.sha256) for each in run.statements for segment in each.segments}
+    return LookedAgain(changed, list(run.on_drafts & now.keys()), tariffs)
 
 
 def _few(accounts: Sequence[str]) -> str:
@@ -87,7 +129,7 @@ def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     with office.database.write() as tx:
         ledger = office.ledger(tx)
         cycle = _next(office, ledger, period, name, "issue", clerk)
-        _check_counts(ledger, cycle)
+        _check_totals(ledger, cycle)
         heads = ledger.chain_heads(cycle)
         drafts = ledger.statements(cycle)
         ledger.issue(cycle, _issued(drafts, heads, cycle.changed_at, office.due_days))
@@ -102,14 +144,10 @@ def _next(office: Office, ledger: Ledger, period: str, name: str, step: Step, cl
     return advance(cycle, step, office.clock(), clerk)
 
 
-def _check_counts(ledger: Ledger, cycle: BillCycle) -> None:
+def _check_totals(ledger: Ledger, cycle: BillCycle) -> None:
+    """Raise `BillingConflict` where the totals do not tie out, or the ledger has other counts."""
     tie_out(cycle.totals)
-    billed, excepted = ledger.counts(cycle)
-    if (billed, excepted) != (cycle.totals.billed, cycle.totals.excepted):
-        raise BillingConflict(
-            f"cycle {cycle.id} counts {cycle.totals.billed} statements and {cycle.totals.excepted} exceptions,"
-            f" the ledger has {billed} and {excepted}"
-        )
+    check_counts(ledger, cycle, cycle.totals)
 
 
 def _issued(drafts: Iterator[Kept], heads: dict[str, str], now: datetime, due_days: int) -> Iterator[Statement]:

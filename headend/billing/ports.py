@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from headend.billing.agreements import Agreement
-from headend.billing.cycle import BillCycle, BillException
+from headend.billing.cycle import BillCycle, BillException, ControlTotals
 from headend.billing.groups import BillingGroup
 from headend.billing.profiles import StatementRules
-from headend.billing.statement import Statement, Utility
+from headend.billing.statement import Draft, Statement, Utility
 from headend.reads import Channel, LoadProfiles
 from headend.reads.constants import Constant
 from headend.tariffs import Market, Tariff, TariffBook
@@ -90,17 +90,38 @@ class Hold:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class AccountRange:
+    """Accounts from the first to the last, as the database orders their ids; of so many when they were counted."""
+
+    first: str
+    last: str
+    accounts: int
+
+
 class Records(Protocol):
     """Registry, reads and what is published, as one transaction sees them."""
 
+    def accounts(self) -> Iterable[str]:
+        """The id of every account, in order."""
+
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
-        """Every service agreement, or those of one account."""
+        """Every service agreement, or those of one account; by account."""
+
+    def agreements_between(self, accounts: AccountRange) -> Sequence[Agreement]:
+        """Service agreements of a range of accounts; by account."""
+
+    def agreements_beside(self, accounts: AccountRange) -> Sequence[Agreement]:
+        """Those of other accounts that share a usage point, a commodity and a day with one of the range."""
+
+    def timezones(self) -> Collection[str]:
+        """Of all usage points."""
 
     def groups(self) -> Mapping[str, BillingGroup]:
         """Billing groups that were made, by name; not the monthly one, which is always there."""
 
-    def channels(self) -> Sequence[MeterChannel]:
-        """Every enrolled channel."""
+    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[MeterChannel]:
+        """Every enrolled channel, or those at some usage points."""
 
     def gas_qualities(self) -> GasQualities:
         """What gas is worth, by area."""
@@ -108,8 +129,8 @@ class Records(Protocol):
     def profiles(self, channels: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int) -> LoadProfiles:
         """Reads of (meter, channel) over [start_s, end_s), in the order asked for."""
 
-    def holds(self, start_s: int, end_s: int) -> Sequence[Hold]:
-        """What holds bills of reads in [start_s, end_s)."""
+    def holds(self, start_s: int, end_s: int, meters: Collection[int] | None = None) -> Sequence[Hold]:
+        """What holds bills of reads in [start_s, end_s), of all meters or some."""
 
     def market(self, series: Collection[str], events: Collection[str], start_s: int, end_s: int) -> Market:
         """Published prices and events over [start_s, end_s)."""
@@ -150,19 +171,38 @@ class Ledger(Protocol):
     def keep_cycle(self, cycle: BillCycle) -> None:
         """Add the cycle or put its newer state in place."""
 
-    def billed_elsewhere(self, cycle: BillCycle) -> set[str]:
-        """Accounts that another cycle of the same period has a statement for."""
+    def billed_elsewhere(self, cycle: BillCycle, accounts: AccountRange) -> set[str]:
+        """Accounts of a range that another cycle of the same period has a statement for."""
 
-    def replace_drafts(
-        self, cycle: BillCycle, drafts: Iterable[Statement], exceptions: Iterable[BillException]
+    def begin_run(self, cycle: BillCycle, ranges: Iterable[AccountRange]) -> int:
+        """Note what the cycle's next run has to rate; its number."""
+
+    def last_run(self, cycle: BillCycle) -> int:
+        """Number of the cycle's last run; 0: there was none."""
+
+    def ranges(self, cycle: BillCycle, run: int) -> Sequence[tuple[AccountRange, ControlTotals | None]]:
+        """The ranges of a run in order, and their totals; None: not committed yet."""
+
+    def is_open(self, cycle: BillCycle, run: int, accounts: AccountRange) -> bool:
+        """Whether a run is the cycle's last, and the range not committed in it."""
+
+    def keep_range(
+        self,
+        cycle: BillCycle,
+        run: int,
+        accounts: AccountRange,
+        drafts: Iterable[Draft],
+        exceptions: Iterable[BillException],
+        totals: ControlTotals,
+        now: datetime,
     ) -> None:
-        """Put new drafts and exceptions in the place of the cycle's old ones."""
+        """Put a range's new drafts and exceptions in the place of the old ones, and note that it is committed."""
 
     def counts(self, cycle: BillCycle) -> tuple[int, int]:
         """Statements and exceptions the cycle has."""
 
-    def statements(self, cycle: BillCycle) -> Iterator[Kept]:
-        """The cycle's statements, by account."""
+    def statements(self, cycle: BillCycle, accounts: AccountRange | None = None) -> Iterator[Kept]:
+        """The cycle's statements, of all accounts or a range; by account."""
 
     def chain_heads(self, cycle: BillCycle) -> dict[str, str]:
         """Hash of the last issued statement of each of the cycle's accounts that has one."""
@@ -197,8 +237,8 @@ class Office:
     rules
         what statements have to show.
     check
-        looks at what the bills of a month would rest on, before they are rated, and puts into the queue what somebody
-        has to decide.
+        looks at what the bills of a month would rest on, of all accounts or a range, before they are rated, and puts
+        into the queue what somebody has to decide.
     """
 
     utility: Utility
@@ -209,4 +249,4 @@ class Office:
     database: Transactions
     records: Callable[[Any], Records]
     ledger: Callable[[Any], Ledger]
-    check: Callable[[str], object]
+    check: Callable[[str, AccountRange | None], object]

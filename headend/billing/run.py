@@ -1,14 +1,14 @@
 """A cycle is rated: every account it bills gets a draft, or stands among the exceptions.
 
-Rating reads one consistent view and holds up nobody; its result is written in one short transaction that first looks
-whether anything it rests on has changed. So a run that dies leaves nothing behind, and one that is repeated changes
-nothing.
+Its accounts are rated range by range. Rating a range reads one consistent view and holds up nobody; its result is
+written in one short transaction that first looks whether anything it rests on has changed. So a range is committed once
+or not at all, a run that dies is taken up where it stopped, and one that is repeated changes nothing.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -18,25 +18,45 @@ from headend.billing.cycle import (
     BillException,
     ControlTotals,
     CycleScope,
+    CycleState,
     ExceptionCode,
     advance,
     check_step,
     control_totals,
     open_cycle,
+    tie_out,
 )
 from headend.billing.digests import ENGINE
-from headend.billing.groups import MONTHLY
-from headend.billing.ports import Office, Records
+from headend.billing.groups import CALENDAR_MONTHS, MONTHLY
+from headend.billing.partitions import ACCOUNTS_A_RANGE, Executor, InTurn, Task, cut, together
+from headend.billing.ports import AccountRange, Ledger, Office, Records
 from headend.billing.segments import Rated, rate_agreements
-from headend.billing.statement import BillingDays, Customer, Segment, Statement, Utility, totals_of
+from headend.billing.statement import BillingDays, Customer, Segment, Statement, Utility, draft_of, totals_of
 from headend.errors import BillingConflict, NotFound
 from headend.reads.days import Period, midnight, zone_named
 
+#: Told how many accounts are done, and of how many.
+Progress = Callable[[int, int], None]
 
-def rate_cycle(office: Office, period: str, name: str, clerk: str, scope: CycleScope | None = None) -> BillCycle:
+# Another cycle that bills the same accounts at the same time has them rated again.
+_TRIES = 5
+
+
+def rate_cycle(
+    office: Office,
+    period: str,
+    name: str,
+    clerk: str,
+    scope: CycleScope | None = None,
+    *,
+    executor: Executor | None = None,
+    progress: Progress = lambda _done, _of: None,
+    accounts_a_range: int = ACCOUNTS_A_RANGE,
+) -> BillCycle:
     """Rate every account that the cycle bills; new drafts take the place of older ones.
 
-    What the bills would rest on is looked at first: an account of which somebody has to decide something is held.
+    What the bills would rest on is looked at first: an account of which somebody has to decide something is held. A
+    run that was killed is taken up where it stopped; one that is under way elsewhere is shared.
 
     Parameters
     ----------
@@ -46,6 +66,8 @@ def rate_cycle(office: Office, period: str, name: str, clerk: str, scope: CycleS
         who says so.
     scope
         whom a new cycle bills. None: the accounts of the group that is called as the cycle, or of the monthly one.
+    executor
+        who works through the ranges of accounts; None: this process.
 
     Raises
     ------
@@ -55,66 +77,132 @@ def rate_cycle(office: Office, period: str, name: str, clerk: str, scope: CycleS
     NotFound
         there is no such group, or account in it.
     """
+    cycle, run = _begun(office, period, name, clerk, scope, accounts_a_range)
     with office.database.read() as tx:
-        if (before := office.ledger(tx).cycle(name, period)) is not None:
-            check_step(before, "rate")
-    office.check(period)
+        ranges = office.ledger(tx).ranges(cycle, run)
+    tasks = [Task(cycle, run, accounts) for accounts, totals in ranges if totals is None]
+    of = sum(accounts.accounts for accounts, _ in ranges)
+    done = of - sum(task.accounts.accounts for task in tasks)
+    progress(done, of)
+    for accounts in (executor or InTurn(office)).each(rate_range, tasks):
+        done += accounts
+        progress(done, of)
+    return _finished(office, cycle, run, clerk)
+
+
+def _begun(
+    office: Office, period: str, name: str, clerk: str, scope: CycleScope | None, accounts_a_range: int
+) -> tuple[BillCycle, int]:
+    """The cycle, and the number of its run; a new one, unless one has begun and not come to its end."""
+    now = office.clock()
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
         before = ledger.cycle(name, period)
-        cycle = before or open_cycle(name, period, office.clock(), clerk, scope or _usual_scope(records, name))
+        cycle = before or open_cycle(name, period, now, clerk, scope or _usual_scope(records, name))
         check_step(cycle, "rate")
         if scope not in (None, cycle.scope):
             raise BillingConflict(
                 f"cycle {cycle.id} bills {cycle.scope}, not {scope}: give the other a name of its own"
             )
-        elsewhere = ledger.billed_elsewhere(cycle)
-        agreements = agreements_of(records, cycle, office.clock())
-        _check_over(agreements, period, office.clock())
-        run = rate_accounts(office, records, cycle, agreements, elsewhere)
+        if cycle.state == CycleState.RATING:
+            return cycle, ledger.last_run(cycle)
+        check_scope(records, cycle, now)
+        ranges = list(cut(accounts_of(records, cycle), accounts_a_range))
     with office.database.write() as tx:
         ledger = office.ledger(tx)
-        if ledger.cycle(name, period) != before or ledger.billed_elsewhere(cycle) != elsewhere:
+        if ledger.cycle(name, period) != before:
             raise BillingConflict(f"cycle {cycle.id} was changed while it was rated: rate it again")
-        cycle = advance(cycle, "rate", office.clock(), clerk, run.totals)
+        cycle = advance(cycle, "begin", now, clerk)
         ledger.keep_cycle(cycle)
-        ledger.replace_drafts(cycle, run.statements, run.exceptions)
-    return cycle
+        return cycle, ledger.begin_run(cycle, ranges)
+
+
+def _finished(office: Office, cycle: BillCycle, run: int, clerk: str) -> BillCycle:
+    """The cycle, once all of its ranges are rated: its totals are theirs, and the ledger has as many."""
+    with office.database.write() as tx:
+        ledger = office.ledger(tx)
+        now = ledger.cycle(cycle.name, cycle.period)
+        if now is None or ledger.last_run(cycle) != run:
+            raise BillingConflict(f"cycle {cycle.id} was changed while it was rated: rate it again")
+        if now.state != CycleState.RATING:
+            return now  # whoever shared the run was first
+        parts = [totals for _, totals in ledger.ranges(cycle, run)]
+        totals = together(part for part in parts if part is not None)
+        if None in parts:
+            raise BillingConflict(f"cycle {cycle.id}: {parts.count(None)} ranges of accounts are not rated yet")
+        tie_out(totals)
+        check_counts(ledger, cycle, totals)
+        rated = advance(now, "rate", office.clock(), clerk, totals)
+        ledger.keep_cycle(rated)
+    return rated
+
+
+def check_counts(ledger: Ledger, cycle: BillCycle, totals: ControlTotals) -> None:
+    """Raise `BillingConflict` unless the ledger has as many statements and exceptions as the totals say."""
+    billed, excepted = ledger.counts(cycle)
+    if (billed, excepted) != (totals.billed, totals.excepted):
+        raise BillingConflict(
+            f"cycle {cycle.id} counts {totals.billed} statements and {totals.excepted} exceptions,"
+            f" the ledger has {billed} and {excepted}"
+        )
+
+
+def rate_range(office: Office, task: Task) -> int:
+    """Rate a range of accounts, and commit what came of it together; how many accounts those are.
+
+    Nothing happens to a range that is committed already.
+    """
+    cycle, accounts = task.cycle, task.accounts
+    office.check(cycle.period, accounts)
+    for _ in range(_TRIES):
+        with office.database.read() as tx:
+            ledger, records = office.ledger(tx), office.records(tx)
+            if not ledger.is_open(cycle, task.run, accounts):
+                return accounts.accounts
+            elsewhere = ledger.billed_elsewhere(cycle, accounts)
+            rated = rate_accounts(office, records, cycle, accounts, elsewhere)
+        drafts = [draft_of(statement) for statement in rated.statements]
+        with office.database.write() as tx:
+            ledger = office.ledger(tx)
+            if not ledger.is_open(cycle, task.run, accounts):
+                return accounts.accounts
+            if ledger.billed_elsewhere(cycle, accounts) == elsewhere:
+                now = office.clock()
+                ledger.keep_range(cycle, task.run, accounts, drafts, rated.exceptions, rated.totals, now)
+                return accounts.accounts
+    raise BillingConflict(f"cycle {cycle.id}: other cycles keep billing accounts {accounts.first} to {accounts.last}")
 
 
 def _usual_scope(records: Records, name: str) -> CycleScope:
     return CycleScope(name if name in records.groups() else MONTHLY)
 
 
-def agreements_of(records: Records, cycle: BillCycle, now: datetime) -> list[Agreement]:
-    """Agreements that a cycle bills: in force on at least one day of its period, of accounts in its scope.
+def accounts_of(records: Records, cycle: BillCycle) -> Iterable[str]:
+    """Ids of the accounts that a cycle looks at, in order: all, or those it names."""
+    named = set(cycle.scope.accounts)
+    return (account for account in records.accounts() if not named or account in named)
 
-    Raises
-    ------
-    NotFound
-        there is no such group, or an account that is named is not in it.
-    """
-    scope, period = cycle.scope, cycle.period
-    if scope.group != MONTHLY and scope.group not in records.groups():
-        raise NotFound(f"no billing group is called {scope.group!r}")
+
+def agreements_of(records: Records, cycle: BillCycle, accounts: AccountRange, now: datetime) -> list[Agreement]:
+    """Agreements of a range of accounts that a cycle bills: in force on a day of its period, of who is in its scope."""
+    scope, period, every = cycle.scope, cycle.period, records.agreements_between(accounts)
+    named = set(scope.accounts)
     found = [
         agreement
-        for agreement in records.agreements()
-        if in_force(agreement, period) and group_in(agreement.account, period).name == scope.group
+        for agreement in every
+        if (not named or agreement.account.id in named)
+        and in_force(agreement, period)
+        and group_in(agreement.account, period).name == scope.group
     ]
-    if scope.accounts:
-        if missing := sorted(set(scope.accounts) - {agreement.account.id for agreement in found}):
-            raise NotFound(f"no account {missing[0]!r} has an agreement in {period} in group {scope.group}")
-        found = [agreement for agreement in found if agreement.account.id in scope.accounts]
-    if scope.final:
-        found = _moved_out(records, found, period, now)
-    return found
+    return _moved_out(every, found, period, now) if scope.final else found
 
 
-def _moved_out(records: Records, agreements: Sequence[Agreement], period: str, now: datetime) -> list[Agreement]:
+def _moved_out(
+    every: Sequence[Agreement], agreements: Sequence[Agreement], period: str, now: datetime
+) -> list[Agreement]:
     """Those of accounts whose last agreement ended within the period and is over."""
     ends: dict[str, date] = {}
-    for agreement in records.agreements():
+    for agreement in every:
         end = agreement.valid_to or date.max
         ends[agreement.account.id] = max(end, ends.get(agreement.account.id, end))
 
@@ -125,18 +213,44 @@ def _moved_out(records: Records, agreements: Sequence[Agreement], period: str, n
     return [agreement for agreement in agreements if is_over(agreement)]
 
 
-def _check_over(agreements: Sequence[Agreement], period: str, now: datetime) -> None:
-    """Raise `BillingConflict` while days of the period that are billed still run: they could be issued for good."""
-    days = [its for agreement in agreements if (its := in_force(agreement, period)) is not None]
+def check_scope(records: Records, cycle: BillCycle, now: datetime) -> None:
+    """Look whether a cycle can bill whom it is to bill.
+
+    Raises
+    ------
+    NotFound
+        there is no such group, or an account that is named is not in it.
+    BillingConflict
+        days of the period that are billed still run: they could be issued for good.
+    """
+    scope, period, groups = cycle.scope, cycle.period, records.groups()
+    if scope.group != MONTHLY and scope.group not in groups:
+        raise NotFound(f"no billing group is called {scope.group!r}")
+    group = groups.get(scope.group, CALENDAR_MONTHS)
+    over = now >= max(
+        (group.days(period, zone).end_utc for zone in records.timezones()),
+        default=datetime.max.replace(tzinfo=now.tzinfo),
+    )
+    if over and not scope.accounts:
+        return
     # Where nobody is billed, the calendar says whether the month is over.
-    end = max((each.end_utc for each in days), default=Period.month(period, zone_named("UTC")).end_utc)
+    end, nobody, billed = Period.month(period, zone_named("UTC")).end_utc, True, set[str]()
+    for accounts in cut(accounts_of(records, cycle)):
+        for agreement in agreements_of(records, cycle, accounts, now):
+            days = in_force(agreement, period)
+            if days is not None:
+                end, nobody = days.end_utc if nobody else max(end, days.end_utc), False
+            if scope.accounts:
+                billed.add(agreement.account.id)
+    if missing := sorted(set(scope.accounts) - billed):
+        raise NotFound(f"no account {missing[0]!r} has an agreement in {period} in group {scope.group}")
     if now < end:
         raise BillingConflict(f"{period} is not over before {end:%Y-%m-%d %H:%M} UTC: rate it then")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What rating the accounts of a cycle came to; `on_drafts`: whose bills take over from what is not issued yet."""
+    """What rating accounts of a cycle came to; `on_drafts`: whose bills take over from what is not issued yet."""
 
     statements: list[Statement]
     exceptions: list[BillException]
@@ -145,19 +259,22 @@ class Run:
 
 
 def rate_accounts(
-    office: Office, records: Records, cycle: BillCycle, agreements: Sequence[Agreement], elsewhere: set[str]
+    office: Office, records: Records, cycle: BillCycle, accounts: AccountRange, elsewhere: set[str]
 ) -> Run:
-    """Rate agreements of a cycle; accounts of which another cycle has a statement are left to that."""
+    """Rate a range of accounts of a cycle; those of which another cycle has a statement are left to that."""
+    agreements = agreements_of(records, cycle, accounts, office.clock())
     by_account: dict[str, list[Agreement]] = defaultdict(list)
     for agreement in agreements:
         by_account[agreement.account.id].append(agreement)
     exceptions: dict[str, BillException] = {}
-    for one, other in overlapping(agreements):
+    beside = [agreement for agreement in records.agreements_beside(accounts) if in_force(agreement, cycle.period)]
+    for one, other in overlapping(sorted([*agreements, *beside], key=_by_account)):
         for mine, its in ((one, other), (other, one)):
-            refused = BillException(
-                mine.account.id, ExceptionCode.OVERLAPPING_AGREEMENTS, f"{mine.id} overlaps {its.id}"
-            )
-            exceptions.setdefault(mine.account.id, refused)
+            if mine.account.id in by_account:
+                refused = BillException(
+                    mine.account.id, ExceptionCode.OVERLAPPING_AGREEMENTS, f"{mine.id} overlaps {its.id}"
+                )
+                exceptions.setdefault(mine.account.id, refused)
     due = [
         agreement
         for agreement in agreements
@@ -171,6 +288,10 @@ def rate_accounts(
     billed_elsewhere = len(elsewhere & by_account.keys())
     totals = control_totals(len(agreements), len(by_account), billed_elsewhere, statements, here)
     return Run(statements, here, totals, rated.on_drafts)
+
+
+def _by_account(agreement: Agreement) -> tuple[str, str]:
+    return agreement.account.id, agreement.id
 
 
 def _statements(

@@ -82,7 +82,7 @@ def rate_agreements(
         month.
     """
     rated = Rated()
-    hung = by_usage_point(records.channels())
+    hung = by_usage_point(records.channels({agreement.usage_point for agreement in agreements}))
     parts = [part for agreement in agreements for part in parts_of(agreement, tariffs, hung, period, rated.refuse)]
     if not provisional:
         parts = _released(records, parts, rated)
@@ -110,7 +110,8 @@ def _released(records: Records, parts: list[Part], rated: Rated) -> list[Part]:
         return parts
     begins, ends = zip(*(part.time_s for part in parts), strict=True)
     holds: dict[tuple[int, int], list[Hold]] = defaultdict(list)
-    for hold in records.holds(min(begins), max(ends)):
+    meters = {meter.meter for part in parts for meter in part.meters}
+    for hold in records.holds(min(begins), max(ends), meters):
         holds[hold.meter, hold.channel].append(hold)
     held: dict[str, dict[int, Hold]] = defaultdict(dict)
     for part in parts:

@@ -529,6 +529,51 @@ def parse_statement(document: bytes) -> Statement:
     return _DOCUMENT.validate_json(document)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A statement's record, and what is looked up of it.
+
+    Parameters
+    ----------
+    document
+        canonical JSON; `sha256` is its hash.
+    corrects
+        id of the statement that it corrects.
+    """
+
+    id: str
+    account: str
+    period: str
+    revision: int
+    kind: Kind | None
+    corrects: str | None
+    currency: str
+    total: Decimal
+    document: bytes
+    sha256: str
+    previous_sha256: str | None
+    issued_at: datetime | None
+
+
+def draft_of(statement: Statement) -> Draft:
+    """A statement as it is kept."""
+    document = canonical_json(statement)
+    return Draft(
+        statement.id,
+        statement.customer.account,
+        statement.period,
+        statement.revision,
+        statement.kind,
+        None if statement.corrects is None else statement.corrects.id,
+        statement.totals.currency,
+        statement.totals.gross,
+        document,
+        sha256(document),
+        statement.previous_sha256,
+        statement.issued_at,
+    )
+
+
 def sha256(document: bytes) -> str:
     """Hash of a document, hexadecimal."""
     return hashlib.sha256(document).hexdigest()

@@ -7,7 +7,7 @@ comes out is what the bills would have been. Banks begin the month empty both ti
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -15,7 +15,7 @@ from typing import Any
 
 from headend.billing.agreements import Agreement, billing_days, in_force
 from headend.billing.groups import BillingGroup
-from headend.billing.ports import GasQualities, Hold, MeterChannel, Office, Records
+from headend.billing.ports import AccountRange, GasQualities, Hold, MeterChannel, Office, Records
 from headend.billing.segments import rate_agreements
 from headend.billing.statement import Segment
 from headend.errors import InvalidInput, NotFound
@@ -368,13 +368,29 @@ class _BatchView:
         """As recorded."""
         return self.records.agreements(account)
 
+    def accounts(self) -> Iterable[str]:
+        """As recorded."""
+        return self.records.accounts()
+
+    def agreements_between(self, accounts: AccountRange) -> Sequence[Agreement]:
+        """As recorded."""
+        return self.records.agreements_between(accounts)
+
+    def agreements_beside(self, accounts: AccountRange) -> Sequence[Agreement]:
+        """As recorded."""
+        return self.records.agreements_beside(accounts)
+
+    def timezones(self) -> Collection[str]:
+        """As recorded."""
+        return self.records.timezones()
+
     def groups(self) -> Mapping[str, BillingGroup]:
         """As recorded."""
         return self.records.groups()
 
-    def channels(self) -> Sequence[MeterChannel]:
+    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[MeterChannel]:
         """Those at the batch's usage points."""
-        return self.hung
+        return [each for each in self.hung if usage_points is None or each.usage_point in usage_points]
 
     def gas_qualities(self) -> GasQualities:
         """As recorded."""
@@ -387,9 +403,9 @@ class _BatchView:
             self.fetched[key] = self.records.profiles(channels, start_s, end_s, interval_s)
         return self.fetched[key]
 
-    def holds(self, start_s: int, end_s: int) -> Sequence[Hold]:
+    def holds(self, start_s: int, end_s: int, meters: Collection[int] | None = None) -> Sequence[Hold]:
         """As recorded: what somebody has to decide about is not rated here either."""
-        return self.records.holds(start_s, end_s)
+        return self.records.holds(start_s, end_s, meters)
 
     def market(self, series: Collection[str], events: Collection[str], start_s: int, end_s: int) -> Market:
         """As published, but for the series that are given."""

@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 
 from headend.billing.agreements import Account, Agreement, in_force
 from headend.billing.parts import USE_CHANNEL, Hung, by_usage_point, hung_at
-from headend.billing.ports import MeterChannel
+from headend.billing.ports import AccountRange, MeterChannel
 from headend.reads.days import DAY_S, Period, midnight, previous_period, seconds
-from headend.registry.registry import agreements, enrolled_channels
+from headend.registry.registry import agreements, agreements_between, enrolled_channels
 from headend.site import Site
 from headend.store import dailyuse, history
 from headend.store.exceptions import BILL_RULES, clear_unfound, open_found
@@ -85,8 +85,8 @@ def _utc_day(begin_s: int) -> int:
     return -((DAY_S // 2 - begin_s) // DAY_S)
 
 
-def check_bills(site: Site, period: str) -> int:
-    """Look at every bill of month `period` whose days are over.
+def check_bills(site: Site, period: str, accounts: AccountRange | None = None) -> int:
+    """Look at every bill of month `period` whose days are over, of all accounts or a range.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def check_bills(site: Site, period: str) -> int:
     looked_at: list[Stretch] = []
     class_of: dict[tuple[int, int], str] = {}
     with site.database.read() as tx:
-        bills = _bills(tx, rules, period, now)
+        bills = _bills(tx, rules, period, now, accounts)
         while some := list(islice(bills, _BILLS_AT_ONCE)):
             for customer_class, alike in _by_class(some).items():
                 asked = [bill.stretch for bill in alike if not bill.is_done]
@@ -125,10 +125,15 @@ def check_bills(site: Site, period: str) -> int:
         return opened + open_found(tx, prolonged, rules, class_of, now, holding=True)
 
 
-def _bills(tx: Connection, rules: RuleSet, period: str, now: datetime) -> Iterator[_Bill]:
-    hung, done = by_usage_point(enrolled_channels(tx)), SqlLedger(tx).billed_for_good(period)
+def _bills(
+    tx: Connection, rules: RuleSet, period: str, now: datetime, accounts: AccountRange | None
+) -> Iterator[_Bill]:
+    its = agreements(tx) if accounts is None else agreements_between(tx, accounts.first, accounts.last)
+    points = None if accounts is None else {agreement.usage_point for agreement in its}
+    hung = by_usage_point(enrolled_channels(tx, usage_points=points))
+    done = SqlLedger(tx).billed_for_good(period, accounts)
     places: dict[tuple[str, str, str], list[Agreement]] = defaultdict(list)
-    for agreement in agreements(tx):
+    for agreement in its:
         places[agreement.account.id, agreement.usage_point, agreement.commodity].append(agreement)
     for together in places.values():
         days, is_done = _in_force(together, period), together[0].account.id in done

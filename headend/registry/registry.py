@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, bindparam, delete, func, select
+from sqlalchemy import Column, Connection, Row, and_, bindparam, delete, func, not_, select
 
 from headend.billing.agreements import Account, Agreement
 from headend.billing.groups import ALWAYS_MONTHLY, Membership
@@ -22,6 +23,9 @@ from headend.registry.members import memberships
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
 from headend.store.database import upsert
+
+_POINTS_A_QUERY = 500
+_IDS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +219,19 @@ def _unseen(tx: Connection, gateways: tuple[str, ...]) -> list[str]:
     return [name for name in gateways if name not in seen]
 
 
-def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[EnrolledChannel]:
-    """Every channel in service, or those of one meter; by meter name."""
+def enrolled_channels(
+    tx: Connection, *, meter: str | None = None, usage_points: Collection[str] | None = None
+) -> list[EnrolledChannel]:
+    """Every channel in service, or those of one meter, or at some usage points; by meter name."""
+    if usage_points is not None:
+        points = sorted(usage_points)
+        portions = (points[begin : begin + _POINTS_A_QUERY] for begin in range(0, len(points), _POINTS_A_QUERY))
+        found = [each for some in portions for each in _enrolled_channels(tx, meter, some)]
+        return sorted(found, key=attrgetter("meter_name", "channel.code"))
+    return _enrolled_channels(tx, meter, None)
+
+
+def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] | None) -> list[EnrolledChannel]:
     held = (
         select(
             t.service_agreement.c.usage_point_id,
@@ -229,6 +244,8 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
     if meter is not None:
         places = select(t.installation.c.usage_point_id).join(t.meter, t.meter.c.id == t.installation.c.meter_id)
         held = held.where(t.service_agreement.c.usage_point_id.in_(places.where(t.meter.c.name == meter)))
+    if points is not None:
+        held = held.where(t.service_agreement.c.usage_point_id.in_(points))
     holder = held.subquery()
     query = (
         select(
@@ -256,7 +273,9 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
     )
     if meter is not None:
         query = query.where(t.meter.c.name == meter)
-    constants = _constants(tx, meter)
+    if points is not None:
+        query = query.where(t.installation.c.usage_point_id.in_(points))
+    constants = _constants(tx, meter, points)
     found = {}
     for row in tx.execute(query):
         found[row.id, row.channel] = EnrolledChannel(
@@ -278,12 +297,17 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
     return list(found.values())
 
 
-def _constants(tx: Connection, meter: str | None) -> dict[tuple[int, int], tuple[Constant, ...]]:
+def _constants(
+    tx: Connection, meter: str | None, points: Sequence[str] | None = None
+) -> dict[tuple[int, int], tuple[Constant, ...]]:
     """By (meter, channel), rising in time."""
     c = t.channel_constant.c
     query = select(t.channel_constant).order_by(c.meter_id, c.channel, c.valid_from_s)
     if meter is not None:
         query = query.join(t.meter, t.meter.c.id == c.meter_id).where(t.meter.c.name == meter)
+    if points is not None:
+        there = select(t.installation.c.meter_id).where(t.installation.c.usage_point_id.in_(points))
+        query = query.where(c.meter_id.in_(there))
     found: dict[tuple[int, int], tuple[Constant, ...]] = {}
     for row in tx.execute(query):
         constant = Constant(row.valid_from_s, row.numerator, row.denominator, row.made_of)
@@ -312,6 +336,43 @@ def agreements(tx: Connection, *, account: str | None = None) -> list[Agreement]
     query = _AGREEMENTS if account is None else _AGREEMENTS.where(t.service_agreement.c.account_id == account)
     members = memberships(tx, account=account)
     return [_agreement(row, members.get(row.account_id, ALWAYS_MONTHLY)) for row in tx.execute(query)]
+
+
+def account_ids(tx: Connection) -> Iterator[str]:
+    """The id of every account, in order."""
+    query = select(t.account.c.id).order_by(t.account.c.id).execution_options(yield_per=_IDS_AT_ONCE)
+    yield from tx.execute(query).scalars()
+
+
+def agreements_between(tx: Connection, first: str, last: str) -> list[Agreement]:
+    """Service agreements of the accounts from the first to the last; by account."""
+    query = _AGREEMENTS.where(t.service_agreement.c.account_id.between(first, last))
+    members = memberships(tx, between=(first, last))
+    return [_agreement(row, members.get(row.account_id, ALWAYS_MONTHLY)) for row in tx.execute(query)]
+
+
+def agreements_beside(tx: Connection, first: str, last: str) -> list[Agreement]:
+    """Agreements of accounts outside of a range that share a usage point, a commodity and a day with one inside."""
+    its, inside = t.service_agreement.c, t.service_agreement.alias("inside")
+    always = "9999-12-31"
+    query = _AGREEMENTS.join(
+        inside,
+        and_(
+            inside.c.account_id.between(first, last),
+            inside.c.usage_point_id == its.usage_point_id,
+            inside.c.commodity == its.commodity,
+            inside.c.valid_from < func.coalesce(its.valid_to, always),
+            its.valid_from < func.coalesce(inside.c.valid_to, always),
+        ),
+    ).where(not_(its.account_id.between(first, last)))
+    rows = {row.id: row for row in tx.execute(query)}
+    members = {each: memberships(tx, account=each) for each in {row.account_id for row in rows.values()}}
+    return [_agreement(row, members[row.account_id].get(row.account_id, ALWAYS_MONTHLY)) for row in rows.values()]
+
+
+def timezones(tx: Connection) -> set[str]:
+    """Of all usage points."""
+    return set(tx.execute(select(t.usage_point.c.timezone).distinct()).scalars())
 
 
 def _agreement(row: Row[tuple[object, ...]], members: tuple[Membership, ...]) -> Agreement:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -329,10 +330,13 @@ def counts_by_rule(tx: Connection, choice: Choice) -> dict[str, int]:
     return {row.rule: row.there for row in tx.execute(query.order_by(there.desc(), _E.rule))}
 
 
-def holds(tx: Connection, start_s: int, end_s: int) -> list[ReadException]:
-    """Undecided exceptions that hold bills of reads in [start_s, end_s); oldest first."""
+def holds(tx: Connection, start_s: int, end_s: int, meters: Collection[int] | None = None) -> list[ReadException]:
+    """Undecided exceptions that hold bills of reads in [start_s, end_s), of all meters or some; oldest first."""
     query = _WITH_METER.where(_UNDECIDED, _E.holds_bill, _E.start_s < end_s, _E.end_s > start_s).order_by(_E.id)
-    return [_exception(row) for row in tx.execute(query)]
+    if meters is None:
+        return [_exception(row) for row in tx.execute(query)]
+    rows = [row for some in _portions(meters) for row in tx.execute(query.where(_E.meter.in_(some)))]
+    return [_exception(row) for row in sorted(rows, key=attrgetter("id"))]
 
 
 def passed(tx: Connection, channels: Collection[ChannelKey], start_s: int, end_s: int) -> list[Passed]:

@@ -9,11 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from headend.billing.cycle import (
     FOR_GOOD,
@@ -24,17 +37,21 @@ from headend.billing.cycle import (
     CycleState,
     ExceptionCode,
 )
-from headend.billing.ports import Kept
-from headend.billing.statement import Statement, canonical_json, sha256
+from headend.billing.ports import AccountRange, Kept
+from headend.billing.statement import Draft, Statement, draft_of
 from headend.errors import NotFound
 from headend.reads.days import microseconds, moment_us
 from headend.store.books import booked_as_issued
+from headend.store.bulk import Row as BulkRow
+from headend.store.bulk import insert_rows
 from headend.store.database import upsert
-from headend.store.tables import bill_cycle, bill_exception, statement
+from headend.store.tables import bill_cycle, bill_exception, bill_partition, statement
 from headend.store.tariffversions import keep_versions
 from headend.tariffs import Tariff
 
 _ROWS_A_STATEMENT = 1_000
+
+_P = bill_partition.c
 
 _KEPT = select(
     statement.c.id,
@@ -73,43 +90,87 @@ class SqlLedger:
             "opened_us": microseconds(cycle.opened_at),
             "changed_us": microseconds(cycle.changed_at),
             "changed_by": cycle.changed_by,
-            "totals": json.dumps(asdict(cycle.totals), default=str, sort_keys=True),
+            "totals": _as_json(cycle.totals),
             "scope": json.dumps(asdict(cycle.scope), sort_keys=True),
         }
         upsert(self.tx, bill_cycle, [row])
 
-    def billed_elsewhere(self, cycle: BillCycle) -> set[str]:
-        """Accounts that another cycle of the same period has a statement for."""
+    def billed_elsewhere(self, cycle: BillCycle, accounts: AccountRange) -> set[str]:
+        """Accounts of a range that another cycle of the same period has a statement for."""
         others = select(bill_cycle.c.id).where(bill_cycle.c.period == cycle.period, bill_cycle.c.id != cycle.id)
-        query = select(statement.c.account_id).where(statement.c.cycle_id.in_(others))
-        return set(self.tx.execute(query).scalars())
+        found: set[str] = set()
+        for other in self.tx.execute(others).scalars():
+            query = select(statement.c.account_id).where(_in_range(statement, other, accounts))
+            found |= set(self.tx.execute(query).scalars())
+        return found
 
-    def billed_for_good(self, period: str) -> set[str]:
-        """Accounts whose statement of the period is issued, or approved: no more will be decided about it."""
+    def billed_for_good(self, period: str, accounts: AccountRange | None = None) -> set[str]:
+        """Accounts, all or of a range, whose statement of the period is issued, or approved: that is decided."""
         final = select(bill_cycle.c.id).where(bill_cycle.c.period == period, bill_cycle.c.state.in_(FOR_GOOD))
         query = select(statement.c.account_id).where(statement.c.cycle_id.in_(final))
+        if accounts is not None:
+            query = query.where(statement.c.account_id.between(accounts.first, accounts.last))
         return set(self.tx.execute(query).scalars())
 
-    def replace_drafts(
-        self, cycle: BillCycle, drafts: Iterable[Statement], exceptions: Iterable[BillException]
-    ) -> None:
-        """Put new drafts and exceptions in the place of the cycle's old ones."""
-        self.tx.execute(delete(statement).where(statement.c.cycle_id == cycle.id))
-        self.tx.execute(delete(bill_exception).where(bill_exception.c.cycle_id == cycle.id))
-        for rows in _batches(_row(cycle, draft, "draft") for draft in drafts):
-            self.tx.execute(statement.insert(), rows)
-        refused = (
+    def begin_run(self, cycle: BillCycle, ranges: Iterable[AccountRange]) -> int:
+        """Note what the cycle's next run has to rate; its number."""
+        run = self.last_run(cycle) + 1
+        rows = (
             {
                 "cycle_id": cycle.id,
-                "account_id": each.account,
-                "code": str(each.code),
-                "detail": each.detail,
-                "held_by": json.dumps(each.held_by) if each.held_by else None,
+                "run": run,
+                "first_account": each.first,
+                "last_account": each.last,
+                "accounts": each.accounts,
             }
-            for each in exceptions
+            for each in ranges
         )
-        for rows in _batches(refused):
-            self.tx.execute(bill_exception.insert(), rows)
+        for batch in _batches(rows):
+            self.tx.execute(bill_partition.insert(), batch)
+        return run
+
+    def last_run(self, cycle: BillCycle) -> int:
+        """Number of the cycle's last run; 0: there was none."""
+        query = select(func.max(_P.run)).where(_P.cycle_id == cycle.id)
+        return self.tx.execute(query).scalar_one() or 0
+
+    def ranges(self, cycle: BillCycle, run: int) -> list[tuple[AccountRange, ControlTotals | None]]:
+        """The ranges of a run in order, and their totals; None: not committed yet."""
+        query = select(bill_partition).where(_P.cycle_id == cycle.id, _P.run == run).order_by(_P.first_account)
+        return [
+            (
+                AccountRange(row.first_account, row.last_account, row.accounts),
+                None if row.totals is None else _totals(row.totals),
+            )
+            for row in self.tx.execute(query)
+        ]
+
+    def is_open(self, cycle: BillCycle, run: int, accounts: AccountRange) -> bool:
+        """Whether a run is the cycle's last, and the range not committed in it."""
+        query = select(_P.run).where(_one_range(cycle, run, accounts), _P.totals.is_(None))
+        return self.tx.execute(query).first() is not None and self.last_run(cycle) == run
+
+    def keep_range(
+        self,
+        cycle: BillCycle,
+        run: int,
+        accounts: AccountRange,
+        drafts: Iterable[Draft],
+        exceptions: Iterable[BillException],
+        totals: ControlTotals,
+        now: datetime,
+    ) -> None:
+        """Put a range's new drafts and exceptions in the place of the old ones, and note that it is committed."""
+        for table in (statement, bill_exception):
+            self.tx.execute(delete(table).where(_in_range(table, cycle.id, accounts)))
+        insert_rows(self.tx, statement, [_row(cycle, draft, "draft") for draft in drafts])
+        refused = [
+            (cycle.id, each.account, str(each.code), each.detail, json.dumps(each.held_by) if each.held_by else None)
+            for each in exceptions
+        ]
+        insert_rows(self.tx, bill_exception, refused)
+        done = update(bill_partition).where(_one_range(cycle, run, accounts))
+        self.tx.execute(done.values(totals=_as_json(totals), committed_us=microseconds(now)))
 
     def counts(self, cycle: BillCycle) -> tuple[int, int]:
         """Statements and exceptions the cycle has."""
@@ -119,13 +180,10 @@ class SqlLedger:
         )
         return billed, excepted
 
-    def statements(self, cycle: BillCycle) -> Iterator[Kept]:
-        """The cycle's statements, by account."""
-        query = (
-            _KEPT.where(statement.c.cycle_id == cycle.id)
-            .order_by(statement.c.account_id)
-            .execution_options(yield_per=_ROWS_A_STATEMENT)
-        )
+    def statements(self, cycle: BillCycle, accounts: AccountRange | None = None) -> Iterator[Kept]:
+        """The cycle's statements, of all accounts or a range; by account."""
+        its = statement.c.cycle_id == cycle.id if accounts is None else _in_range(statement, cycle.id, accounts)
+        query = _KEPT.where(its).order_by(statement.c.account_id).execution_options(yield_per=_ROWS_A_STATEMENT)
         for row in self.tx.execute(query):
             yield Kept(*row)
 
@@ -176,7 +234,7 @@ class SqlLedger:
             .where(statement.c.id == bindparam("which"), statement.c.state == "draft")
             .values({name: bindparam(name) for name in _ISSUED})
         )
-        rows = ({"which": each.id, **_issued(_row(cycle, each, "issued"))} for each in statements)
+        rows = (_issued(draft_of(each)) for each in statements)
         # The drafts being read are in the same transaction: they are all taken before the first is replaced.
         for batch in _batches(iter(list(rows))):
             self.tx.execute(final, batch)
@@ -189,34 +247,57 @@ class SqlLedger:
 _ISSUED = ("state", "document", "sha256", "previous_sha256", "issued_us")
 
 
-def _issued(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in _ISSUED}
-
-
-def _row(cycle: BillCycle, made: Statement, state: str) -> dict[str, Any]:
-    document = canonical_json(made)
+def _issued(draft: Draft) -> dict[str, Any]:
     return {
-        "id": made.id,
-        "cycle_id": cycle.id,
-        "account_id": made.customer.account,
-        "revision": made.revision,
-        "state": state,
-        "period": made.period,
-        "kind": made.kind,
-        "corrects": None if made.corrects is None else made.corrects.id,
-        "currency": made.totals.currency,
-        "total": format(made.totals.gross, "f"),
-        "document": document,
-        "sha256": sha256(document),
-        "previous_sha256": made.previous_sha256,
-        "issued_us": None if made.issued_at is None else microseconds(made.issued_at),
+        "which": draft.id,
+        "state": "issued",
+        "document": draft.document,
+        "sha256": draft.sha256,
+        "previous_sha256": draft.previous_sha256,
+        "issued_us": None if draft.issued_at is None else microseconds(draft.issued_at),
     }
 
 
-def _cycle(row: Row[Any]) -> BillCycle:
-    totals = json.loads(row.totals)
-    scope = json.loads(row.scope)
+def _row(cycle: BillCycle, draft: Draft, state: str) -> BulkRow:
+    """In the order of the table's columns."""
+    return (
+        draft.id,
+        cycle.id,
+        draft.account,
+        draft.revision,
+        state,
+        draft.period,
+        draft.kind,
+        draft.corrects,
+        draft.currency,
+        format(draft.total, "f"),
+        draft.document,
+        draft.sha256,
+        draft.previous_sha256,
+        None if draft.issued_at is None else microseconds(draft.issued_at),
+    )
+
+
+def _in_range(table: Table, cycle: str, accounts: AccountRange) -> ColumnElement[bool]:
+    return and_(table.c.cycle_id == cycle, table.c.account_id.between(accounts.first, accounts.last))
+
+
+def _one_range(cycle: BillCycle, run: int, accounts: AccountRange) -> ColumnElement[bool]:
+    return and_(_P.cycle_id == cycle.id, _P.run == run, _P.first_account == accounts.first)
+
+
+def _as_json(totals: ControlTotals) -> str:
+    return json.dumps(asdict(totals), default=str, sort_keys=True)
+
+
+def _totals(text: str) -> ControlTotals:
+    totals = json.loads(text)
     totals["money"] = {currency: Decimal(amount) for currency, amount in totals["money"].items()}
+    return ControlTotals(**totals)
+
+
+def _cycle(row: Row[Any]) -> BillCycle:
+    scope = json.loads(row.scope)
     return BillCycle(
         row.name,
         row.period,
@@ -224,7 +305,7 @@ def _cycle(row: Row[Any]) -> BillCycle:
         moment_us(row.opened_us),
         moment_us(row.changed_us),
         row.changed_by,
-        ControlTotals(**totals),
+        _totals(row.totals),
         CycleScope(scope["group"], tuple(scope["accounts"]), scope["final"]),
     )
 

@@ -59,7 +59,7 @@ class Constant:
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
         return [each for each in self.held if account in (None, each.account.id)]
 
-    def channels(self) -> Sequence[Hung]:
+    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[Hung]:
         return [Hung(place, f"UP-{place}") for place in range(3)]
 
     def gas_qualities(self) -> GasQualities:
@@ -76,7 +76,7 @@ class Constant:
         registers = np.full(shape, NO_REGISTER, np.int64)
         return LoadProfiles(interval_s, start_s, meter, channel, values, quality, flags, registers)
 
-    def holds(self, start_s: int, end_s: int) -> list[Hold]:
+    def holds(self, start_s: int, end_s: int, meters: Collection[int] | None = None) -> list[Hold]:
         asked = Hold(7, 0, IMPORT.code, self.asked_s, self.asked_s + 3600, "V8 sum check: off")
         return [asked] if asked.start_s < end_s and asked.end_s > start_s else []
 
