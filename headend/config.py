@@ -445,9 +445,22 @@ def checked(where: str, build: Callable[[], T]) -> T:
             within = f"{key}." if complaint["loc"] else ""
             key = key if key.endswith(cause.where) else f"{within}{cause.where}"
             raise InvalidConfig(f"{where}: {key}", cause.found, cause.expected) from None
-        found = "nothing" if complaint["type"] == "missing" else repr(complaint["input"])[:80]
-        expected = _IN_OUR_WORDS.get(complaint["type"]) or complaint["msg"].removeprefix("Value error, ")
-        raise InvalidConfig(f"{where}: {key}", found, expected.removeprefix("Input should be ")) from None
+        found, expected = _in_words(complaint)
+        raise InvalidConfig(f"{where}: {key}", found, expected) from None
+
+
+def in_our_words(error: ValidationError) -> list[tuple[tuple[int | str, ...], tuple[str, str]]]:
+    """Every complaint of pydantic's: where it stands, what was found, what was expected."""
+    return [(complaint["loc"], _in_words(complaint)) for complaint in error.errors()]
+
+
+def _in_words(complaint: Any) -> tuple[str, str]:
+    cause = complaint.get("ctx", {}).get("error")
+    if isinstance(cause, InvalidInput):
+        return cause.found, cause.expected
+    found = "nothing" if complaint["type"] == "missing" else repr(complaint["input"])[:80]
+    expected = _IN_OUR_WORDS.get(complaint["type"]) or complaint["msg"].removeprefix("Value error, ")
+    return found, expected.removeprefix("Input should be ")
 
 
 _IN_OUR_WORDS = {

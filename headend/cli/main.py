@@ -21,6 +21,7 @@ from headend.cli import (
     prices,
     quarantine,
     reads,
+    registry,
     serve,
     statement,
     store,
@@ -45,6 +46,7 @@ statement.app.command()(explain.explain)
 app.add_typer(statement.app, name="statement")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(exceptions.app, name="exception")
+app.add_typer(registry.app, name="registry")
 app.add_typer(user.app, name="user")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(firmware.app, name="firmware")

@@ -21,7 +21,7 @@ from headend.errors import BillingConflict
 from headend.reads.channels import Channel
 from headend.reads.days import Period, microseconds, seconds, zone_named
 from headend.registry.changes import Clerk
-from headend.store.bulk import upsert_rows
+from headend.store.database import upsert
 from headend.store.tables import bill_cycle, meter, rebill_flag, statement
 
 T = TypeVar("T")
@@ -132,9 +132,14 @@ def flag_touched(tx: Connection, touches: Iterable[tuple[Span, Sequence[Billed]]
     put = []
     for key, (begin_s, end_s) in rows.items():
         old = kept.get(key)
-        if old is None:
-            put.append((*key, begin_s, end_s, 0, why, now_us, now_us, None))
-        else:
-            stretch = min(begin_s, old.first_s), max(end_s, old.end_s)
-            put.append((*key, *stretch, old.change, why, old.flagged_us, now_us, None))
-    upsert_rows(tx, rebill_flag, put)
+        row = {
+            "first_s": begin_s if old is None else min(begin_s, old.first_s),
+            "end_s": end_s if old is None else max(end_s, old.end_s),
+            "change": 0 if old is None else old.change,
+            "cause": why,
+            "flagged_us": now_us if old is None else old.flagged_us,
+            "changed_us": now_us,
+            "settled_by": None,
+        }
+        put.append(dict(zip(("statement_id", "meter", "channel"), key, strict=True)) | row)
+    upsert(tx, rebill_flag, put)
