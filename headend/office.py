@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from headend.billing.agreements import Agreement
+from headend.billing.budgets import Standing
 from headend.billing.groups import BillingGroup
 from headend.billing.ports import AccountRange, GasQualities, Hold, Office
 from headend.billing.profiles import Profile, StatementRules, Typical
@@ -30,6 +31,7 @@ from headend.registry.registry import (
     timezones,
 )
 from headend.site import Site
+from headend.store.budgets import standings
 from headend.store.exceptions import ReadException, holds
 from headend.store.intervals import IntervalStore
 from headend.store.laststatements import last_statements, refused
@@ -100,6 +102,10 @@ class SiteRecords:
     def refused(self, accounts: Collection[str], period: str) -> Collection[str]:
         """Those of the accounts that are among the exceptions of month `period` and have no statement for it."""
         return refused(self.tx, accounts, period)
+
+    def budgets(self, accounts: Collection[str], period: str) -> Mapping[str, Standing]:
+        """Those of the accounts that have, or had, a budget plan, as they stand before billing period `period`."""
+        return standings(self.tx, accounts, period)
 
 
 def _why(one: ReadException) -> str:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from headend.billing.agreements import Agreement
+from headend.billing.budgets import Standing
 from headend.billing.cycle import BillCycle, BillException, ControlTotals
 from headend.billing.groups import BillingGroup
 from headend.billing.profiles import StatementRules
@@ -140,6 +141,9 @@ class Records(Protocol):
 
     def refused(self, accounts: Collection[str], period: str) -> Collection[str]:
         """Those of the accounts that are among the exceptions of month `period` and have no statement for it."""
+
+    def budgets(self, accounts: Collection[str], period: str) -> Mapping[str, Standing]:
+        """Those of the accounts that have, or had, a budget plan, as they stand before billing period `period`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from headend.billing.agreements import Agreement, billing_days, group_in, in_force, overlapping
+from headend.billing.budgets import on_plans
 from headend.billing.cycle import (
     BillCycle,
     BillException,
@@ -283,7 +284,8 @@ def rate_accounts(
     rated = rate_agreements(records, office.tariffs, due, cycle.period)
     for exception in rated.exceptions:
         exceptions.setdefault(exception.account, exception)
-    statements = list(_statements(office, cycle, by_account, rated, exceptions))
+    made = list(_statements(office, cycle, by_account, rated, exceptions))
+    statements = list(on_plans(records, cycle.period, made, exceptions, rated.on_drafts))
     here = [exception for account, exception in sorted(exceptions.items()) if account not in elsewhere]
     billed_elsewhere = len(elsewhere & by_account.keys())
     totals = control_totals(len(agreements), len(by_account), billed_elsewhere, statements, here)

@@ -426,6 +426,32 @@ class BillingDays:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What is asked for of an account that pays the same each period: brought + gross = due + carried.
+
+    Parameters
+    ----------
+    instalment
+        what is paid in place of the bill; None: this bill settles what was brought.
+    brought, carried
+        billed and not asked for yet, before this bill and after it; negative: asked for and not billed yet.
+    due
+        to be paid now; negative: in the customer's favour.
+    """
+
+    instalment: Number | None
+    brought: Number
+    carried: Number
+    due: Number
+
+    def does_not_add_up(self, gross: Decimal) -> tuple[str, str] | None:
+        """What it says is due and carried, and what was brought and billed, where these are not the same."""
+        if self.brought + gross == self.due + self.carried:
+            return None
+        return f"{self.due} due + {self.carried} carried", f"{self.brought} brought + {gross} billed"
+
+
+@dataclass(frozen=True, slots=True)
 class Corrected:
     """The statement that a correction is about, its hash, and why it is corrected."""
 
@@ -448,6 +474,8 @@ class Statement:
         only in a correction.
     billing_days
         all days of the period, where that is not the calendar month.
+    budget
+        only where the account pays by instalments.
     first, last
         first and last local day, both included.
     issued_at, issued_on, due_on, previous_sha256
@@ -478,6 +506,12 @@ class Statement:
     kind: Kind | None = None
     corrects: Corrected | None = None
     billing_days: BillingDays | None = None
+    budget: Budget | None = None
+
+    @property
+    def due(self) -> Decimal:
+        """What is to be paid now; negative: in the customer's favour."""
+        return self.totals.gross if self.budget is None else self.budget.due
 
 
 _DOCUMENT = TypeAdapter(Statement)
@@ -501,7 +535,7 @@ _LATER_IN_LINES = ("estimated", "included", "mean", "heading")
 def canonical_json(statement: Statement) -> bytes:
     """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
     plain = _DOCUMENT.dump_python(statement, mode="json")
-    _leave_out(plain, ("engine", "kind", "corrects", "billing_days"))
+    _leave_out(plain, ("engine", "kind", "corrects", "billing_days", "budget"))
     utility = plain["utility"]
     _leave_out(utility, ("contacts", "mix"))
     for part in ("contacts", "mix"):
@@ -539,6 +573,8 @@ class Draft:
         canonical JSON; `sha256` is its hash.
     corrects
         id of the statement that it corrects.
+    due
+        what is to be paid now, of an account that pays by instalments.
     """
 
     id: str
@@ -549,6 +585,7 @@ class Draft:
     corrects: str | None
     currency: str
     total: Decimal
+    due: Decimal | None
     document: bytes
     sha256: str
     previous_sha256: str | None
@@ -567,6 +604,7 @@ def draft_of(statement: Statement) -> Draft:
         None if statement.corrects is None else statement.corrects.id,
         statement.totals.currency,
         statement.totals.gross,
+        None if statement.budget is None else statement.budget.due,
         document,
         sha256(document),
         statement.previous_sha256,

@@ -373,6 +373,8 @@ def _totals(statement: Statement) -> Iterator[Differs]:
     elif (summed := totals_of(statement.segments)) != stated:
         said, found = (f"{each.net} + {each.tax} = {each.gross}" for each in (stated, summed))
         yield Differs("totals", said, found)
+    if statement.budget and (both := statement.budget.does_not_add_up(stated.gross)):
+        yield Differs("budget", *both)
 
 
 def _lines_today(statement: Statement, again: Again) -> int:

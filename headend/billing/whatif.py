@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from headend.billing.agreements import Agreement, billing_days, in_force
+from headend.billing.budgets import Standing
 from headend.billing.groups import BillingGroup
 from headend.billing.ports import AccountRange, GasQualities, Hold, MeterChannel, Office, Records
 from headend.billing.segments import rate_agreements
@@ -420,6 +421,10 @@ class _BatchView:
     def refused(self, accounts: Collection[str], period: str) -> Collection[str]:  # noqa: ARG002
         """Nobody: no month has to be billed before."""
         return ()
+
+    def budgets(self, accounts: Collection[str], period: str) -> Mapping[str, Standing]:  # noqa: ARG002
+        """None: what is asked for when makes no difference."""
+        return {}
 
 
 def to_json(found: WhatIf) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from headend.cli import (
     bill,
+    budget,
     demo,
     events,
     exceptions,
@@ -42,6 +43,7 @@ app.add_typer(tariff.app, name="tariff")
 app.add_typer(prices.app, name="prices")
 app.add_typer(events.app, name="events")
 app.add_typer(bill.app, name="bill")
+app.add_typer(budget.app, name="budget")
 statement.app.command()(explain.explain)
 app.add_typer(statement.app, name="statement")
 app.add_typer(ledger.app, name="ledger")

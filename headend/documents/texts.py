@@ -20,6 +20,15 @@ ENGLISH = {
     "credit": "In your favour",
     "credit_note": "Nothing to pay: this amount is credited to your account.",
     "not_due": "Nothing to pay yet.",
+    "instalment_due": "Instalment due",
+    "budget": "Your budget plan",
+    "budget_brought": "Billed before and not asked for yet",
+    "budget_ahead": "Paid ahead of your bills before",
+    "budget_bill": "This bill",
+    "budget_carried": "Carried to the next bill: billed and not asked for yet",
+    "budget_left": "Carried to the next bill: paid ahead",
+    "budget_note": "You pay the same instalment each time. What your bills come to beyond that is settled once a year.",
+    "budget_settled": "This bill settles your budget plan: what was carried so far is added to it, or taken off.",
     "summary": "At a glance",
     "service": "Service",
     "tariff": "Tariff",
@@ -158,6 +167,21 @@ GERMAN = {
     "credit": "Zu Ihren Gunsten",
     "credit_note": "Nichts zu zahlen: Der Betrag wird Ihrem Kundenkonto gutgeschrieben.",
     "not_due": "Noch nichts zu zahlen.",
+    "instalment_due": "Abschlag zu zahlen",
+    "budget": "Ihr Abschlagsplan",
+    "budget_brought": "Bisher berechnet und noch nicht verlangt",
+    "budget_ahead": "Bisher im Voraus gezahlt",
+    "budget_bill": "Diese Rechnung",
+    "budget_carried": "Übertrag auf die nächste Rechnung: berechnet und noch nicht verlangt",
+    "budget_left": "Übertrag auf die nächste Rechnung: im Voraus gezahlt",
+    "budget_note": (
+        "Sie zahlen jedes Mal den gleichen Abschlag. Was Ihre Rechnungen darüber oder darunter ergeben, wird einmal"
+        " im Jahr abgerechnet."
+    ),
+    "budget_settled": (
+        "Mit dieser Rechnung wird Ihr Abschlagsplan abgerechnet: Der bisherige Übertrag kommt hinzu oder wird"
+        " abgezogen."
+    ),
     "summary": "Auf einen Blick",
     "service": "Leistung",
     "tariff": "Tarif",
@@ -301,6 +325,19 @@ SPANISH = {
     "credit": "A su favor",
     "credit_note": "Nada que pagar: este importe se abona en su cuenta.",
     "not_due": "Nada que pagar todavía.",
+    "instalment_due": "Cuota a pagar",
+    "budget": "Su plan de cuota fija",
+    "budget_brought": "Facturado antes y aún no reclamado",
+    "budget_ahead": "Pagado antes por adelantado",
+    "budget_bill": "Esta factura",
+    "budget_carried": "Pasa a la próxima factura: facturado y aún no reclamado",
+    "budget_left": "Pasa a la próxima factura: pagado por adelantado",
+    "budget_note": (
+        "Usted paga siempre la misma cuota. La diferencia con el importe de sus facturas se regulariza una vez al año."
+    ),
+    "budget_settled": (
+        "Esta factura regulariza su plan de cuota fija: se suma o se descuenta lo acumulado hasta ahora."
+    ),
     "summary": "De un vistazo",
     "service": "Servicio",
     "tariff": "Tarifa",
@@ -444,6 +481,19 @@ PORTUGUESE = {
     "credit": "A seu favor",
     "credit_note": "Nada a pagar: este valor é creditado na sua conta.",
     "not_due": "Nada a pagar por agora.",
+    "instalment_due": "Prestação a pagar",
+    "budget": "O seu plano de conta certa",
+    "budget_brought": "Faturado antes e ainda não cobrado",
+    "budget_ahead": "Pago antes em adiantado",
+    "budget_bill": "Esta fatura",
+    "budget_carried": "Passa para a próxima fatura: faturado e ainda não cobrado",
+    "budget_left": "Passa para a próxima fatura: pago em adiantado",
+    "budget_note": (
+        "Paga sempre a mesma prestação. A diferença para o valor das suas faturas é acertada uma vez por ano."
+    ),
+    "budget_settled": (
+        "Esta fatura acerta o seu plano de conta certa: o que foi acumulado até agora é somado ou descontado."
+    ),
     "summary": "Resumo",
     "service": "Serviço",
     "tariff": "Tarifa",
@@ -585,6 +635,20 @@ FRENCH = {
     "credit": "En votre faveur",
     "credit_note": "Rien à payer : ce montant est porté au crédit de votre compte.",
     "not_due": "Rien à payer pour le moment.",
+    "instalment_due": "Mensualité à payer",
+    "budget": "Votre plan de mensualisation",
+    "budget_brought": "Facturé auparavant et pas encore réclamé",
+    "budget_ahead": "Payé d’avance auparavant",
+    "budget_bill": "Cette facture",
+    "budget_carried": "Report sur la prochaine facture : facturé et pas encore réclamé",
+    "budget_left": "Report sur la prochaine facture : payé d’avance",
+    "budget_note": (
+        "Vous payez chaque fois la même mensualité. La différence avec le montant de vos factures est régularisée une"
+        " fois par an."
+    ),
+    "budget_settled": (
+        "Cette facture régularise votre plan de mensualisation : le report est ajouté au montant ou en est déduit."
+    ),
     "summary": "En bref",
     "service": "Service",
     "tariff": "Tarif",

@@ -134,6 +134,7 @@ class _Writer:
             "facts": facts,
             "due": self._due(s),
             "summary": self._summary(s),
+            "budget": self._budget(s),
             "segments": [self._segment(segment) for segment in s.segments],
             "contacts": self._contacts(s.utility.contacts),
             "mix": self._mix(s.utility.mix),
@@ -143,13 +144,30 @@ class _Writer:
         }
 
     def _due(self, s: Statement) -> View:
-        owed = s.totals.gross
+        owed = s.due
         if owed < 0:
             return {"label": self.text("credit"), "amount": self.money(-owed), "note": self.text("credit_note")}
         note = self.text("not_due")
         if s.due_on is not None:
             note = self.text("pay_by", date=self.day(s.due_on), id=s.id)
-        return {"label": self.text("amount_due"), "amount": self.money(owed), "note": note}
+        label = self.text("amount_due" if s.budget is None or s.budget.instalment is None else "instalment_due")
+        return {"label": label, "amount": self.money(owed), "note": note}
+
+    def _budget(self, s: Statement) -> View | None:
+        if s.budget is None:
+            return None
+        its, settled = s.budget, s.budget.instalment is None
+        rows = [
+            ("budget_brought" if its.brought >= 0 else "budget_ahead", abs(its.brought)),
+            ("budget_bill", s.totals.gross),
+            ("credit" if its.due < 0 else "amount_due" if settled else "instalment_due", abs(its.due)),
+            *([] if settled else [("budget_carried" if its.carried >= 0 else "budget_left", abs(its.carried))]),
+        ]
+        return {
+            "title": self.text("budget"),
+            "rows": [[self.text(key), self.money(amount)] for key, amount in rows],
+            "note": self.text("budget_settled" if settled else "budget_note"),
+        }
 
     def _summary(self, s: Statement) -> View:
         totals = s.totals

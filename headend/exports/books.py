@@ -20,6 +20,7 @@ _COLUMNS = ("entry", "date", "code", "customer", "debit", "credit", "currency", 
 _KINDS = {
     "receivable": "Assets",
     "cash": "Assets",
+    "budget": "Assets",
     "prepaid": "Liabilities",
     "tax": "Liabilities",
     "bank": "Liabilities",

@@ -222,10 +222,13 @@ def verify(tx: Connection) -> int:
     return number
 
 
+_ASKED_FOR = func.coalesce(statement.c.due, statement.c.total)
+
+
 def _check_statements(tx: Connection) -> None:
     source = source_of_statement("") + statement.c.id
     query = (
-        select(statement.c.id, statement.c.total, statement.c.currency, *_ENTRY)
+        select(statement.c.id, _ASKED_FOR.label("asked_for"), statement.c.currency, *_ENTRY)
         .outerjoin(book_entry, book_entry.c.source == source)
         .where(statement.c.state == "issued")
         .order_by(statement.c.id)
@@ -236,9 +239,9 @@ def _check_statements(tx: Connection) -> None:
             raise StoreBroken(f"statement {row.id} is issued and not booked: headend ledger post")
         entry = _entry(row)
         total = major(entry.change, entry.currency)
-        if (Decimal(row.total), row.currency) != (total, entry.currency):
+        if (Decimal(row.asked_for), row.currency) != (total, entry.currency):
             raise StoreBroken(
-                f"statement {row.id} is of {row.total} {row.currency}, booked are {total} {entry.currency}"
+                f"statement {row.id} is of {row.asked_for} {row.currency}, booked are {total} {entry.currency}"
             )
 
 

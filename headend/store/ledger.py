@@ -271,6 +271,7 @@ def _row(cycle: BillCycle, draft: Draft, state: str) -> BulkRow:
         draft.corrects,
         draft.currency,
         format(draft.total, "f"),
+        None if draft.due is None else format(draft.due, "f"),
         draft.document,
         draft.sha256,
         draft.previous_sha256,

@@ -510,6 +510,7 @@ statement = Table(
     Column("corrects", Text),  # id of the statement that a correction is about
     Column("currency", String(3), nullable=False),
     Column("total", String(24), nullable=False),
+    Column("due", String(24)),  # what is asked for now, of an account that pays by instalments; null: the total
     Column("document", LargeBinary, nullable=False),  # canonical JSON: the record
     Column("sha256", String(64), nullable=False),
     Column("previous_sha256", String(64)),

@@ -116,6 +116,7 @@ class StatementOut(BaseModel):
     state: str
     currency: str
     total: str
+    due: str = Field(description="to be paid now; of an account that pays by instalments that is not the total")
     sha256: str = Field(description="of the canonical JSON document")
 
 
@@ -344,6 +345,7 @@ def _statement_out(kept: Kept) -> StatementOut:
         state=kept.state,
         currency=document["totals"]["currency"],
         total=document["totals"]["gross"],
+        due=document.get("budget", document["totals"]).get("due", document["totals"]["gross"]),
         sha256=kept.sha256,
     )
 

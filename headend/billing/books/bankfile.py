@@ -57,13 +57,14 @@ def payment_of(
     if not 0 < len(reference) <= _LONGEST or not reference.isprintable():
         found = "no reference" if not reference else repr(reference[:20])
         raise InvalidInput(where, found, f"the payment's reference, up to {_LONGEST} letters")
-    paid = minor(_number(where, amount), currency.strip(), where)
+    paid = minor(amount_of(where, amount), currency.strip(), where)
     if paid <= 0:
         raise InvalidInput(where, amount.strip(), "an amount above 0")
     return Payment(where, account or None, statement or None, paid, currency.strip(), reference, day_of(where, on))
 
 
-def _number(where: str, text: str) -> Decimal:
+def amount_of(where: str, text: str) -> Decimal:
+    """An amount of money as people write it; raises `InvalidInput` with `where`."""
     text = text.strip()
     if _AMOUNT.fullmatch(text):
         return Decimal(text)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from headend.billing.books.entries import (
+    BUDGET,
     CASH,
     DUNNING_FEES,
     LATE_FEES,
@@ -27,6 +28,8 @@ _REVERSIBLE = ("payment", "refund", "fee", "write_off")
 
 def statement_draft(statement: Statement) -> Draft:
     """What an issued statement says: revenue by commodity and kind of line, tax by label, what goes into the bank.
+
+    Of an account that pays by instalments, what is billed beyond what is due now is in its budget.
 
     A tax that the prices contain is owed like any other; the revenue that contains it is reduced by `…:included-tax`.
 
@@ -56,6 +59,7 @@ def statement_draft(statement: Statement) -> Draft:
                 add(f"revenue:{segment.commodity}:{line.kind}", -amount)
     # Billing refuses a statement whose lines are not its total; should one ever be, the customer owes the total.
     add(ROUNDING, -minor(statement.totals.gross, currency, statement.id) - sum(sums.values()))
+    add(BUDGET, minor(statement.totals.gross - statement.due, currency, statement.id))
     return Draft(
         kind="statement",
         source=source_of_statement(statement.id),
@@ -64,7 +68,7 @@ def statement_draft(statement: Statement) -> Draft:
         booked_on=statement.issued_on,
         against=_postings(sums),
         text=f"Statement {statement.id}",
-        due_on=statement.due_on if statement.totals.gross > 0 else None,
+        due_on=statement.due_on if statement.due > 0 else None,
     )
 
 

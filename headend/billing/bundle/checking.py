@@ -154,3 +154,5 @@ def _totals(statement: Statement, computed: Sequence[Segment]) -> Iterator[Diffe
     for name, stated, found in (("net", totals.net, net), ("tax", totals.tax, tax), ("gross", totals.gross, net + tax)):
         if stated != found:
             yield Differs(f"totals, {name}", f"{stated:f}", f"{found:f}")
+    if statement.budget and (both := statement.budget.does_not_add_up(totals.gross)):
+        yield Differs("budget", *both)

@@ -143,6 +143,7 @@ def upgrade() -> None:
 
     op.add_column("statement", sa.Column("kind", sa.String(length=16), nullable=True))
     op.add_column("statement", sa.Column("corrects", sa.Text(), nullable=True))
+    op.add_column("statement", sa.Column("due", sa.String(length=24), nullable=True))
     op.create_index(
         "ix_statement_corrects",
         "statement",

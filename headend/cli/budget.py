@@ -1,0 +1,96 @@
+"""`headend budget`: accounts that pay the same instalment each period, and once a year what it is off by."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from headend.cli.prices import By
+from headend.cli.serve import Config
+
+app = typer.Typer(help="Budget plans: the same instalment each period, settled once a year.", no_args_is_help=True)
+
+AccountId: TypeAlias = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The customer's account.")]
+Since: TypeAlias = Annotated[str, typer.Option("--since", metavar="YYYY-MM", help="First billing period.")]
+
+
+@app.command("set")
+def begin(
+    account: AccountId,
+    instalment: Annotated[str, typer.Option("--instalment", metavar="AMOUNT", help="Each period, such as 85.00.")],
+    currency: Annotated[str, typer.Option("--currency", metavar="EUR", help="ISO 4217.")],
+    since: Since,
+    by: By,
+    settles_in: Annotated[
+        int, typer.Option("--settles-in", metavar="MONTH", help="Month of the year whose bill settles the plan.")
+    ] = 12,
+    config: Config = None,
+) -> None:
+    """An account pays an instalment in place of its bills from a period on, or another instalment than before."""
+    from headend.app import open_site
+    from headend.billing.books.bankfile import amount_of
+    from headend.billing.budgets import Plan
+    from headend.process.budgeting import set_plan
+
+    plan = Plan(since, amount_of("instalment", instalment), currency, settles_in)
+    kept = set_plan(open_site(config), account, plan, by).plan
+    typer.echo(
+        f"account {account} pays {kept.instalment:,} {kept.currency} each period from {kept.since} on,"
+        f" settled with the bill of month {kept.settles_in}"
+    )
+
+
+@app.command()
+def end(account: AccountId, since: Since, by: By, config: Config = None) -> None:
+    """A plan ends: the bill of the period settles it, and later ones are paid as they come."""
+    from headend.app import open_site
+    from headend.process.budgeting import end_plan
+
+    kept = end_plan(open_site(config), account, since, by)
+    typer.echo(f"account {account}: the bill of {kept.plan.since} settles its plan, which has ended")
+
+
+@app.command()
+def suggest(account: AccountId, config: Config = None) -> None:
+    """What an instalment should be: a twelfth of a year by the bills of the last twelve periods, and how that comes."""
+    from headend.app import open_site
+    from headend.process.budgeting import suggest as worked_out
+
+    its = worked_out(open_site(config), account)
+    typer.echo(
+        f"{its.instalment:,} {its.currency}: {its.statements} statements of {its.first} to {its.last} bill"
+        f" {its.billed:,} {its.currency} for {its.days} days, {its.a_year:,} for 365; a twelfth of that, rounded up"
+    )
+
+
+@app.command()
+def show(
+    account: Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Without it: all that have one.")] = None,
+    config: Config = None,
+) -> None:
+    """Plans, and what is billed and not asked for yet."""
+    from headend.app import open_site
+    from headend.registry.registry import account_named
+    from headend.store.budgets import balances, plans
+
+    with open_site(config).database.read() as tx:
+        if account is not None:
+            account_named(tx, account)
+        found, carried = plans(tx, account), balances(tx, account)
+    if not found:
+        typer.echo("No account has a budget plan." if account is None else f"Account {account} has no budget plan.")
+        return
+    console = Console(markup=False, emoji=False)
+    table = Table("account", "since", "instalment", "settled with", "set (UTC)", "by")
+    for kept in found:
+        plan = kept.plan
+        pays = "ended" if plan.has_ended else f"{plan.instalment:,} {plan.currency}"
+        settled = plan.since if plan.has_ended else f"month {plan.settles_in}"
+        table.add_row(kept.account, plan.since, pays, settled, f"{kept.added_at:%Y-%m-%d %H:%M}", kept.added_by)
+    console.print(table)
+    for (its, currency), balance in sorted(carried.items()):
+        said = "billed and not asked for yet" if balance > 0 else "asked for and not billed yet"
+        console.print(f"{its}: {abs(balance):,} {currency} {said}")

@@ -1,0 +1,171 @@
+"""What a clerk does about budget plans: begin one, change it, end it, and work out what an instalment should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, Decimal
+
+from sqlalchemy import Connection
+
+from headend.billing.agreements import in_force
+from headend.billing.books.entries import major, minor
+from headend.billing.budgets import Plan, plan_in
+from headend.billing.statement import Statement, parse_statement
+from headend.errors import BillingConflict, InvalidInput
+from headend.process.bookkeeping import check_clerk
+from headend.reads.days import Period, zone_named
+from headend.registry.registry import account_named, agreements
+from headend.site import Site
+from headend.store import budgets
+from headend.store.budgets import KeptPlan
+from headend.store.ledger import SqlLedger
+from headend.tariffs import TariffBook
+from headend.tariffs.money import minor_digits
+
+#: Days of a year, and instalments: bills have days, a plan has months.
+_YEAR, _INSTALMENTS = 365, 12
+
+
+def set_plan(site: Site, account: str, plan: Plan, by: str) -> KeptPlan:
+    """An account pays instalments from a billing period on, or others than before.
+
+    Raises
+    ------
+    NotFound
+        there is no such account.
+    InvalidInput
+        an instalment that is none, a currency the account is not billed in, a month there is not.
+    BillingConflict
+        the period is billed already.
+    """
+    if plan.instalment <= 0:
+        raise InvalidInput("instalment", f"{plan.instalment:f}", "more than 0; headend budget end ends a plan")
+    exact = major(minor(plan.instalment, plan.currency, "instalment"), plan.currency)
+    if not 1 <= plan.settles_in <= _INSTALMENTS:
+        raise InvalidInput("settles-in", str(plan.settles_in), "a month of the year, 1 to 12")
+    with site.database.write() as tx:
+        billed_in = _currencies(tx, site.tariffs, account, plan.since)
+        if plan.currency not in billed_in:
+            raise InvalidInput("currency", plan.currency, f"{' or '.join(billed_in)}, as account {account} is billed")
+        return _keep(tx, site, account, replace(plan, instalment=exact), by)
+
+
+def end_plan(site: Site, account: str, since: str, by: str) -> KeptPlan:
+    """A plan ends: the bill of period `since` settles it, and later ones are paid as they come.
+
+    Raises
+    ------
+    NotFound
+        there is no such account.
+    BillingConflict
+        it has no plan then, or the period is billed already.
+    """
+    with site.database.write() as tx:
+        account_named(tx, account)
+        plan = plan_in([kept.plan for kept in budgets.plans(tx, account)], _month(since))
+        if plan is None or plan.has_ended:
+            raise BillingConflict(f"account {account} has no budget plan in {since}")
+        return _keep(tx, site, account, replace(plan, since=since, instalment=Decimal(0)), by)
+
+
+def _keep(tx: Connection, site: Site, account: str, plan: Plan, by: str) -> KeptPlan:
+    check_clerk(by)
+    if statement := budgets.billed_since(tx, account, plan.since):
+        raise BillingConflict(f"account {account} is billed for {plan.since} or later already, in {statement}")
+    kept = KeptPlan(account, plan, site.clock(), by)
+    budgets.keep_plan(tx, kept)
+    return kept
+
+
+def _month(period: str) -> str:
+    Period.month(period, zone_named("UTC"))
+    return period
+
+
+def _currencies(tx: Connection, tariffs: TariffBook, account: str, since: str) -> list[str]:
+    """What an account is billed in from a billing period on.
+
+    Raises
+    ------
+    NotFound
+        there is no such account.
+    InvalidInput
+        nothing is billed from then on.
+    """
+    account_named(tx, account)
+    first = Period.month(since, zone_named("UTC")).first
+    found: set[str] = set()
+    for agreement in agreements(tx, account=account):
+        if in_force(agreement, since) or agreement.valid_from >= first:
+            found |= {version.currency for version in tariffs.versions(agreement.tariff_id)}
+    if not found:
+        raise InvalidInput("since", since, f"a period with a service agreement of account {account}")
+    return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """An instalment, and what it rests on.
+
+    Parameters
+    ----------
+    billed, days, statements
+        sum of the bills of the last twelve periods, corrections included, the days they bill, and how many there are.
+    a_year
+        the same for 365 days.
+    first, last
+        the periods of the first and last of them.
+    """
+
+    instalment: Decimal
+    currency: str
+    billed: Decimal
+    days: int
+    statements: int
+    a_year: Decimal
+    first: str
+    last: str
+
+
+def suggest(site: Site, account: str) -> Suggested:
+    """A twelfth of what the last twelve periods were billed, made 365 days of, rounded up to the smallest coin.
+
+    Raises
+    ------
+    NotFound
+        there is no such account.
+    BillingConflict
+        nothing was billed yet, or in several currencies, or it comes to no money.
+    """
+    with site.database.read() as tx:
+        account_named(tx, account)
+        its = [parse_statement(kept.document) for kept in SqlLedger(tx).statements_of(account)]
+    if not its:
+        raise BillingConflict(f"account {account} was not billed yet: there is nothing to work an instalment out of")
+    last = max(statement.period for statement in its)
+    year = [statement for statement in its if statement.period > f"{int(last[:4]) - 1}{last[4:]}"]
+    currencies = {statement.totals.currency for statement in year}
+    if len(currencies) > 1:
+        raise BillingConflict(f"account {account} was billed in {' and '.join(sorted(currencies))}")
+    days, billed = _days_billed(year), sum((statement.totals.gross for statement in year), Decimal(0))
+    if billed <= 0 or not days:
+        raise BillingConflict(f"account {account} was billed {billed} in all: there is nothing to pay in instalments")
+    (currency,) = currencies
+    coin = Decimal(1).scaleb(-minor_digits(currency))
+    a_year = billed * _YEAR / days
+    return Suggested(
+        (a_year / _INSTALMENTS).quantize(coin, ROUND_CEILING),
+        currency,
+        billed,
+        days,
+        len(year),
+        a_year.quantize(coin),
+        min(statement.period for statement in year),
+        last,
+    )
+
+
+def _days_billed(statements: Iterable[Statement]) -> int:
+    """Local days that statements bill; those that corrections bill again count once."""
+    return len({use.day for each in statements for segment in each.segments for use in segment.daily})

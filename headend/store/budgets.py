@@ -1,0 +1,143 @@
+"""Budget plans on SQL, and how accounts that have one stand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, func, select
+
+from headend.billing.budgets import Plan, Standing, plan_in
+from headend.billing.cycle import FOR_GOOD
+from headend.reads.days import microseconds, moment_us
+from headend.store.database import storable, upsert
+from headend.store.tables import bill_cycle, budget_plan, service_agreement, statement
+
+_ACCOUNTS_A_QUERY = 500
+#: Of an agreement that is open.
+_OPEN = "9999-12-31"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlan:
+    """A plan of an account, and who said so."""
+
+    account: str
+    plan: Plan
+    added_at: datetime
+    added_by: str
+
+
+def keep_plan(tx: Connection, kept: KeptPlan) -> None:
+    """Add a plan, or put it in the place of another from the same period on."""
+    row = {
+        "account_id": kept.account,
+        "since": kept.plan.since,
+        "instalment": format(kept.plan.instalment, "f"),
+        "currency": kept.plan.currency,
+        "settles_in": kept.plan.settles_in,
+        "added_us": microseconds(kept.added_at),
+        "added_by": storable(kept.added_by),
+    }
+    upsert(tx, budget_plan, [row])
+
+
+def plans(tx: Connection, account: str | None = None) -> list[KeptPlan]:
+    """Plans of one account or all, by account and period."""
+    p = budget_plan.c
+    query = select(budget_plan).order_by(p.account_id, p.since)
+    if account is not None:
+        query = query.where(p.account_id == account)
+    return [
+        KeptPlan(
+            row.account_id,
+            Plan(row.since, Decimal(row.instalment), row.currency, row.settles_in),
+            moment_us(row.added_us),
+            row.added_by,
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def standings(tx: Connection, accounts: Collection[str], period: str) -> dict[str, Standing]:
+    """How those of the accounts stand before a period that have, or had, a plan in it."""
+    if tx.execute(select(budget_plan.c.account_id).limit(1)).first() is None:
+        return {}
+    found: dict[str, Standing] = {}
+    for some in _portions(sorted(accounts)):
+        found.update(_standings(tx, some, period))
+    return found
+
+
+def _standings(tx: Connection, accounts: Sequence[str], period: str) -> Iterator[tuple[str, Standing]]:
+    p, s, a = budget_plan.c, statement.c, service_agreement.c
+    told: dict[str, list[Plan]] = defaultdict(list)
+    for row in tx.execute(select(budget_plan).where(p.account_id.in_(accounts), p.since <= period)):
+        told[row.account_id].append(Plan(row.since, Decimal(row.instalment), row.currency, row.settles_in))
+    if not told:
+        return
+    carried: dict[str, Decimal] = defaultdict(Decimal)
+    last: dict[str, str] = {}
+    drafts: set[str] = set()
+    before = select(s.account_id, s.period, s.state, s.total, s.due).where(s.account_id.in_(told), s.period < period)
+    for row in tx.execute(before):
+        last[row.account_id] = max(row.period, last.get(row.account_id, row.period))
+        if row.state != "issued":
+            drafts.add(row.account_id)
+        if row.due is not None:
+            carried[row.account_id] += Decimal(row.total) - Decimal(row.due)
+    ends = {
+        row.account_id: row.ends
+        for row in tx.execute(
+            select(a.account_id, func.max(func.coalesce(a.valid_to, _OPEN)).label("ends"))
+            .where(a.account_id.in_(told))
+            .group_by(a.account_id)
+        )
+    }
+    for account, its in told.items():
+        plan, end = plan_in(its, period), ends.get(account, _OPEN)
+        if plan is not None:
+            yield (
+                account,
+                Standing(
+                    plan,
+                    min(each.since for each in its),
+                    carried[account],
+                    last.get(account),
+                    account not in drafts,
+                    None if end == _OPEN else date.fromisoformat(end),
+                ),
+            )
+
+
+def balances(tx: Connection, account: str | None = None) -> dict[tuple[str, str], Decimal]:
+    """By account and currency, what was billed and is not asked for yet, of issued statements; nothing left out."""
+    s = statement.c
+    query = select(s.account_id, s.currency, s.total, s.due).where(s.state == "issued", s.due.is_not(None))
+    if account is not None:
+        query = query.where(s.account_id == account)
+    found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for row in tx.execute(query):
+        found[row.account_id, row.currency] += Decimal(row.total) - Decimal(row.due)
+    return {key: balance for key, balance in found.items() if balance}
+
+
+def billed_since(tx: Connection, account: str, period: str) -> str | None:
+    """A statement of an account, of a period or later, that nothing changes any more; None: there is none."""
+    s = statement.c
+    query = (
+        select(s.id)
+        .join(bill_cycle, bill_cycle.c.id == s.cycle_id)
+        .where(s.account_id == account, s.period >= period)
+        .where((s.state == "issued") | bill_cycle.c.state.in_(FOR_GOOD))
+        .order_by(s.period.desc(), s.revision.desc())
+    )
+    return tx.execute(query).scalars().first()
+
+
+def _portions(accounts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(accounts), _ACCOUNTS_A_QUERY):
+        yield accounts[first : first + _ACCOUNTS_A_QUERY]
