@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from headend.billing.approval import issue as issue_cycle
 from headend.billing.books.bankfile import Payment
 from headend.billing.books.position import positions
+from headend.billing.cycle import CycleState
 from headend.errors import BillingConflict, HeadendError, StoreBroken
 from headend.process.bookkeeping import charge_late_fees, pay, refund, remind, reverse, write_off
 from headend.store.books import book_missing, entries_of, journal, verify
@@ -235,7 +236,7 @@ def test_nothing_is_booked_when_issue_is_killed(tmp_path, monkeypatch) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("headend.store.ledger.SqlLedger.keep_cycle", _twice_then(killed))
+        patched.setattr("headend.store.ledger.SqlLedger.keep_cycle", _issued_then(killed))
         with pytest.raises(KeyboardInterrupt):
             town.bill()
     with town.database.read() as tx:
@@ -246,11 +247,10 @@ def test_nothing_is_booked_when_issue_is_killed(tmp_path, monkeypatch) -> None:
     town.database.close()
 
 
-def _twice_then(killed):
-    left, usual = [2], SqlLedger.keep_cycle
+def _issued_then(killed):
+    usual = SqlLedger.keep_cycle
 
     def keep(self, cycle):
-        left[0] -= 1
-        return usual(self, cycle) if left[0] >= 0 else killed(self, cycle)
+        return killed(self, cycle) if cycle.state == CycleState.ISSUED else usual(self, cycle)
 
     return keep
