@@ -11,10 +11,13 @@ HeadendError
 ├── NotFound              no such meter, account, statement …
 ├── StoreAway             the interval store does not answer; nothing is lost, try again later
 ├── PublisherAway         who publishes prices does not answer, or has none yet; try again later
+├── WorkersDied           a bill run's workers end before they have done anything; what was committed stays
 └── StoreBroken           stored bytes are not what was written (journal chain, block length, digest)
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 
 class HeadendError(Exception):
@@ -40,6 +43,10 @@ class InvalidInput(HeadendError, ValueError):
         self.found = found
         self.expected = expected
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it is handed from one process to another."""
+        return type(self), (self.where, self.found, self.expected)
+
 
 class InvalidConfig(InvalidInput):
     """A configuration file is wrong."""
@@ -61,6 +68,10 @@ class InvalidMessage(InvalidInput):
     def __init__(self, where: str, found: str, expected: str, *, fault: str) -> None:
         super().__init__(where, found, expected)
         self.fault = fault
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it is handed from one process to another."""
+        return partial(type(self), fault=self.fault), (self.where, self.found, self.expected)
 
 
 class CannotRate(HeadendError):
@@ -85,6 +96,10 @@ class StoreAway(HeadendError):
 
 class PublisherAway(HeadendError):
     """Who publishes prices does not answer, or says that there are none."""
+
+
+class WorkersDied(HeadendError):
+    """Workers of a bill run end, one after the other, before they have done anything."""
 
 
 class StoreBroken(HeadendError):

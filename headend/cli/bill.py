@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headend.billing.cycle import BillCycle
+    from headend.billing.partitions import Executor
     from headend.billing.ports import Office
     from headend.store.ledger import SqlLedger
     from headend.store.rebills import RebillFlag
@@ -32,20 +33,84 @@ Clerk = Annotated[
 ]
 
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, show_default="the number of cores, for many accounts", help="Processes that rate."
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--dask", metavar="ADDRESS", help="Rate on a Dask cluster: the address of its scheduler."),
+]
+
+
 @app.command()
-def run(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
-    """Rate every account with an agreement in the period; again as often as you like until it is approved."""
+def run(
+    period: Period,
+    by: Clerk,
+    cycle: Cycle = MONTHLY,
+    workers: Workers = None,
+    dask: Scheduler = None,
+    config: Config = None,
+) -> None:
+    """Rate every account with an agreement in the period; again as often as you like until it is approved.
+
+    A run that was killed goes on where it stopped.
+    """
     from headend.billing.run import rate_cycle
+    from headend.cli.progress import progress
 
-    _say(rate_cycle(_office(config, period), period, cycle, by))
+    office = _office(config, period)
+    executor = _executor(office, config, workers, dask)
+    with progress() as bar:
+        rating = bar.add_task("rating", total=None)
+        rated = rate_cycle(
+            office,
+            period,
+            cycle,
+            by,
+            executor=executor,
+            progress=lambda done, of: bar.update(rating, completed=done, total=of),
+        )
+    _say(rated)
 
 
 @app.command()
-def approve(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+def approve(
+    period: Period,
+    by: Clerk,
+    cycle: Cycle = MONTHLY,
+    workers: Workers = None,
+    dask: Scheduler = None,
+    config: Config = None,
+) -> None:
     """Approve what is rated: from then on nothing in the cycle changes."""
     from headend.billing.approval import approve as approve_cycle
 
-    _say(approve_cycle(_office(config, period), period, cycle, by))
+    office = _office(config, period)
+    _say(approve_cycle(office, period, cycle, by, executor=_executor(office, config, workers, dask)))
+
+
+def _executor(office: Office, config: Path | None, workers: int | None, dask: str | None) -> Executor:
+    """Who rates; more than this process only where that pays, unless it is told how many."""
+    import os
+    from itertools import islice
+
+    from headend.billing.partitions import ACCOUNTS_A_RANGE, InTurn
+    from headend.errors import InvalidInput
+    from headend.executors import Dask, OfficeAt, Processes
+
+    opener = OfficeAt(None if config is None else config.resolve())
+    if dask is not None:
+        if workers is not None:
+            raise InvalidInput("--workers", str(workers), "nothing beside --dask, whose cluster has workers")
+        return Dask(opener, dask)
+    if workers is None:
+        with office.database.read() as tx:
+            many = sum(1 for _ in islice(office.records(tx).accounts(), 4 * ACCOUNTS_A_RANGE)) == 4 * ACCOUNTS_A_RANGE
+        workers = os.cpu_count() or 1 if many else 1
+    return InTurn(office) if workers == 1 else Processes(opener, workers)
 
 
 @app.command()

@@ -134,3 +134,19 @@ def test_wrong_input_is_one_line(village: Town, run: Run, arguments: tuple[str, 
     assert code == 2
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_rated_by_processes(village: Town, run: Run) -> None:
+    month = ("--period", "2026-10", "--by", "ann")
+    code, out, err = run("bill", "run", *month, "--workers", "2")
+    assert (code, out, err) == (
+        0,
+        "cycle 2026-10/monthly is rated: 2 accounts = 1 billed + 1 excepted; 154.85 EUR\n",
+        "",
+    )
+    code, _, err = run("bill", "run", *month, "--workers", "2", "--dask", "tcp://127.0.0.1:9")
+    assert (code, err) == (
+        2,
+        "headend: --workers: found 2, expected nothing beside --dask, whose cluster has workers\n",
+    )
+    assert run("bill", "run", *month, "--workers", "0")[0] == 2

@@ -180,9 +180,10 @@ class Town:
     """Its office bills on the clock `now`, which a test may set."""
 
     def __init__(self, folder: Path, site_url: str = "") -> None:
-        (folder / "tariffs").mkdir(parents=True)
+        (folder / "tariffs").mkdir(parents=True, exist_ok=True)
         for name, text in TARIFFS.items():
             (folder / "tariffs" / f"{name}.toml").write_text(text, encoding="utf-8")
+        self.folder = folder
         self.now = datetime(2026, 11, 3, 9, tzinfo=UTC)
         self.database = Database(site_url or f"sqlite:///{folder / 'site.db'}", "site")
         self.store = SqlIntervalStore()
