@@ -169,10 +169,20 @@ class CommandSettings(_Section):
     backfill_days: Annotated[int, Field(gt=0, le=60)]
 
 
+Months = Annotated[int, Field(ge=0, le=1_200)]
+
+
 class BillingSettings(_Section):
     """What the clerk's office goes by."""
 
     due_after_days: Annotated[int, Field(ge=0, le=365)]
+
+
+class CorrectionSettings(_Section):
+    """How corrections of issued statements are made; see docs/corrections.md."""
+
+    back_bill_months: Months
+    by_class: dict[str, Months] = {}
 
 
 #: An amount of money by currency; a currency that is not there has none.
@@ -316,6 +326,7 @@ class Settings(BaseSettings):
     process: ProcessSettings
     commands: CommandSettings
     billing: BillingSettings
+    corrections: CorrectionSettings
     late_fees: LateFeeSettings
     dunning: tuple[DunningSettings, ...]
     statement: StatementSettings

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from headend.billing.agreements import Agreement
+from headend.billing.backbilling import BackBilling
 from headend.billing.budgets import Standing
 from headend.billing.groups import BillingGroup
 from headend.billing.ports import AccountRange, GasQualities, Hold, Office
@@ -32,6 +33,7 @@ from headend.registry.registry import (
 )
 from headend.site import Site
 from headend.store.budgets import standings
+from headend.store.corrections import SqlCorrections
 from headend.store.exceptions import ReadException, holds
 from headend.store.intervals import IntervalStore
 from headend.store.laststatements import last_statements, refused
@@ -157,6 +159,7 @@ def _profile(name: str, config: Path | None, key: str) -> Profile:
 
 def office_of(site: Site) -> Office:
     """The office of an open site."""
+    corrections = site.settings.corrections
     return Office(
         utility=Utility(site.settings.site.name, site.settings.site.address),
         due_days=site.settings.billing.due_after_days,
@@ -166,5 +169,7 @@ def office_of(site: Site) -> Office:
         database=site.database,
         records=lambda tx: SiteRecords(tx, site.store),
         ledger=SqlLedger,
+        corrections=SqlCorrections,
+        back_billing=BackBilling(corrections.back_bill_months, corrections.by_class),
         check=partial(check_bills, site),
     )

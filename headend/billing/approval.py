@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from headend.billing.correcting import tariffs_if_still_true
 from headend.billing.cycle import BillCycle, CycleState, Step, advance, tie_out
 from headend.billing.partitions import Executor, InTurn, Task, cut
 from headend.billing.ports import Kept, Ledger, Office
@@ -39,7 +40,11 @@ def approve(office: Office, period: str, name: str, clerk: str, *, executor: Exe
     with office.database.read() as tx:
         rated = office.ledger(tx).cycle(name, period)
     if rated is not None and rated.state == CycleState.RATED:
-        tariffs = _check_still_true(office, rated, executor or InTurn(office))
+        if rated.scope.correction:
+            with office.database.read() as tx:
+                tariffs = tariffs_if_still_true(office, tx, rated)
+        else:
+            tariffs = _check_still_true(office, rated, executor or InTurn(office))
     with office.database.write() as tx:
         ledger = office.ledger(tx)
         cycle = _next(office, ledger, period, name, "approve", clerk)
@@ -106,7 +111,8 @@ def look_again(office: Office, task: Task) -> LookedAgain:
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
         elsewhere = ledger.billed_elsewhere(task.cycle, task.accounts)
-        run = rate_accounts(office, records, task.cycle, task.accounts, elsewhere)
+        revisions = ledger.revisions(task.cycle.period, task.accounts)
+        run = rate_accounts(office, records, task.cycle, task.accounts, elsewhere, revisions)
         drafts = {kept.account: kept.sha256 for kept in ledger.statements(task.cycle, task.accounts)}
     now = {statement.customer.account: draft_of(statement).sha256 for statement in run.statements}
     changed = [account for account in now.keys() | drafts.keys() if now.get(account) != drafts.get(account)]
@@ -157,4 +163,10 @@ def _issued(drafts: Iterator[Kept], heads: dict[str, str], now: datetime, due_da
         draft = parse_statement(kept.document)
         today = now.astimezone(zone_named(draft.timezone)).date()
         its = dated(draft, today, due_days)
-        yield replace(its, issued_at=now, previous_sha256=heads.get(kept.account))
+        if draft.corrects is not None and draft.due <= 0:
+            its = replace(its, due_on=None)  # a credit is there at once
+        its = replace(its, issued_at=now, previous_sha256=heads.get(kept.account))
+        if draft.corrects is not None:
+            # A cancellation is followed by what takes its place.
+            heads[kept.account] = draft_of(its).sha256
+        yield its

@@ -135,11 +135,14 @@ class CycleScope:
         these of the group alone; empty: all.
     final
         only who has moved out, as soon as their days are over, though the period is not.
+    correction
+        what is issued is corrected: the accounts have statements already.
     """
 
     group: str = MONTHLY
     accounts: tuple[str, ...] = ()
     final: bool = False
+    correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)

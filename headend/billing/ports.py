@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from headend.billing.agreements import Agreement
+from headend.billing.backbilling import NO_LIMIT, BackBilling
 from headend.billing.budgets import Standing
 from headend.billing.cycle import BillCycle, BillException, ControlTotals
 from headend.billing.groups import BillingGroup
@@ -202,8 +203,19 @@ class Ledger(Protocol):
     ) -> None:
         """Put a range's new drafts and exceptions in the place of the old ones, and note that it is committed."""
 
+    def revisions(self, period: str, accounts: AccountRange) -> Mapping[str, int]:
+        """Those of a range whose bill of the period was corrected, and the revision of their last document."""
+
+    def keep_correction(
+        self, cycle: BillCycle, drafts: Iterable[Statement], exceptions: Iterable[BillException]
+    ) -> None:
+        """Add a cycle of corrections with its drafts and exceptions."""
+
+    def withdraw(self, cycle: BillCycle) -> None:
+        """Drop the drafts and exceptions of a correction."""
+
     def counts(self, cycle: BillCycle) -> tuple[int, int]:
-        """Statements and exceptions the cycle has."""
+        """Accounts with statements, and exceptions, that the cycle has."""
 
     def statements(self, cycle: BillCycle, accounts: AccountRange | None = None) -> Iterator[Kept]:
         """The cycle's statements, of all accounts or a range; by account."""
@@ -216,6 +228,28 @@ class Ledger(Protocol):
 
     def keep_tariffs(self, cycle: BillCycle, tariffs: Iterable[Tariff]) -> None:
         """Keep for good the tariff versions that the cycle's statements were made by."""
+
+
+class Corrections(Protocol):
+    """What corrections look at and keep, as one transaction sees it."""
+
+    def issued(self, period: str, accounts: Collection[str]) -> Mapping[str, Sequence[Kept]]:
+        """Issued documents of a period by account, in the order of their revisions."""
+
+    def drafted(self, period: str, accounts: Collection[str]) -> Mapping[str, str]:
+        """Names of open corrections of a period by account; accounts without are left out."""
+
+    def whereabouts(self, ids: Collection[str]) -> Mapping[str, tuple[str, str, str]]:
+        """Account, period and state of the statements that there are, by id."""
+
+    def newest(self, period: str, accounts: Collection[str]) -> Mapping[str, int]:
+        """The highest revision, of drafts as well, by account."""
+
+    def names(self, period: str) -> Collection[str]:
+        """Names of the period's cycles."""
+
+    def resting_on(self, period: str, accounts: Collection[str]) -> Mapping[str, Sequence[Kept]]:
+        """Newest standing documents of later periods, by account, earliest period first."""
 
 
 class Transactions(Protocol):
@@ -236,8 +270,10 @@ class Office:
     ----------
     due_days
         days from issue until the money is due.
-    records, ledger
+    records, ledger, corrections
         open them on a transaction of `database`.
+    back_billing
+        what may not be charged afterwards any more.
     rules
         what statements have to show.
     check
@@ -254,3 +290,5 @@ class Office:
     records: Callable[[Any], Records]
     ledger: Callable[[Any], Ledger]
     check: Callable[[str, AccountRange | None], object]
+    corrections: Callable[[Any], Corrections]
+    back_billing: BackBilling = NO_LIMIT

@@ -8,7 +8,7 @@ or not at all, a run that dies is taken up where it stopped, and one that is rep
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -101,6 +101,8 @@ def _begun(
         before = ledger.cycle(name, period)
         cycle = before or open_cycle(name, period, now, clerk, scope or _usual_scope(records, name))
         check_step(cycle, "rate")
+        if cycle.scope.correction:
+            raise BillingConflict(f"cycle {cycle.id} corrects what is issued: withdraw it and make it anew")
         if scope not in (None, cycle.scope):
             raise BillingConflict(
                 f"cycle {cycle.id} bills {cycle.scope}, not {scope}: give the other a name of its own"
@@ -161,7 +163,7 @@ def rate_range(office: Office, task: Task) -> int:
             if not ledger.is_open(cycle, task.run, accounts):
                 return accounts.accounts
             elsewhere = ledger.billed_elsewhere(cycle, accounts)
-            rated = rate_accounts(office, records, cycle, accounts, elsewhere)
+            rated = rate_accounts(office, records, cycle, accounts, elsewhere, ledger.revisions(cycle.period, accounts))
         drafts = [draft_of(statement) for statement in rated.statements]
         with office.database.write() as tx:
             ledger = office.ledger(tx)
@@ -260,9 +262,20 @@ class Run:
 
 
 def rate_accounts(
-    office: Office, records: Records, cycle: BillCycle, accounts: AccountRange, elsewhere: set[str]
+    office: Office,
+    records: Records,
+    cycle: BillCycle,
+    accounts: AccountRange,
+    elsewhere: set[str],
+    revisions: Mapping[str, int],
 ) -> Run:
-    """Rate a range of accounts of a cycle; those of which another cycle has a statement are left to that."""
+    """Rate a range of accounts of a cycle; those of which another cycle has a statement are left to that.
+
+    Parameters
+    ----------
+    revisions
+        of the last document of accounts whose bill was taken back.
+    """
     agreements = agreements_of(records, cycle, accounts, office.clock())
     by_account: dict[str, list[Agreement]] = defaultdict(list)
     for agreement in agreements:
@@ -284,7 +297,7 @@ def rate_accounts(
     rated = rate_agreements(records, office.tariffs, due, cycle.period)
     for exception in rated.exceptions:
         exceptions.setdefault(exception.account, exception)
-    made = list(_statements(office, cycle, by_account, rated, exceptions))
+    made = list(_statements(office, cycle, by_account, rated, exceptions, revisions))
     statements = list(on_plans(records, cycle.period, made, exceptions, rated.on_drafts))
     here = [exception for account, exception in sorted(exceptions.items()) if account not in elsewhere]
     billed_elsewhere = len(elsewhere & by_account.keys())
@@ -302,6 +315,7 @@ def _statements(
     by_account: dict[str, list[Agreement]],
     rated: Rated,
     exceptions: dict[str, BillException],
+    revisions: Mapping[str, int],
 ) -> Iterator[Statement]:
     """A statement for each account without exception.
 
@@ -318,7 +332,7 @@ def _statements(
             exceptions[account] = BillException(account, ExceptionCode.CURRENCIES, detail)
             continue
         agreements = {agreement.id: agreement for agreement in by_account[account]}
-        statement = _statement(office.utility, cycle, by_account[account][0], its)
+        statement = _statement(office.utility, cycle, by_account[account][0], its, revisions.get(account, 0) + 1)
         statement = office.rules.shown(statement, agreements)
         # A draft is looked at as it would be issued today.
         today = office.clock().astimezone(zone_named(statement.timezone)).date()
@@ -339,18 +353,20 @@ def _as_on_paper(segment: Segment) -> tuple[int, str, str]:
     return _COMMODITIES.index(segment.commodity), segment.agreement, segment.first.isoformat()
 
 
-def _statement(utility: Utility, cycle: BillCycle, agreement: Agreement, segments: tuple[Segment, ...]) -> Statement:
+def _statement(
+    utility: Utility, cycle: BillCycle, agreement: Agreement, segments: tuple[Segment, ...], revision: int
+) -> Statement:
     account = agreement.account
     first, last = min(each.first for each in segments), max(each.last for each in segments)
     whole = billing_days(agreement, cycle.period)
     last_day = whole.end - timedelta(days=1)
     return Statement(
-        id=f"{account.id}-{cycle.period}-{_FIRST_REVISION}",
+        id=f"{account.id}-{cycle.period}-{revision}",
         utility=utility,
         customer=Customer(account.id, account.name, segments[0].address, account.customer_class, account.locale),
         cycle=cycle.name,
         period=cycle.period,
-        revision=_FIRST_REVISION,
+        revision=revision,
         timezone=segments[0].timezone,
         first=first,
         last=last,

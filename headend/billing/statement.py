@@ -453,10 +453,11 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """The statement that a correction is about, its hash, and why it is corrected."""
+    """The statement that a correction is about, its hash and day of issue, and why it is corrected."""
 
     id: str
     sha256: str
+    issued_on: date
     reason: str
 
 

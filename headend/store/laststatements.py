@@ -6,26 +6,32 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, func, select
 
+from headend.store.standing import stands
 from headend.store.tables import bill_cycle, bill_exception, statement
 
 _ACCOUNTS_A_QUERY = 500
 
 
 def last_statements(tx: Connection, accounts: Collection[str], period: str) -> dict[str, bytes]:
-    """By account, the document of its last statement, issued or draft, of the months before `period` (`YYYY-MM`)."""
+    """By account, the document of its last statement, issued or draft, of the months before `period` (`YYYY-MM`).
+
+    Cancellations, and what they took back, count as if they had never been.
+    """
     s, found = statement.c, dict[str, bytes]()
+    counts = stands()
     asked = sorted(accounts)
     for begin in range(0, len(asked), _ACCOUNTS_A_QUERY):
         some = s.account_id.in_(asked[begin : begin + _ACCOUNTS_A_QUERY])
         last = (
             select(s.account_id, func.max(s.period).label("period"))
-            .where(some, s.period < period)
+            .where(some, s.period < period, counts)
             .group_by(s.account_id)
             .subquery()
         )
         query = (
             select(s.account_id, s.document)
             .join(last, (last.c.account_id == s.account_id) & (last.c.period == s.period))
+            .where(counts)
             .order_by(s.revision)
         )
         found.update({account: bytes(document) for account, document in tx.execute(query)})
@@ -39,6 +45,6 @@ def refused(tx: Connection, accounts: Collection[str], period: str) -> set[str]:
     for begin in range(0, len(asked), _ACCOUNTS_A_QUERY):
         some = asked[begin : begin + _ACCOUNTS_A_QUERY]
         excepted = select(e.account_id).join(bill_cycle).where(bill_cycle.c.period == period, e.account_id.in_(some))
-        billed = select(s.account_id).where(s.period == period, s.account_id.in_(some))
+        billed = select(s.account_id).where(s.period == period, s.account_id.in_(some), stands())
         found |= set(tx.execute(excepted).scalars()) - set(tx.execute(billed).scalars())
     return found

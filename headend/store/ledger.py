@@ -44,7 +44,9 @@ from headend.reads.days import microseconds, moment_us
 from headend.store.books import booked_as_issued
 from headend.store.bulk import Row as BulkRow
 from headend.store.bulk import insert_rows
+from headend.store.corrections import settle
 from headend.store.database import upsert
+from headend.store.standing import corrected_revisions, taken_back
 from headend.store.tables import bill_cycle, bill_exception, bill_partition, statement
 from headend.store.tariffversions import keep_versions
 from headend.tariffs import Tariff
@@ -102,7 +104,7 @@ class SqlLedger:
         for other in self.tx.execute(others).scalars():
             query = select(statement.c.account_id).where(_in_range(statement, other, accounts))
             found |= set(self.tx.execute(query).scalars())
-        return found
+        return found - taken_back(self.tx, cycle.period, found, but_of=cycle.id)
 
     def billed_for_good(self, period: str, accounts: AccountRange | None = None) -> set[str]:
         """Accounts, all or of a range, whose statement of the period is issued, or approved: that is decided."""
@@ -110,7 +112,8 @@ class SqlLedger:
         query = select(statement.c.account_id).where(statement.c.cycle_id.in_(final))
         if accounts is not None:
             query = query.where(statement.c.account_id.between(accounts.first, accounts.last))
-        return set(self.tx.execute(query).scalars())
+        found = set(self.tx.execute(query).scalars())
+        return found - taken_back(self.tx, period, found)
 
     def begin_run(self, cycle: BillCycle, ranges: Iterable[AccountRange]) -> int:
         """Note what the cycle's next run has to rate; its number."""
@@ -172,18 +175,39 @@ class SqlLedger:
         done = update(bill_partition).where(_one_range(cycle, run, accounts))
         self.tx.execute(done.values(totals=_as_json(totals), committed_us=microseconds(now)))
 
+    def revisions(self, period: str, accounts: AccountRange) -> dict[str, int]:
+        """Those of a range whose bill of the period was corrected, and the revision of their last document."""
+        return corrected_revisions(self.tx, period, accounts.first, accounts.last)
+
+    def keep_correction(
+        self, cycle: BillCycle, drafts: Iterable[Statement], exceptions: Iterable[BillException]
+    ) -> None:
+        """Add a cycle of corrections with its drafts and exceptions."""
+        self.keep_cycle(cycle)
+        insert_rows(self.tx, statement, [_row(cycle, draft_of(draft), "draft") for draft in drafts])
+        insert_rows(self.tx, bill_exception, _exceptions(cycle, exceptions))
+
+    def withdraw(self, cycle: BillCycle) -> None:
+        """Drop the drafts and exceptions of a correction."""
+        for table in (statement, bill_exception):
+            self.tx.execute(delete(table).where(table.c.cycle_id == cycle.id))
+        self.keep_cycle(cycle)
+
     def counts(self, cycle: BillCycle) -> tuple[int, int]:
-        """Statements and exceptions the cycle has."""
+        """Accounts with statements, and exceptions, that the cycle has."""
         billed, excepted = (
-            self.tx.execute(select(func.count()).select_from(table).where(table.c.cycle_id == cycle.id)).scalar_one()
+            self.tx.execute(
+                select(func.count(table.c.account_id.distinct())).where(table.c.cycle_id == cycle.id)
+            ).scalar_one()
             for table in (statement, bill_exception)
         )
         return billed, excepted
 
     def statements(self, cycle: BillCycle, accounts: AccountRange | None = None) -> Iterator[Kept]:
-        """The cycle's statements, of all accounts or a range; by account."""
+        """The cycle's statements, of all accounts or a range; by account and revision."""
         its = statement.c.cycle_id == cycle.id if accounts is None else _in_range(statement, cycle.id, accounts)
-        query = _KEPT.where(its).order_by(statement.c.account_id).execution_options(yield_per=_ROWS_A_STATEMENT)
+        by_account = statement.c.account_id, statement.c.revision
+        query = _KEPT.where(its).order_by(*by_account).execution_options(yield_per=_ROWS_A_STATEMENT)
         for row in self.tx.execute(query):
             yield Kept(*row)
 
@@ -234,10 +258,12 @@ class SqlLedger:
             .where(statement.c.id == bindparam("which"), statement.c.state == "draft")
             .values({name: bindparam(name) for name in _ISSUED})
         )
-        rows = (_issued(draft_of(each)) for each in statements)
+        corrections: list[Statement] = []
+        rows = (_issued(draft_of(each)) for each in _noting(statements, corrections))
         # The drafts being read are in the same transaction: they are all taken before the first is replaced.
         for batch in _batches(iter(list(rows))):
             self.tx.execute(final, batch)
+        settle(self.tx, corrections, cycle.changed_at)
 
     def keep_tariffs(self, cycle: BillCycle, tariffs: Iterable[Tariff]) -> None:
         """Keep for good the tariff versions that the cycle's statements were made by."""
@@ -245,6 +271,14 @@ class SqlLedger:
 
 
 _ISSUED = ("state", "document", "sha256", "previous_sha256", "issued_us")
+
+
+def _noting(statements: Iterable[Statement], corrections: list[Statement]) -> Iterator[Statement]:
+    """The same statements; those that correct others are noted as they go by."""
+    for each in statements:
+        if each.corrects is not None:
+            corrections.append(each)
+        yield each
 
 
 def _issued(draft: Draft) -> dict[str, Any]:
@@ -279,6 +313,13 @@ def _row(cycle: BillCycle, draft: Draft, state: str) -> BulkRow:
     )
 
 
+def _exceptions(cycle: BillCycle, exceptions: Iterable[BillException]) -> list[BulkRow]:
+    return [
+        (cycle.id, each.account, str(each.code), each.detail, json.dumps(each.held_by) if each.held_by else None)
+        for each in exceptions
+    ]
+
+
 def _in_range(table: Table, cycle: str, accounts: AccountRange) -> ColumnElement[bool]:
     return and_(table.c.cycle_id == cycle, table.c.account_id.between(accounts.first, accounts.last))
 
@@ -307,7 +348,7 @@ def _cycle(row: Row[Any]) -> BillCycle:
         moment_us(row.changed_us),
         row.changed_by,
         _totals(row.totals),
-        CycleScope(scope["group"], tuple(scope["accounts"]), scope["final"]),
+        CycleScope(scope["group"], tuple(scope["accounts"]), scope["final"], scope.get("correction", False)),
     )
 
 

@@ -22,6 +22,7 @@ Kind = Literal["statement", "payment", "refund", "fee", "write_off", "reversal"]
 #: The customer's side of the chart of accounts: what is owed, and what is paid and not owed yet.
 RECEIVABLE, PREPAID = "receivable", "prepaid"
 CASH, WRITE_OFF, ROUNDING = "cash", "write-off", "rounding"
+BACK_BILLING = "write-off:back-billing"
 #: What is billed and not asked for yet of accounts that pay by instalments, or the other way round.
 BUDGET = "budget"
 LATE_FEES, DUNNING_FEES = "fees:late", "fees:dunning"

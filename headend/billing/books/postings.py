@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from headend.billing.books.entries import (
+    BACK_BILLING,
     BUDGET,
     CASH,
     DUNNING_FEES,
@@ -53,6 +54,8 @@ def statement_draft(statement: Statement) -> Draft:
                 add(f"tax:{line.label}", -amount)
                 if line.included:
                     add(f"revenue:{segment.commodity}:included-tax", amount)
+            elif line.kind == "write_off":
+                add(BACK_BILLING, -amount)
             elif line.kind == "bank":
                 add(f"bank:{segment.commodity}", -amount)
             else:
@@ -67,9 +70,24 @@ def statement_draft(statement: Statement) -> Draft:
         currency=currency,
         booked_on=statement.issued_on,
         against=_postings(sums),
-        text=f"Statement {statement.id}",
+        text=_text_of(statement),
         due_on=statement.due_on if statement.due > 0 else None,
+        target=_paid_first(statement),
     )
+
+
+def _text_of(statement: Statement) -> str:
+    if statement.corrects is None:
+        return f"Statement {statement.id}"
+    what = {"cancellation": "Cancellation", "rebill": "Rebill", "difference": "Difference"}
+    return f"{what[statement.kind or 'difference']} {statement.id} of {statement.corrects.id}"
+
+
+def _paid_first(statement: Statement) -> str | None:
+    """What is taken back of a statement pays that statement."""
+    if statement.corrects is None or statement.totals.gross >= 0:
+        return None
+    return source_of_statement(statement.corrects.id)
 
 
 def source_of_statement(statement_id: str) -> str:

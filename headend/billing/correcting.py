@@ -1,0 +1,516 @@
+"""Correcting: what a correction would change, its drafts in a cycle of their own, and looking at them again.
+
+A cycle of corrections goes the way of any other: its drafts are approved and issued. Making them reads one consistent
+view; they are written in one short transaction that first looks whether what they correct still stands as it did. So
+of two clerks one wins, and nothing is ever half made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from headend.billing.agreements import Agreement, in_force, overlapping
+from headend.billing.backbilling import billed_before, within_limit
+from headend.billing.corrections import (
+    Spans,
+    Standing,
+    Way,
+    cancellation_of,
+    checked_standing,
+    difference_of,
+    may_touch,
+    rebill_of,
+    says_the_same,
+    spans_of,
+    tariffs_as_billed,
+    touched_by,
+)
+from headend.billing.cycle import (
+    BillCycle,
+    BillException,
+    ControlTotals,
+    CycleScope,
+    CycleState,
+    ExceptionCode,
+    open_cycle,
+    tie_out,
+)
+from headend.billing.ports import Corrections, Office, Records
+from headend.billing.run import dated
+from headend.billing.segments import rate_agreements
+from headend.billing.statement import (
+    Customer,
+    Segment,
+    Statement,
+    canonical_json,
+    parse_statement,
+    sha256,
+    totals_of,
+)
+from headend.errors import BillingConflict, InvalidInput, NotFound
+from headend.reads.days import zone_named
+from headend.tariffs import Tariff, TariffBook
+
+_NAME = re.compile(r"correction-([1-9][0-9]{0,8})")
+_LONGEST_REASON = 500
+#: From so many accounts on the registry is read as a whole.
+_MANY = 50
+_COMMODITIES = ("electricity", "gas", "heat", "water")
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """How one account's period is corrected.
+
+    Parameters
+    ----------
+    statement
+        id of the standing bill.
+    said, now
+        gross: what was said so far, and what is said then; `now` with the write-off taken off.
+    written_off
+        what is not charged because it is too long ago.
+    documents
+        in the order in which they are issued.
+    touches
+        ids of later statements that rest on what changes.
+    """
+
+    account: str
+    name: str
+    statement: str
+    currency: str
+    said: Decimal
+    now: Decimal
+    written_off: Decimal
+    documents: tuple[Statement, ...]
+    touches: tuple[str, ...]
+
+    @property
+    def difference(self) -> Decimal:
+        """What is charged more."""
+        return self.now - self.said
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Corrections of one period.
+
+    Parameters
+    ----------
+    exceptions
+        accounts that cannot be billed as they stand.
+    same
+        ids of standing bills that would come out the same.
+    """
+
+    period: str
+    cycle: str
+    corrections: tuple[Correction, ...]
+    exceptions: tuple[BillException, ...]
+    same: tuple[str, ...]
+    totals: ControlTotals
+
+
+def propose(office: Office, ids: Collection[str], way: Way, reason: str) -> list[Proposal]:
+    """What correcting these statements would change, by period; nothing is kept of it.
+
+    Parameters
+    ----------
+    ids
+        of any of the documents that stand.
+    reason
+        as it will stand on the documents.
+
+    Raises
+    ------
+    NotFound
+        there is no such statement.
+    BillingConflict
+        one is a draft, cancelled already, a cancellation, or in another correction that is open.
+    InvalidInput
+        the reason is empty or too long.
+    """
+    reason = _checked(reason)
+    with office.database.read() as tx:
+        return _proposed(office, tx, ids, way, reason)
+
+
+def make_corrections(office: Office, ids: Collection[str], way: Way, reason: str, clerk: str) -> list[Proposal]:
+    """Make the drafts, a cycle of corrections for each period; what was made.
+
+    Raises
+    ------
+    NotFound, BillingConflict, InvalidInput
+        as `propose`; and where nothing would change, or somebody corrected one of them meanwhile.
+    """
+    reason = _checked(reason)
+    if not clerk.strip():
+        raise InvalidInput("clerk", "nothing", "the name of who does it")
+    with office.database.read() as tx:
+        proposals = _proposed(office, tx, ids, way, reason)
+        seen = {one.period: office.corrections(tx).newest(one.period, _accounts(one)) for one in proposals}
+    made = [one for one in proposals if one.corrections]
+    if not made:
+        raise BillingConflict(_nothing(proposals))
+    now = office.clock()
+    with office.database.write() as tx:
+        desk = office.corrections(tx)
+        for one in made:
+            accounts = _accounts(one)
+            if desk.newest(one.period, accounts) != seen[one.period] or one.cycle in desk.names(one.period):
+                raise BillingConflict(f"{one.period} was corrected while it was looked at: try again")
+            scope = CycleScope(accounts=tuple(sorted(accounts)), correction=True)
+            cycle = open_cycle(one.cycle, one.period, now, clerk, scope)
+            cycle = replace(cycle, state=CycleState.RATED, totals=one.totals)
+            documents = [document for each in one.corrections for document in each.documents]
+            office.ledger(tx).keep_correction(cycle, documents, one.exceptions)
+    return made
+
+
+def withdraw(office: Office, period: str, name: str, clerk: str) -> BillCycle:
+    """Drop the drafts of a correction that is not approved; its statements can be corrected anew."""
+    if not clerk.strip():
+        raise InvalidInput("clerk", "nothing", "the name of who does it")
+    with office.database.write() as tx:
+        cycle = office.ledger(tx).cycle(name, period)
+        if cycle is None:
+            raise NotFound(f"there is no cycle {period}/{name}")
+        if not cycle.scope.correction:
+            raise BillingConflict(f"cycle {cycle.id} is no correction: it is not withdrawn")
+        if cycle.state not in (CycleState.RATED, CycleState.REVIEWED):
+            raise BillingConflict(f"cycle {cycle.id} is {cycle.state}: only what is not approved is withdrawn")
+        cycle = replace(
+            cycle, state=CycleState.OPEN, changed_at=office.clock(), changed_by=clerk, totals=ControlTotals()
+        )
+        office.ledger(tx).withdraw(cycle)
+    return cycle
+
+
+def tariffs_if_still_true(office: Office, tx: Any, cycle: BillCycle) -> set[Tariff]:
+    """The tariff versions it takes to make a cycle's corrections now.
+
+    Raises
+    ------
+    BillingConflict
+        they come out otherwise than their drafts.
+    """
+    kept = list(office.ledger(tx).statements(cycle))
+    if not kept:
+        raise BillingConflict(f"cycle {cycle.id} has no correction that could be approved")
+    drafts = [parse_statement(each.document) for each in kept]
+    corrected: dict[str, str] = {}
+    for draft in drafts:
+        if draft.corrects is not None:
+            corrected[draft.customer.account] = draft.corrects.id
+    kinds = {draft.kind for draft in drafts}
+    way = Way.REBILL if "rebill" in kinds else Way.DIFFERENCE if "difference" in kinds else Way.CANCEL
+    reason = next(draft.corrects.reason for draft in drafts if draft.corrects is not None)
+    one = _of_period(office, tx, cycle.period, _by_account(corrected), way, reason, cycle.name)
+    now = {document.id: sha256(canonical_json(document)) for each in one.corrections for document in each.documents}
+    then = {each.id: each.sha256 for each in kept}
+    if changed := sorted(each for each in now.keys() | then.keys() if now.get(each) != then.get(each)):
+        raise BillingConflict(
+            f"reads, prices, agreements or the day's back-billing limit have changed since {cycle.id} was made:"
+            f" {', '.join(changed[:5])}. Withdraw it and make it anew"
+        )
+    named = {(each.tariff.id, each.tariff.sha256) for draft in drafts for each in draft.segments}
+    return {
+        version
+        for name, digest in named
+        if name in office.tariffs.ids
+        for version in office.tariffs.versions(name)
+        if version.digest == digest
+    }
+
+
+def _checked(reason: str) -> str:
+    reason = " ".join(reason.split())
+    if not reason:
+        raise InvalidInput("reason", "nothing", "why it is corrected: it stands on the document")
+    if len(reason) > _LONGEST_REASON:
+        raise InvalidInput("reason", f"{len(reason)} characters", f"up to {_LONGEST_REASON}")
+    return reason
+
+
+def _accounts(one: Proposal) -> set[str]:
+    return {each.account for each in one.corrections} | {each.account for each in one.exceptions}
+
+
+def _nothing(proposals: Iterable[Proposal]) -> str:
+    whys = [f"{each.account}: {each.detail}" for one in proposals for each in one.exceptions]
+    whys += [f"{each} would come out the same" for one in proposals for each in one.same]
+    more = f", and {len(whys) - 5} more" if len(whys) > 5 else ""
+    return f"nothing to correct: {'; '.join(whys[:5])}{more}" if whys else "nothing to correct: no statement is named"
+
+
+def _by_account(corrected: Mapping[str, str]) -> dict[str, list[str]]:
+    return {account: [which] for account, which in corrected.items()}
+
+
+def _proposed(office: Office, tx: Any, ids: Collection[str], way: Way, reason: str) -> list[Proposal]:
+    found = office.corrections(tx).whereabouts(ids)
+    wanted: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for which in dict.fromkeys(ids):
+        if which not in found:
+            raise NotFound(f"no statement is called {which!r}")
+        account, period, state = found[which]
+        if state != "issued":
+            raise BillingConflict(
+                f"statement {which} is a draft: rate its cycle again, only what is issued is corrected"
+            )
+        wanted[period][account].append(which)
+    return [_of_period(office, tx, period, wanted[period], way, reason) for period in sorted(wanted)]
+
+
+def _of_period(
+    office: Office,
+    tx: Any,
+    period: str,
+    wanted: Mapping[str, Sequence[str]],
+    way: Way,
+    reason: str,
+    cycle: str | None = None,
+) -> Proposal:
+    """Corrections of one period; `cycle`: the one whose drafts they are already."""
+    desk = office.corrections(tx)
+    issued, drafted = desk.issued(period, wanted), desk.drafted(period, wanted)
+    standing: dict[str, Standing] = {}
+    for account, ids in wanted.items():
+        for which in ids:
+            standing[account] = checked_standing(which, issued.get(account, ()))
+        if (other := drafted.get(account)) not in (None, cycle):
+            raise BillingConflict(
+                f"statement {ids[0]} is in the open correction {period}/{other}: issue that, or withdraw it"
+            )
+    name = cycle or _next_name(desk.names(period))
+    rated = _Today({}, {}) if way == Way.CANCEL else _rated(office, office.records(tx), period, standing)
+    made, same = [], []
+    for account in sorted(standing.keys() - rated.exceptions.keys()):
+        its, now = standing[account], rated.statements.get(account)
+        if now is not None and says_the_same(now[0], its.statements):
+            same.append(its.bill.id)
+            continue
+        made.append(_correction(its, now, way, reason, name))
+    made = _with_touched(desk, period, standing, rated.statements, made)
+    exceptions = tuple(rated.exceptions[account] for account in sorted(rated.exceptions))
+    totals = _totals(made, exceptions, standing, rated.statements)
+    return Proposal(period, name, tuple(made), exceptions, tuple(same), totals)
+
+
+def _next_name(names: Iterable[str]) -> str:
+    numbers = [int(match.group(1)) for name in names if (match := _NAME.fullmatch(name))]
+    return f"correction-{max(numbers, default=0) + 1}"
+
+
+#: A statement as it is rated today, and what is written off of it.
+_Rated = tuple[Statement, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class _Today:
+    """What accounts' periods come to today, or why they cannot be billed."""
+
+    statements: dict[str, _Rated]
+    exceptions: dict[str, BillException]
+
+
+def _correction(its: Standing, now: _Rated | None, way: Way, reason: str, cycle: str) -> Correction:
+    revision = its.next_revision
+    documents: list[Statement] = []
+    if way == Way.DIFFERENCE and now is not None:
+        documents.append(difference_of(now[0], its.statements, its.corrected(0, reason), revision, cycle))
+    else:
+        for number in reversed(range(len(its.said))):
+            taken = its.statements[number]
+            documents.append(cancellation_of(taken, its.corrected(number, reason), revision, cycle))
+            revision += 1
+        if now is not None:
+            documents.append(rebill_of(now[0], its.corrected(0, reason), revision, cycle))
+    customer = (documents[-1] if now is None else now[0]).customer
+    gross, written_off = (Decimal(0), Decimal(0)) if now is None else (now[0].totals.gross, now[1])
+    return Correction(
+        customer.account,
+        customer.name,
+        its.bill.id,
+        its.bill.totals.currency,
+        its.gross,
+        gross,
+        written_off,
+        tuple(documents),
+        (),
+    )
+
+
+def _with_touched(
+    desk: Corrections,
+    period: str,
+    standing: Mapping[str, Standing],
+    now: Mapping[str, _Rated],
+    corrections: Sequence[Correction],
+) -> list[Correction]:
+    """Corrections, and which later statements rest on what they change."""
+    today = {each.account: now[each.account][0] if each.account in now else None for each in corrections}
+    looked = [account for account, its in today.items() if may_touch(standing[account], its)]
+    later = desk.resting_on(period, looked) if looked else {}
+    made = []
+    for each in corrections:
+        if each.account in later:
+            statements = [parse_statement(kept.document) for kept in later[each.account]]
+            found = touched_by(standing[each.account], today[each.account], statements)
+            each = replace(each, touches=tuple(dict.fromkeys(one.statement.id for one in found)))  # noqa: PLW2901
+        made.append(each)
+    return made
+
+
+def _rated(office: Office, records: Records, period: str, standing: Mapping[str, Standing]) -> _Today:
+    """Today's statements; those that went by the same versions are rated together."""
+    agreements = [each for each in _agreements_of(records, standing) if in_force(each, period)]
+    by_account: dict[str, list[Agreement]] = defaultdict(list)
+    for agreement in agreements:
+        by_account[agreement.account.id].append(agreement)
+    today = _Today({}, {})
+    for one, other in overlapping(agreements):
+        for mine, its in ((one, other), (other, one)):
+            _refuse(today, mine.account.id, ExceptionCode.OVERLAPPING_AGREEMENTS, f"{mine.id} overlaps {its.id}")
+    for book, accounts in _books(office, standing, today):
+        due = [agreement for account in accounts for agreement in by_account[account]]
+        rated = rate_agreements(records, book, due, period)
+        segments: dict[str, list[Segment]] = defaultdict(list)
+        for each in rated.segments:
+            segments[each.agreement.account.id].append(each.segment)
+        for exception in rated.exceptions:
+            today.exceptions.setdefault(exception.account, exception)
+        for account in sorted(rated.on_drafts - today.exceptions.keys()):
+            why = "its bank comes from a statement that is not issued yet: issue that first"
+            _refuse(today, account, ExceptionCode.MONTH_BEFORE, why)
+        for account in accounts:
+            if account not in today.exceptions:
+                _state(office, standing[account], by_account[account], segments[account], today)
+    return today
+
+
+def _agreements_of(records: Records, accounts: Collection[str]) -> list[Agreement]:
+    if len(accounts) < _MANY:
+        return [each for account in sorted(accounts) for each in records.agreements(account)]
+    return [each for each in records.agreements() if each.account.id in accounts]
+
+
+def _books(office: Office, standing: Mapping[str, Standing], today: _Today) -> list[tuple[TariffBook, list[str]]]:
+    """Accounts by the tariff book they are rated by."""
+    known: dict[Spans, TariffBook] = {}
+    books: dict[int, tuple[TariffBook, list[str]]] = {}
+    for account, its in standing.items():
+        if account in today.exceptions:
+            continue
+        spans = spans_of(its.bill)
+        try:
+            if spans not in known:
+                known[spans] = tariffs_as_billed(office.tariffs, spans)
+        except NotFound as error:
+            _refuse(today, account, ExceptionCode.NO_TARIFF, str(error))
+            continue
+        books.setdefault(id(known[spans]), (known[spans], []))[1].append(account)
+    return list(books.values())
+
+
+def _refuse(today: _Today, account: str, code: ExceptionCode, detail: str) -> None:
+    today.exceptions.setdefault(account, BillException(account, code, detail))
+
+
+def _state(
+    office: Office, its: Standing, agreements: Sequence[Agreement], segments: Sequence[Segment], today: _Today
+) -> None:
+    """Put an account's statement as of today among those of others, or why there is none among the exceptions."""
+    account = its.bill.customer.account
+    if not segments:
+        why = "no agreement applies in the period any more: cancel it alone"
+        return _refuse(today, account, ExceptionCode.CANNOT_RATE, why)
+    currencies = {segment.currency for segment in segments} | {its.bill.totals.currency}
+    if len(currencies) > 1:
+        why = f"one statement cannot be in {' and '.join(sorted(currencies))}"
+        return _refuse(today, account, ExceptionCode.CURRENCIES, why)
+    ordered = tuple(sorted(segments, key=_as_on_paper))
+    whose = agreements[0].account
+    now = replace(
+        its.bill,
+        utility=office.utility,
+        customer=Customer(whose.id, whose.name, ordered[0].address, whose.customer_class, whose.locale),
+        timezone=ordered[0].timezone,
+        first=(first := min(each.first for each in ordered)),
+        last=(last := max(each.last for each in ordered)),
+        days=(last - first).days + 1,
+        segments=ordered,
+        totals=totals_of(ordered),
+        kind=None,
+        corrects=None,
+        issued_at=None,
+        issued_on=None,
+        due_on=None,
+        previous_sha256=None,
+    )
+    by_id = {agreement.id: agreement for agreement in agreements}
+    now = office.rules.shown(now, by_id)
+    day = office.clock().astimezone(zone_named(now.timezone)).date()
+    if missing := office.rules.missing(dated(now, day, office.due_days), by_id):
+        why = "; ".join(f"{item.what} ({item.key}: {item.source})" for item in missing)
+        return _refuse(today, account, ExceptionCode.REQUIRED_ITEM, why)
+    limit, written_off = office.back_billing.limit(whose.customer_class, day), Decimal(0)
+    if limit is not None:
+        limited = within_limit(now.segments, billed_before(its.documents), limit)
+        totals = totals_of(limited)
+        written_off = now.totals.gross - totals.gross
+        now = replace(now, segments=limited, totals=totals)
+    today.statements[account] = now, written_off
+    return None
+
+
+def _as_on_paper(segment: Segment) -> tuple[int, str, str]:
+    return _COMMODITIES.index(segment.commodity), segment.agreement, segment.first.isoformat()
+
+
+def _totals(
+    corrections: Sequence[Correction],
+    exceptions: Sequence[BillException],
+    standing: Mapping[str, Standing],
+    now: Mapping[str, _Rated],
+) -> ControlTotals:
+    """What the corrections change in all: use, and the sum of all lines."""
+    energy: dict[str, int] = defaultdict(int)
+    money: dict[str, Decimal] = defaultdict(Decimal)
+    agreements: set[str] = set()
+    for each in corrections:
+        _count(energy, standing[each.account].statements[-1], -1)
+        if each.account in now:
+            _count(energy, now[each.account][0], 1)
+        for document in each.documents:
+            agreements.update(segment.agreement for segment in document.segments)
+            lines = sum(
+                (line.amount for segment in document.segments for line in segment.lines if not line.included),
+                Decimal(0),
+            )
+            if lines != document.totals.gross:
+                raise BillingConflict(
+                    f"statement {document.id}: lines sum to {lines}, total says {document.totals.gross}"
+                )
+            money[each.currency] += lines
+    totals = ControlTotals(
+        agreements=len(agreements),
+        accounts=len(corrections) + len(exceptions),
+        billed=len(corrections),
+        excepted=len(exceptions),
+        energy=dict(energy),
+        money=dict(money),
+    )
+    tie_out(totals)
+    return totals
+
+
+def _count(energy: dict[str, int], statement: Statement, sign: int) -> None:
+    for segment in statement.segments:
+        energy[segment.commodity] += sign * int(segment.metered.scaleb(3))

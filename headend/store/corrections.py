@@ -1,0 +1,161 @@
+"""Corrections on SQL: the documents of a period, open corrections, and flags that an issued one settles or sets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+
+from sqlalchemy import Connection, func, select, update
+
+from headend.billing.corrections import may_touch, standing_of, touched_by
+from headend.billing.cycle import BEFORE_APPROVAL, CycleState
+from headend.billing.ports import Kept
+from headend.billing.recount import days_of
+from headend.billing.statement import Statement, parse_statement
+from headend.reads.channels import Channel
+from headend.reads.days import microseconds, seconds
+from headend.store.bulk import insert_rows
+from headend.store.standing import stands
+from headend.store.tables import bill_cycle, meter, rebill_flag, statement
+
+_KEYS_A_QUERY = 500
+_OPEN = (*BEFORE_APPROVAL, CycleState.APPROVED)
+_S = statement.c
+_DOCUMENTS = select(_S.id, bill_cycle.c.name, _S.account_id, _S.state, _S.document, _S.sha256).join(
+    bill_cycle, bill_cycle.c.id == _S.cycle_id
+)
+
+
+class SqlCorrections:
+    """Within one transaction; see `headend.billing.ports.Corrections`."""
+
+    def __init__(self, tx: Connection) -> None:
+        self.tx = tx
+
+    def whereabouts(self, ids: Collection[str]) -> dict[str, tuple[str, str, str]]:
+        """Account, period and state of the statements that there are, by id."""
+        query = select(_S.id, _S.account_id, _S.period, _S.state)
+        found: dict[str, tuple[str, str, str]] = {}
+        for some in _portions(ids):
+            for which, account, period, state in self.tx.execute(query.where(_S.id.in_(some))):
+                found[which] = account, period, state
+        return found
+
+    def issued(self, period: str, accounts: Collection[str]) -> dict[str, list[Kept]]:
+        """Issued documents of a period by account, in the order of their revisions."""
+        found: dict[str, list[Kept]] = defaultdict(list)
+        query = _DOCUMENTS.where(_S.period == period, _S.state == "issued").order_by(_S.revision)
+        for some in _portions(accounts):
+            for row in self.tx.execute(query.where(_S.account_id.in_(some))):
+                found[row.account_id].append(Kept(*row))
+        return dict(found)
+
+    def newest(self, period: str, accounts: Collection[str]) -> dict[str, int]:
+        """The highest revision, of drafts as well, by account."""
+        query = (
+            select(_S.account_id, func.max(_S.revision).label("last"))
+            .where(_S.period == period)
+            .group_by(_S.account_id)
+        )
+        found: dict[str, int] = {}
+        for some in _portions(accounts):
+            rows = self.tx.execute(query.where(_S.account_id.in_(some)))
+            found.update({row.account_id: row.last for row in rows})
+        return found
+
+    def drafted(self, period: str, accounts: Collection[str]) -> dict[str, str]:
+        """Names of open corrections of a period by account; accounts without are left out."""
+        query = (
+            select(_S.account_id, bill_cycle.c.name)
+            .join(bill_cycle, bill_cycle.c.id == _S.cycle_id)
+            .where(_S.period == period, _S.state == "draft", _S.corrects.is_not(None), bill_cycle.c.state.in_(_OPEN))
+        )
+        found: dict[str, str] = {}
+        for some in _portions(accounts):
+            rows = self.tx.execute(query.where(_S.account_id.in_(some)))
+            found.update({row.account_id: row.name for row in rows})
+        return found
+
+    def names(self, period: str) -> set[str]:
+        """Names of the period's cycles."""
+        return set(self.tx.execute(select(bill_cycle.c.name).where(bill_cycle.c.period == period)).scalars())
+
+    def resting_on(self, period: str, accounts: Collection[str]) -> dict[str, list[Kept]]:
+        """Newest standing documents of later periods, by account, earliest period first."""
+        found: dict[str, dict[str, Kept]] = defaultdict(dict)
+        query = _DOCUMENTS.add_columns(_S.period).where(_S.period > period, _S.state == "issued", stands())
+        for some in _portions(accounts):
+            for row in self.tx.execute(query.where(_S.account_id.in_(some)).order_by(_S.period, _S.revision)):
+                found[row.account_id][row.period] = Kept(*row[:-1])
+        return {account: list(its.values()) for account, its in found.items()}
+
+
+def settle(tx: Connection, issued: Sequence[Statement], at: datetime) -> None:
+    """Settle the flags of what was corrected, and flag later statements that rest on what has changed.
+
+    Parameters
+    ----------
+    issued
+        corrections as they are issued now; their rows may say so already.
+    """
+    by_period: dict[str, dict[str, list[Statement]]] = defaultdict(lambda: defaultdict(list))
+    for each in issued:
+        by_period[each.period][each.customer.account].append(each)
+    for period, accounts in by_period.items():
+        new = {each.id for its in accounts.values() for each in its}
+        documents = SqlCorrections(tx).issued(period, accounts)
+        before = {account: [kept for kept in its if kept.id not in new] for account, its in documents.items()}
+        _settle_flags(tx, before, accounts)
+        _flag_later(tx, period, before, accounts, at)
+
+
+def _settle_flags(
+    tx: Connection, before: Mapping[str, Sequence[Kept]], corrections: Mapping[str, Sequence[Statement]]
+) -> None:
+    f = rebill_flag.c
+    for account, its in before.items():
+        settled = update(rebill_flag).where(f.statement_id.in_([kept.id for kept in its]), f.settled_by.is_(None))
+        tx.execute(settled.values(settled_by=corrections[account][-1].id))
+
+
+def _flag_later(
+    tx: Connection,
+    period: str,
+    before: Mapping[str, Sequence[Kept]],
+    corrections: Mapping[str, Sequence[Statement]],
+    at: datetime,
+) -> None:
+    standing = {account: its for account, kept in before.items() if (its := standing_of(kept)) is not None}
+    now = {
+        account: next((each for each in its if each.kind != "cancellation"), None)
+        for account, its in corrections.items()
+    }
+    looked = [account for account, its in standing.items() if may_touch(its, now[account])]
+    later = SqlCorrections(tx).resting_on(period, looked) if looked else {}
+    rows = []
+    for account, kept in later.items():
+        statements = [parse_statement(each.document) for each in kept]
+        for touched in touched_by(standing[account], now[account], statements):
+            segment, days = touched.segment, days_of(touched.segment)
+            meters = segment.meters[0]
+            its = tx.execute(select(meter.c.id).where(meter.c.name == meters.meter)).scalar()
+            if its is None:
+                continue
+            key = touched.statement.id, its, Channel.parse(meters.channel).code
+            cause = f"{touched.why}, by {corrections[account][-1].id}"
+            stretch = seconds(days.start_utc), seconds(days.end_utc)
+            rows.append((*key, *stretch, 0, cause, microseconds(at), microseconds(at), None))
+    there = {
+        (row.statement_id, row.meter, row.channel)
+        for some in _portions({row[0] for row in rows})
+        for row in tx.execute(select(rebill_flag).where(rebill_flag.c.statement_id.in_(some)))
+    }
+    insert_rows(tx, rebill_flag, [row for key, row in {row[:3]: row for row in rows}.items() if key not in there])
+
+
+def _portions(keys: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(sorted(keys))
+    while some := list(islice(rest, _KEYS_A_QUERY)):
+        yield some
