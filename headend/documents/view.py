@@ -126,7 +126,7 @@ class _Writer:
         )
         return {
             "language": language if language in LANGUAGES else "en",
-            "title": self.text("title", month=self.month(s.first)),
+            "title": self.text("title", month=self._period(s)),
             "draft": self.text("draft") if s.issued_on is None else None,
             "utility": {"name": s.utility.name, "address": list(s.utility.address)},
             "customer": {"name": s.customer.name, "address": _lines(s.customer.address)},
@@ -142,6 +142,11 @@ class _Writer:
             "small_print": self._small_print(s),
             "page": self.text("page"),
         }
+
+    def _period(self, s: Statement) -> str:
+        """What is billed: a month by its name, any other billing period by its days."""
+        whole = s.billing_days
+        return self.month(s.first) if whole is None else self.days(whole.first, whole.last)
 
     def _due(self, s: Statement) -> View:
         owed = s.due

@@ -123,13 +123,14 @@ def assign(tx: Connection, account: str, name: str, since: date, clerk: Clerk) -
 
 def enrol_groups(tx: Connection, site: SiteFile) -> None:
     """Groups and memberships of the site file, but for those that a clerk has changed."""
-    by_clerks = changed_by_hand(tx, GROUP)
+    by_clerks = changed_by_hand(tx, GROUP) if site.billing_groups else set()
     for row in site.billing_groups:
         if row.name not in by_clerks:
             put_group(tx, row.group)
-    by_clerks = changed_by_hand(tx, MEMBER)
-    named = {row.id: row.memberships for row in site.accounts if row.memberships and row.id not in by_clerks}
+    named = {row.id: row.memberships for row in site.accounts if row.memberships}
     if named:
+        by_clerks = changed_by_hand(tx, MEMBER)
+        named = {account: its for account, its in named.items() if account not in by_clerks}
         groups = billing_groups(tx)
         put_members(tx, {account: following(groups, its) for account, its in named.items()})
 

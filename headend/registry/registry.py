@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,6 +18,7 @@ from headend.errors import InvalidConfig, NotFound
 from headend.reads.channels import Channel
 from headend.reads.constants import Constant
 from headend.reads.days import seconds
+from headend.registry.billed import rows_of
 from headend.registry.grouping import enrol_groups
 from headend.registry.members import memberships
 from headend.registry.site_file import SiteFile
@@ -90,7 +91,7 @@ def enrol(tx: Connection, site: SiteFile) -> None:
         [{"id": known[m.meter], "name": m.meter, "commodity": m.commodity, "gateway": m.gateway} for m in site.meters],
     )
     _refuse_moves(tx, site, known)
-    by_clerks = _changed_by_clerks(tx, t.installation.c.meter_id)
+    by_clerks = _changed_by_clerks(tx, t.installation.c.meter_id, (known[meter.meter] for meter in site.meters))
     hung = [meter for meter in site.meters if known[meter.meter] not in by_clerks]
     _correct_installations(tx, {known[m.meter]: seconds(m.installed) for m in hung})
     upsert(
@@ -145,7 +146,6 @@ def _put_accounts(tx: Connection, site: SiteFile) -> None:
         t.account,
         [{"id": a.id, "name": a.name, "customer_class": a.customer_class, "locale": a.locale} for a in site.accounts],
     )
-    by_clerks = _changed_by_clerks(tx, t.service_agreement.c.id)
     rows = [
         {
             "id": f"{a.id}/{g.usage_point}/{g.commodity}/{g.valid_from}",
@@ -159,13 +159,15 @@ def _put_accounts(tx: Connection, site: SiteFile) -> None:
         for a in site.accounts
         for g in a.agreements
     ]
+    by_clerks = _changed_by_clerks(tx, t.service_agreement.c.id, (row["id"] for row in rows))
     upsert(tx, t.service_agreement, [row for row in rows if row["id"] not in by_clerks])
     enrol_groups(tx, site)
 
 
-def _changed_by_clerks(tx: Connection, key: Column[Any]) -> set[object]:
-    """Keys of agreements or installations that were changed otherwise than by the file, which leaves them alone."""
-    return set(tx.execute(select(key).where(key.table.c.changed_by.is_not(None))).scalars())
+def _changed_by_clerks(tx: Connection, key: Column[Any], named: Iterable[object]) -> set[object]:
+    """Of these agreements or meters those that were changed otherwise than by the file, which leaves them alone."""
+    changed = select(key).where(key.table.c.changed_by.is_not(None))
+    return {row[0] for row in rows_of(tx, key, named, changed)}
 
 
 def _put_constants(tx: Connection, site: SiteFile, known: Mapping[str, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy import select
@@ -291,3 +292,24 @@ def test_commands_say_what_they_did(tmp_path: Path) -> None:
     assert (again.returncode, "'x', expected a tariff of the book" in again.stderr) == (2, True)
     assert headend(tmp_path, "registry", "show", "nobody").returncode == 2
     assert "a day such as" in headend(tmp_path, "registry", "group", "assign", "A-1", "north", "--from", "soon").stderr
+
+
+def test_of_two_clerks_at_once_one_finds_the_place_taken(town: Town) -> None:
+    out(town, date(2026, 11, 10))
+    both, said = Barrier(2), []
+
+    def moves_in(account: str) -> None:
+        both.wait()
+        try:
+            into(town, account, date(2026, 11, 10))
+        except InvalidInput as error:
+            said.append(str(error))
+
+    town.account("Cem")
+    clerks = [Thread(target=moves_in, args=(account,)) for account in ("Bob", "Cem")]
+    for one in clerks:
+        one.start()
+    for one in clerks:
+        one.join()
+    _, (taken, *_) = held(town)
+    assert said == [next(each for each in said if f"while {taken} has an agreement from 2026-11-10 on" in each)]
