@@ -57,12 +57,13 @@ def end(account: AccountId, since: Since, by: By, config: Config = None) -> None
 def suggest(account: AccountId, config: Config = None) -> None:
     """What an instalment should be: a twelfth of a year by the bills of the last twelve periods, and how that comes."""
     from headend.app import open_site
+    from headend.process.budgeting import YEAR
     from headend.process.budgeting import suggest as worked_out
 
     its = worked_out(open_site(config), account)
     typer.echo(
-        f"{its.instalment:,} {its.currency}: {its.statements} statements of {its.first} to {its.last} bill"
-        f" {its.billed:,} {its.currency} for {its.days} days, {its.a_year:,} for 365; a twelfth of that, rounded up"
+        f"{its.instalment:,} {its.currency}: a twelfth of {its.a_year:,} for {YEAR} days, rounded up; billed were"
+        f" {its.billed:,} for {its.days} days of {its.first} to {its.last}"
     )
 
 

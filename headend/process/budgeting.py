@@ -24,7 +24,7 @@ from headend.tariffs import TariffBook
 from headend.tariffs.money import minor_digits
 
 #: Days of a year, and instalments: bills have days, a plan has months.
-_YEAR, _INSTALMENTS = 365, 12
+YEAR, _INSTALMENTS = 365, 12
 
 
 def set_plan(site: Site, account: str, plan: Plan, by: str) -> KeptPlan:
@@ -110,8 +110,8 @@ class Suggested:
 
     Parameters
     ----------
-    billed, days, statements
-        sum of the bills of the last twelve periods, corrections included, the days they bill, and how many there are.
+    billed, days
+        sum of the bills of the last twelve periods, corrections included, and the days they bill.
     a_year
         the same for 365 days.
     first, last
@@ -122,7 +122,6 @@ class Suggested:
     currency: str
     billed: Decimal
     days: int
-    statements: int
     a_year: Decimal
     first: str
     last: str
@@ -153,13 +152,12 @@ def suggest(site: Site, account: str) -> Suggested:
         raise BillingConflict(f"account {account} was billed {billed} in all: there is nothing to pay in instalments")
     (currency,) = currencies
     coin = Decimal(1).scaleb(-minor_digits(currency))
-    a_year = billed * _YEAR / days
+    a_year = billed * YEAR / days
     return Suggested(
         (a_year / _INSTALMENTS).quantize(coin, ROUND_CEILING),
         currency,
         billed,
         days,
-        len(year),
         a_year.quantize(coin),
         min(statement.period for statement in year),
         last,

@@ -15,15 +15,20 @@ from headend.billing.budgets import Plan, billed_again, budget_of, off_by, taken
 from headend.billing.cycle import CycleScope
 from headend.billing.run import rate_cycle
 from headend.billing.statement import Budget, canonical_json, parse_statement
+from headend.billing.verify import verify_statement
 from headend.documents.html import statement_html
 from headend.documents.pdf import statement_pdf
 from headend.documents.texts import LANGUAGES
 from headend.documents.view import statement_view
 from headend.errors import BillingConflict, InvalidInput, NotFound
+from headend.process.asbilled import SitePast
 from headend.process.budgeting import end_plan, set_plan, suggest
 from headend.store.budgets import balances, plans
 from tests.billing.made import made_statement
+from tests.billing.test_commands import Run, run
 from tests.billing.town import IMPORT, Town
+
+__all__ = ["run"]
 
 D = Decimal
 #: 500 Wh an hour at 0.3174 a kWh, 11.90 a month, 19 % on both. October has 745 hours, November 720, December 744.
@@ -191,7 +196,7 @@ def test_an_instalment_is_suggested_from_the_bills(town: Town) -> None:
     bill(town, "2026-10")
     bill(town, "2026-11")
     its = suggest(town.site, "Ada")
-    assert (its.billed, its.days, its.statements, its.first, its.last) == (D("304.98"), 61, 2, "2026-10", "2026-11")
+    assert (its.billed, its.days, its.first, its.last) == (D("304.98"), 61, "2026-10", "2026-11")
     assert (its.a_year, its.instalment) == (D("1824.88"), D("152.08"))
 
 
@@ -234,3 +239,54 @@ def test_the_budget_stands_in_the_document_only_where_there_is_one() -> None:
     assert b'"budget"' not in canonical_json(usual)
     assert b'"budget":{"brought":"0.00",' in canonical_json(made)
     assert parse_statement(canonical_json(made)) == made
+
+
+def test_bills_on_a_plan_verify_as_identical_and_one_that_does_not_add_up_is_found(town: Town) -> None:
+    set_plan(town.site, "Ada", plan("100.00"), "ann")
+    for period in ("2026-10", "2026-11", "2026-12"):
+        bill(town, period)
+        verified = verify_statement(town.office, lambda tx: SitePast(tx, town.site), f"Ada-{period}-1")
+        assert verified.identical
+    its = town.statements("2026-11")["Ada"]
+    assert its.budget is not None
+    assert its.budget.does_not_add_up(NOVEMBER) is None
+    assert its.budget.does_not_add_up(OCTOBER) == (
+        "100.00 due + 104.98 carried",
+        "54.85 brought + 154.85 billed",
+    )
+
+
+def test_plans_as_a_clerk_types_them(town: Town, run: Run) -> None:
+    bill(town, "2026-10")
+    assert run("budget", "show")[:2] == (0, "No account has a budget plan.\n")
+    code, out, _ = run("budget", "suggest", "Ada")
+    assert (code, out) == (
+        0,
+        "151.94 EUR: a twelfth of 1,823.23 for 365 days, rounded up; billed were 154.85 for 31 days of 2026-10 to"
+        " 2026-10\n",
+    )
+    its = ("--instalment", "100", "--currency", "EUR", "--by", "ann")
+    assert run("budget", "set", "Ada", "--since", "2026-11", *its)[:2] == (
+        0,
+        "account Ada pays 100.00 EUR each period from 2026-11 on, settled with the bill of month 12\n",
+    )
+    for problem, told in (
+        (("set", "Ada", "--since", "2026-10", *its), "billed for 2026-10 or later already, in Ada-2026-10-1"),
+        (("set", "Zoe", "--since", "2026-11", *its), "no account is called 'Zoe'"),
+        (("set", "Ada", "--since", "2026-11", *its[:-2], "--by", ""), "clerk"),
+        (("set", "Ada", "--since", "11/2026", *its), "expected a month such as 2026-10"),
+        (("set", "Ada", "--since", "2026-11", "--instalment", "ten", *its[2:]), "an amount such as 12.34"),
+        (("end", "Ada", "--since", "2026-10", "--by", "ann"), "Ada has no budget plan in 2026-10"),
+        (("show", "Zoe"), "no account is called 'Zoe'"),
+    ):
+        code, _, err = run("budget", *problem)
+        assert code in (1, 2)
+        assert told in err
+    bill(town, "2026-11")
+    code, out, _ = run("budget", "show", "Ada")
+    assert "100.00 EUR" in out
+    assert "Ada: 50.13 EUR billed and not asked for yet" in out
+    assert run("budget", "end", "Ada", "--since", "2026-12", "--by", "bob")[:2] == (
+        0,
+        "account Ada: the bill of 2026-12 settles its plan, which has ended\n",
+    )
