@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks import (
+    accruals,
     anomalies,
     backlog,
     collector,
@@ -25,6 +26,7 @@ quick = parser.parse_args().quick
 for benchmark in (
     rating,
     statements,
+    accruals,
     validation,
     estimation,
     anomalies,

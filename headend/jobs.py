@@ -23,6 +23,7 @@ from headend.errors import BillingConflict, InvalidInput, PublisherAway, StoreAw
 from headend.monitor.gaps import ask_for_gaps
 from headend.monitor.lag import behind
 from headend.office import office_of
+from headend.process.accruing import update_accruals
 from headend.process.published import fetch_day, lacks, wanted_days
 from headend.process.reopening import horizon
 from headend.process.retention import forget_old
@@ -35,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 #: So often it is looked whether a day began on which something is to be deleted.
 _FORGET_EVERY_S = 3_600
+#: And whether reads came of which what accounts cost so far knows nothing.
+_ACCRUE_EVERY_S = 60
 
 
 class Jobs:
@@ -43,6 +46,7 @@ class Jobs:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._forgotten_on: date | None = None
+        self._accrued_on: date | None = None
         self._settled_until: int | None = None
         self._watched_until: int | None = None
         self._asked_in_vain: dict[str, date] = {}
@@ -57,6 +61,7 @@ class Jobs:
             (self.backfill, settings.backfill_every_s),
             (self.prices, settings.prices_every_s),
             (self.bill, settings.bill_every_s),
+            (self.accrue, _ACCRUE_EVERY_S),
             (self.forget, _FORGET_EVERY_S),
         ):
             self._scheduler.add_job(_guarded(job), "interval", seconds=every_s, coalesce=True, misfire_grace_time=None)
@@ -142,6 +147,14 @@ class Jobs:
             log.warning("cycle not rated", period=period, because=str(conflict))
             return
         log.info("cycle rated", period=period, billed=cycle.totals.billed, excepted=cycle.totals.excepted)
+
+    def accrue(self) -> None:
+        """What accounts cost so far follows their reads; once a day, that of all of them follows the day."""
+        today = self._site.clock().astimezone(self._site.settings.site.zone).date()
+        updated = update_accruals(office_of(self._site), everybody=today != self._accrued_on)
+        self._accrued_on = today
+        if updated.accruals:
+            log.info("accruals updated", accruals=updated.accruals, meter_days=updated.reads_of)
 
     def forget(self) -> None:
         """Once a day, delete what is older than it is to be kept."""

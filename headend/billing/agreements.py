@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 
 from headend.billing.groups import ALWAYS_MONTHLY, BillingGroup, Membership
 from headend.reads.days import Period
@@ -96,10 +97,15 @@ def billing_window(days: Period, period: str, whole: Period) -> BillingWindow:
 
 def period_at(account: Account, day: date) -> str:
     """The billing period that a local day is billed in."""
-    for membership in account.memberships:
+    return _period_at(account.memberships, day)
+
+
+@lru_cache(maxsize=4096)
+def _period_at(memberships: tuple[Membership, ...], day: date) -> str:
+    for membership in memberships:
         if (membership.since or date.min) <= day < (membership.until or date.max):
             return membership.group.period_of(day)
-    return account.memberships[-1].group.period_of(day)
+    return memberships[-1].group.period_of(day)
 
 
 def overlapping(agreements: Iterable[Agreement]) -> list[tuple[Agreement, Agreement]]:

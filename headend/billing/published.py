@@ -10,7 +10,7 @@ import numpy as np
 from headend.billing.parts import Part
 from headend.billing.ports import Records
 from headend.billing.statement import EventUsed, SeriesUsed
-from headend.reads.days import Period, moment, seconds
+from headend.reads.days import DAY_S, Period, moment, seconds
 from headend.tariffs import NO_MARKET, Market, PriceSeries, Tariff
 from headend.tariffs.format.components import Dynamic
 from headend.tariffs.published import events_named
@@ -66,3 +66,26 @@ def _longer(series: PriceSeries, after_s: int, end_s: int) -> PriceSeries:
         end_s=np.append(series.end_s, end_s),
         prices=np.append(series.prices, 0),
     )
+
+
+def with_prices_as_a_week_before(market: Market, end_s: int) -> Market:
+    """The same, with the prices of the same hours a week before for the time up to `end_s` that has none yet.
+
+    For a forecast. Where less than a week is published, nothing is made up.
+    """
+    return replace(market, prices={name: _as_before(series, end_s) for name, series in market.prices.items()})
+
+
+def _as_before(series: PriceSeries, end_s: int) -> PriceSeries:
+    if not len(series.end_s):
+        return series
+    start, end, prices = series.start_s, series.end_s, series.prices
+    while int(end[-1]) < end_s and int(end[-1]) - int(start[0]) >= _WEEK_S:
+        last = int(end[-1])
+        its = start >= last - _WEEK_S
+        start, end = np.append(start, start[its] + _WEEK_S), np.append(end, end[its] + _WEEK_S)
+        prices = np.append(prices, prices[its])
+    return replace(series, start_s=start, end_s=end, prices=prices)
+
+
+_WEEK_S = 7 * DAY_S

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from headend.billing.groups import MONTHLY
+from headend.cli.accrued import accrued
+from headend.cli.rebill import cancel, rebill, withdraw
 from headend.cli.serve import Config
 from headend.cli.whatif import what_if
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The clerk's month: rate a cycle, review it, approve it, issue it.", no_args_is_help=True)
 app.command("what-if")(what_if)
+app.command("rebill")(rebill)
+app.command("cancel")(cancel)
+app.command("withdraw")(withdraw)
+app.command("accrued")(accrued)
 
 Period = Annotated[str, typer.Option("--period", metavar="YYYY-MM", help="The month that is billed.")]
 Cycle = Annotated[str, typer.Option("--cycle", help="Name of the cycle.")]

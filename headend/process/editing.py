@@ -31,6 +31,7 @@ from headend.registry.registry import EnrolledChannel, channels_of
 from headend.site import Site
 from headend.store import exceptions as queue
 from headend.store import history
+from headend.store.accruals import note_changed
 from headend.store.database import storable
 from headend.store.edits import Action, Edit, edit_of, edits_of, has_changed, keep_edit, second
 from headend.store.exceptions import Outcome, ReadException, exception_of
@@ -311,6 +312,7 @@ def _carry_out(tx: Connection, site: Site, plan: Plan, cause: str, now: datetime
     history.keep(tx, stood, plan.versioned & stood.present, by=cause, now=now)
     flag_rebills(tx, stood, blocks, cause, now)
     site.store.save(tx, blocks, changed, settled=False)
+    note_changed(tx, blocks, plan.versioned | (blocks.values != stood.values))
     reopen_dependants(tx, site, stood, blocks, changed)
     settle_channels(tx, site, [plan.channel])
     settled, inside = _stood(tx, site, plan.channel, plan.start_s, plan.end_s)

@@ -32,6 +32,7 @@ from headend.registry.registry import enrolled_channels
 from headend.site import Site
 from headend.store import commands, exceptions, history
 from headend.store import tables as t
+from headend.store.accruals import note_changed
 from headend.store.births import births, keep_births
 from headend.store.checkpoints import IntakeCounts, advance, checkpoint
 from headend.store.database import storable, upsert
@@ -206,6 +207,7 @@ class Intake:
         changed = merged.stored | merged.replaced | said
         touched = changed.any(axis=1)
         site.store.save(tx, merged.blocks.take(touched), changed[touched], settled=False)
+        note_changed(tx, merged.blocks, merged.stored | merged.replaced)
         self._note(tx, [*findings, *self._replaced(stored, merged)], now)
         if (touched & (merged.blocks.day < horizon(site))).any():
             reopen_dependants(tx, site, stored, merged.blocks, changed)

@@ -16,6 +16,7 @@ from headend.reads.profiles import LoadProfiles
 from headend.reads.quality import IS_DECIDED, IS_ESTIMATED, IS_MEASURED, Quality
 from headend.site import Site
 from headend.store import dailyuse, exceptions, history
+from headend.store.accruals import note_changed
 from headend.store.basis import drop_basis, keep_basis
 from headend.store.intervals import BlockKey
 from headend.store.rebills import flag_rebills
@@ -96,6 +97,7 @@ def keep_outcome(tx: Connection, site: Site, outcome: Outcome, rows: Bools, hori
     changed = merged.stored | merged.replaced | (quality != stood.quality)
     for rows_now, are_settled in ((~unseen, True), (unseen, False)):
         site.store.save(tx, merged.blocks.take(rows_now), changed[rows_now], settled=are_settled)
+    note_changed(tx, merged.blocks, merged.stored | merged.replaced)
     dailyuse.put(tx, merged.blocks, horizon)
     _keep_basis(tx, outcome, merged.blocks, was_due[row, day])
     flag_rebills(tx, stood, merged.blocks, by, now)

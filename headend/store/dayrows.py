@@ -11,8 +11,11 @@ from headend.store.bulk import BINARY, rows_at
 from headend.store.intervals import BlockKey, ChannelKey
 from headend.store.tables import day_block
 
-# With more channels than this, reading whole days and leaving out the rest beats looking up single keys.
+# With more channels than this, reading days from the first meter to the last and leaving out the rest beats looking up
+# single keys …
 _SCAN_FROM = 64
+# … as long as one meter in so many is wanted at least.
+_SPARSE = 4
 
 # What a block is made of; how complete it is can be left out. The driver has the types already: to have SQLAlchemy look
 # at every value would cost as much again.
@@ -41,8 +44,14 @@ def rows_over(tx: Connection, channels: Sequence[ChannelKey], days: range, inter
     if len(channels) < _SCAN_FROM:
         yield rows_with(tx, [(day, meter, channel) for day in days for meter, channel in channels], interval_s)
         return
+    meters = [int(meter) for meter, _ in channels]
+    if max(meters) - min(meters) >= _SPARSE * len(channels):
+        for day in days:
+            yield rows_with(tx, [(day, meter, channel) for meter, channel in channels], interval_s)
+        return
+    wanted = f"meter BETWEEN {min(meters)} AND {max(meters)} AND interval_s = {int(interval_s)}"
     for day in days:
-        query = f"SELECT {_COLUMNS} FROM {day_block.name} WHERE day = {int(day)} AND interval_s = {int(interval_s)}"
+        query = f"SELECT {_COLUMNS} FROM {day_block.name} WHERE day = {int(day)} AND {wanted}"
         # The driver's own tuples: to make rows with names of them would cost a tenth more.
         found = tx.exec_driver_sql(query, execution_options=BINARY)
         yield found.cursor.fetchall()

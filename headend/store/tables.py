@@ -596,6 +596,15 @@ accrual = Table(
     sqlite_with_rowid=False,
 )
 
+# Reads that accruals do not know of yet: a row a day and transaction that stored some.
+changed_reads = Table(
+    "changed_reads",
+    site,
+    Column("number", _BIG_KEY, primary_key=True, autoincrement=True),
+    Column("day", Integer, nullable=False),  # UTC
+    Column("meters", LargeBinary, nullable=False),  # int32, little-endian
+)
+
 # What an account pays each month on account of its bills, from a billing period on.
 budget_plan = Table(
     "budget_plan",

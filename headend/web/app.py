@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from headend.collect.writer import JournalWriter
 from headend.site import Site
 from headend.web import (
+    accrual,
     api,
     assets,
     books,
@@ -76,6 +77,7 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         clerk,
         books,
         customer,
+        accrual,
         explaining,
         whatif,
     ):

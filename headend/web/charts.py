@@ -6,7 +6,8 @@ which are worked out here.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,6 +33,8 @@ _COLOURS = {
     "No read": "#f3d3cd",
     "In question": "#f7dc7a",
     "Like days": "#2b353d",
+    "So far": "#1f6f8b",
+    "Expected": "#a9c9d6",
 }
 _KIND = {Quality.MISSING: "No read", Quality.QUESTIONABLE: "Questionable", Quality.EDITED: "Edited"}
 #: Always explained beside a chart; the others where they occur.
@@ -40,6 +43,17 @@ _EXPLAINED = frozenset({"Measured", "Estimated", "No read"})
 _SLOTS = 400
 _GAP_STEPS = 4
 _LEGEND = {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square"}
+_DAYS = {
+    "field": "day",
+    "type": "ordinal",
+    "scale": {"paddingInner": 0.2, "paddingOuter": 0.1},
+    "axis": {
+        "title": None,
+        "labelAngle": 0,
+        "labelExpr": "toString(toNumber(slice(datum.label, 8)))",
+        "labelOverlap": "parity",
+    },
+}
 _CONFIG = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
@@ -167,17 +181,6 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
         if missing:
             values.append({**at, "kind": "No read", "missing": missing})
     colour = _colour(values)
-    days = {
-        "field": "day",
-        "type": "ordinal",
-        "scale": {"paddingInner": 0.2, "paddingOuter": 0.1},
-        "axis": {
-            "title": None,
-            "labelAngle": 0,
-            "labelExpr": "toString(toNumber(slice(datum.label, 8)))",
-            "labelOverlap": "parity",
-        },
-    }
     figure = {"field": "use", "type": "quantitative", "title": unit}
     which = {"field": "at", "type": "nominal", "title": "Day"}
     return _chart(
@@ -188,7 +191,7 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
                 "transform": [{"filter": "datum.kind === 'No read'"}],
                 "mark": {"type": "rect"},
                 "encoding": {
-                    "x": days,
+                    "x": _DAYS,
                     "color": colour,
                     "tooltip": [
                         which,
@@ -200,7 +203,7 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
                 "transform": [{"filter": "datum.kind !== 'No read'"}],
                 "mark": {"type": "bar"},
                 "encoding": {
-                    "x": days,
+                    "x": _DAYS,
                     "y": {**figure, "axis": {"tickCount": 4}},
                     "order": {"field": "order"},
                     "color": colour,
@@ -209,6 +212,40 @@ def daily_chart(use: DailyUse, unit: str) -> Spec:
             },
         ],
     )
+
+
+def expected_chart(first: date, so_far: Sequence[int], expected: Sequence[int], unit: str) -> Spec:
+    """A bar a local day from `first` on: use so far, and on top of it what is expected of the day [base units]."""
+    values: list[Spec] = []
+    read = [*so_far, *[0] * (len(expected) - len(so_far))]
+    for place, (use, whole) in enumerate(zip(read, expected, strict=True)):
+        day = first + timedelta(days=place)
+        at = {"day": day.isoformat(), "at": f"{day:%A, %-d %B %Y}"}
+        values.append({**at, "kind": "So far", "use": use / 1000, "order": 0})
+        if whole > use:
+            values.append({**at, "kind": "Expected", "use": (whole - use) / 1000, "order": 1})
+    kinds = ["So far", "Expected"]
+    figure = {"field": "use", "type": "quantitative", "title": unit}
+    bars = {
+        "mark": {"type": "bar"},
+        "encoding": {
+            "x": _DAYS,
+            "y": {**figure, "axis": {"tickCount": 4}},
+            "order": {"field": "order"},
+            "color": {
+                "field": "kind",
+                "type": "nominal",
+                "scale": {"domain": kinds, "range": [_COLOURS[kind] for kind in kinds]},
+                "legend": _LEGEND,
+            },
+            "tooltip": [
+                {"field": "at", "type": "nominal", "title": "Day"},
+                {"field": "kind", "title": "Use"},
+                {**figure, "format": ",.3f"},
+            ],
+        },
+    }
+    return _chart(unit, values, [bars] if values else [], height=160)
 
 
 def telemetry_chart(series: Series, start_s: int, end_s: int, zone: ZoneInfo) -> Spec:

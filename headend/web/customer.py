@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -13,20 +12,19 @@ from aiohttp import web
 from sqlalchemy import Connection, select
 from yarl import URL
 
-from headend.billing.accrual import CostSoFar, cost_so_far
 from headend.billing.agreements import Account
 from headend.billing.books.entries import Entry
 from headend.billing.books.position import Position
 from headend.billing.statement import Statement, parse_statement
 from headend.errors import NotFound, StoreAway
 from headend.monitor.lag import Behind
-from headend.office import office_of
 from headend.reads.channels import Channel
 from headend.reads.days import Period, previous_month, seconds
 from headend.registry.registry import account_named, agreements
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
 from headend.web.access import CUSTOMER, SITE, Page, known_user
+from headend.web.accrual import Seen, seen
 from headend.web.books import shown, standing_of
 from headend.web.charts import Spec, daily_chart, elapsed, load_chart
 from headend.web.readings import Holding, by_day, by_hour, holdings, on_the_way, over_by, readings
@@ -74,26 +72,12 @@ class CustomerPage:
     months: tuple[str, str]
     view: View
     channels: list[tuple[str, Channel]]
-    cost: CostSoFar | None
+    cost: Seen | None
     statements: list[Statement]
     standing: list[Position]
     payments: list[Entry]
     store_away: bool
     behind: Behind | None
-
-    @property
-    def has_reads(self) -> bool:
-        """Whether the cost so far rests on any read."""
-        begins = Period.month(self.months[0], self.view.period.zone).start_utc
-        return bool(self.cost and self.cost.reads_end and self.cost.reads_end > begins)
-
-    @property
-    def cost_by_currency(self) -> dict[str, Decimal]:
-        """What the month costs so far, taxes included."""
-        sums: dict[str, Decimal] = {}
-        for segment in self.cost.segments if self.cost else ():
-            sums[segment.currency] = sums.get(segment.currency, Decimal(0)) + segment.gross
-        return sums
 
 
 async def page(request: web.Request) -> web.Response:
@@ -117,7 +101,7 @@ async def page(request: web.Request) -> web.Response:
             )
         cost, store_away = None, False
         try:
-            cost = cost_so_far(office_of(site), account_id, now)
+            cost = seen(site, account_id)
         except NotFound:
             pass  # there is no agreement
         except StoreAway:
@@ -127,15 +111,25 @@ async def page(request: web.Request) -> web.Response:
         channels = sorted({(one.channel.meter_name, one.channel.channel) for one in held}, key=_by_medium)
         return CustomerPage(account, months, view, channels, cost, statements, standing, payments, store_away, behind)
 
-    seen = await asyncio.to_thread(look)
+    found = await asyncio.to_thread(look)
     whose = {} if known_user(request).role == "customer" else {"account": account_id}
-    asked = {**whose, "month": "this" if seen.view.month == seen.months[0] else "last", "by": seen.view.step}
+    asked = {**whose, "month": "this" if found.view.month == found.months[0] else "last", "by": found.view.step}
 
     def chart_of(meter: str, channel: Channel) -> str:
         return str(URL("/customer/chart").with_query({**asked, "meter": meter, "channel": channel.obis}))
 
+    def foreseen(agreement: str) -> str:
+        return str(URL("/customer/accrual/chart").with_query({**whose, "agreement": agreement}))
+
     return await render(
-        request, "customer/page.html", view=seen, whose=whose, asked=asked, chart_of=chart_of, shown=shown
+        request,
+        "customer/page.html",
+        view=found,
+        whose=whose,
+        asked=asked,
+        chart_of=chart_of,
+        foreseen=foreseen,
+        shown=shown,
     )
 
 

@@ -40,6 +40,7 @@ EXAMPLES = {
     "/clerk/statements/A-1-2025-10-1.zip": "clara",
     "/customer": "anna",
     "/customer/chart?meter=E-1&channel=1-0:1.8.0": "anna",
+    "/customer/accrual/chart?agreement=A-1/UP-1/electricity/2025-01-01": "anna",
     "/customer/statements/A-1-2025-10-1": "anna",
     "/customer/statements/A-1-2025-10-1.pdf": "anna",
     "/customer/statements/A-1-2025-10-1.json": "anna",

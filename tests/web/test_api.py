@@ -111,6 +111,7 @@ async def test_customer_sees_only_their_meters_accounts_and_statements(site, vis
     for path in (
         "/api/v1/meters/E-1/intervals?channel=1-0:1.8.0",
         "/api/v1/accounts/A-1/statements",
+        "/api/v1/accounts/A-1/accrual",
         "/api/v1/statements/A-1-2025-10-1",
         "/api/v1/statements/A-1-2025-10-1/bundle",
         "/customer/statements/A-1-2025-10-1.zip",
@@ -191,6 +192,7 @@ async def test_openapi_lists_every_route_of_the_api(visit):
         "/api/v1/gateways/{id}/telemetry",
         "/api/v1/meters/{id}/intervals/{start}/history",
         "/api/v1/accounts/{id}/statements",
+        "/api/v1/accounts/{id}/accrual",
         "/api/v1/accounts/{id}/ledger",
         "/api/v1/statements/{id}",
         "/api/v1/statements/{id}/bundle",

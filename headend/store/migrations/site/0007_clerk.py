@@ -56,6 +56,13 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "changed_reads",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("meters", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_changed_reads")),
+    )
+    op.create_table(
         "bill_exclusion",
         sa.Column("cycle_id", sa.Text(), nullable=False),
         sa.Column("account_id", sa.Text(), nullable=False),

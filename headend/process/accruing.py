@@ -1,0 +1,233 @@
+"""Accruals follow the reads: every account of which reads became others is rated again, many at once.
+
+Which these are was noted in the transaction that stored the reads, and is forgotten in one that comes after their
+accruals are kept. So whoever dies on the way leaves the note, and the accounts are rated once more; what came ten times
+meanwhile is rated once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+
+import structlog
+
+from headend.billing.accrual import Basis, accrue
+from headend.billing.accrued import Accrual
+from headend.billing.agreements import Agreement, billing_days, period_at
+from headend.billing.ports import MeterChannel, Office
+from headend.errors import StoreAway
+from headend.reads.days import day_of, zone_named
+from headend.store import accruals as kept
+from headend.store.accruals import ChangedReads
+
+log = structlog.get_logger(__name__)
+
+# So many are rated in one view and kept in one transaction.
+_ACCOUNTS_AT_ONCE = 2_000
+_DAY = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class Updated:
+    """What was updated.
+
+    Parameters
+    ----------
+    accruals, reads_of
+        how many accruals, and how many meter-days of changed reads they follow.
+    failed
+        accounts that could not be rated for a reason that is no problem of billing; it stands in their accruals.
+    """
+
+    accruals: int = 0
+    reads_of: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+def update_accruals(office: Office, *, everybody: bool = False) -> Updated:
+    """Rate again every account of which reads became others.
+
+    Parameters
+    ----------
+    everybody
+        and every other whose accrual was made before today, or never: a new day or period begins for all, and prices,
+        tariffs and banks may have changed.
+    """
+    updated, now = Updated(), office.clock()
+    with office.database.read() as tx:
+        notes = kept.changed_since(tx)
+        if not notes and not everybody:
+            return updated
+        registry = _Registry.of(office, tx)
+        made = kept.made_times(tx)
+        due = registry.due(notes, made, now, everybody=everybody)
+        due -= kept.issued(tx, {period for _, period in due})
+    # By meter, because reads that are fetched together lie together.
+    in_order = sorted(due, key=lambda each: (each[1], registry.place(each[0])))
+    for begin in range(0, len(in_order), _ACCOUNTS_AT_ONCE):
+        _update(office, registry, in_order[begin : begin + _ACCOUNTS_AT_ONCE], updated)
+    with office.database.write() as tx:
+        kept.worked_through(tx, notes)
+        kept.forget_issued(tx)
+    updated.reads_of = sum(len(note.meters) for note in notes)
+    return updated
+
+
+@dataclass(frozen=True, slots=True)
+class _Registry:
+    """Who has which agreements, and which meters count for them."""
+
+    agreements: Mapping[str, Sequence[Agreement]]
+    channels: Sequence[MeterChannel]
+    accounts_at: Mapping[str, frozenset[str]]
+    points_of: Mapping[int, frozenset[str]]
+    meter_of: Mapping[str, int]
+
+    @classmethod
+    def of(cls, office: Office, tx: object) -> _Registry:
+        records = office.records(tx)
+        agreements: dict[str, list[Agreement]] = defaultdict(list)
+        accounts_at: dict[str, set[str]] = defaultdict(set)
+        for agreement in records.agreements():
+            agreements[agreement.account.id].append(agreement)
+            accounts_at[agreement.usage_point].add(agreement.account.id)
+        channels = records.channels()
+        points_of: dict[int, set[str]] = defaultdict(set)
+        meter_of: dict[str, int] = {}
+        for channel in channels:
+            points_of[channel.meter].add(channel.usage_point)
+            meter_of.setdefault(channel.usage_point, channel.meter)
+        return cls(
+            agreements,
+            channels,
+            {point: frozenset(its) for point, its in accounts_at.items()},
+            {meter: frozenset(its) for meter, its in points_of.items()},
+            meter_of,
+        )
+
+    def place(self, account: str) -> tuple[int, str]:
+        """Where an account's reads lie."""
+        return self.meter_of.get(self.agreements[account][0].usage_point, 0), account
+
+    def due(
+        self,
+        notes: Iterable[ChangedReads],
+        made: Mapping[tuple[str, str], datetime],
+        now: datetime,
+        *,
+        everybody: bool,
+    ) -> set[tuple[str, str]]:
+        """Accounts and billing periods to rate: those of the reads, those that take over from them, and the running."""
+        earliest: dict[str, date] = {}
+        for note in notes:
+            day = day_of(note.day)
+            for account in self._accounts(note.meters):
+                earliest[account] = min(day, earliest.get(account, day))
+        due: set[tuple[str, str]] = set()
+        for account, day in earliest.items():
+            due |= {(account, period) for period in self._periods(account, day, now)}
+            due |= self._running(account, now)
+        for (account, period), made_at in made.items():
+            first = earliest.get(account)
+            # A later period may take over a peak or a bank.
+            later = first is not None and period >= period_at(self.agreements[account][0].account, first)
+            old = everybody and account in self.agreements and self._is_of_another_day(account, made_at, now)
+            if later or old:
+                due.add((account, period))
+        if everybody:
+            for account in self.agreements:
+                due |= self._running(account, now) - made.keys()
+        return due
+
+    def _accounts(self, meters: Iterable[int]) -> Iterable[str]:
+        for meter in meters:
+            for point in self.points_of.get(meter, ()):
+                yield from self.accounts_at.get(point, ())
+
+    def _running(self, account: str, now: datetime) -> set[tuple[str, str]]:
+        """The period that now lies in, where an agreement is in force in it."""
+        its = self.agreements[account]
+        today = _today(its[0].timezone, now)
+        period = period_at(its[0].account, today)
+        there = any(_holds(each, today) or _in_force(each, period) for each in its)
+        return {(account, period)} if there else set()
+
+    def _periods(self, account: str, utc_day: date, now: datetime) -> set[str]:
+        """Periods that have begun and hold a local day of an agreement which may lie in a UTC day."""
+        its = self.agreements[account]
+        today = _today(its[0].timezone, now)
+        return {
+            period_at(its[0].account, day)
+            for day in (utc_day - _DAY, utc_day, utc_day + _DAY)
+            if day <= today and any(_holds(each, day) for each in its)
+        }
+
+    def _is_of_another_day(self, account: str, made_at: datetime, now: datetime) -> bool:
+        zone = self.agreements[account][0].timezone
+        return made_at.astimezone(zone_named(zone)).date() != _today(zone, now)
+
+
+def _holds(agreement: Agreement, day: date) -> bool:
+    return agreement.valid_from <= day and (agreement.valid_to is None or day < agreement.valid_to)
+
+
+@lru_cache(maxsize=256)
+def _today(timezone: str, now: datetime) -> date:
+    return now.astimezone(zone_named(timezone)).date()
+
+
+def _in_force(agreement: Agreement, period: str) -> bool:
+    days = billing_days(agreement, period)
+    return days.within(agreement.valid_from, agreement.valid_to) is not None
+
+
+def _update(office: Office, registry: _Registry, due: Sequence[tuple[str, str]], updated: Updated) -> None:
+    """Rate and keep some; what fails is tried again by halves, until the account at fault is alone."""
+    made_at = office.clock()
+    try:
+        made = _made(office, registry, due)
+    except StoreAway:
+        raise
+    except Exception as error:
+        if len(due) > 1:
+            half = len(due) // 2
+            _update(office, registry, due[:half], updated)
+            _update(office, registry, due[half:], updated)
+            return
+        account, period = due[0]
+        log.exception("an account cannot be rated", account=account, period=period, error=str(error))
+        updated.failed.append(account)
+        made = [_at_fault(registry.agreements[account], period, error)]
+    with office.database.write() as tx:
+        kept.keep_accruals(tx, made, made_at)
+    updated.accruals += len(made)
+
+
+def _made(office: Office, registry: _Registry, due: Sequence[tuple[str, str]]) -> list[Accrual]:
+    periods: dict[str, list[Agreement]] = defaultdict(list)
+    for account, period in due:
+        periods[period] += registry.agreements[account]
+    with office.database.read() as tx:
+        basis = Basis.of(office.records(tx), office.tariffs, registry.channels)
+        return [each for period, its in periods.items() for each in accrue(basis, its, period, office.clock())]
+
+
+def _at_fault(agreements: Sequence[Agreement], period: str, error: Exception) -> Accrual:
+    days = billing_days(agreements[0], period)
+    return Accrual(
+        account=agreements[0].account.id,
+        period=period,
+        first=days.first,
+        last=days.end - _DAY,
+        currency=None,
+        amount=None,
+        through=None,
+        segments=(),
+        forecast=None,
+        no_forecast="it cannot be rated",
+        problems=(f"it cannot be rated: {error!r}",),
+    )

@@ -1,0 +1,189 @@
+"""Accruals as rows, and which of them reads have changed since: noted in the transaction that stores the reads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+
+import numpy as np
+from sqlalchemy import Connection, delete, exists, select
+
+from headend.billing.accrued import Accrual, document_of, parse_document
+from headend.reads.blocks import Blocks
+from headend.reads.days import microseconds, moment_us, seconds
+from headend.store.bulk import upsert_rows
+from headend.store.intervals import Bools
+from headend.store.tables import accrual as table
+from headend.store.tables import changed_reads, statement
+
+_ACCOUNTS_A_QUERY = 500
+#: So many notes are looked through for one account's meters; more are there only while nothing works through them.
+_NOTES_LOOKED_AT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedReads:
+    """Meters of which reads of one UTC day are new or others since accruals were updated."""
+
+    number: int
+    day: int
+    meters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAccrual:
+    """An accrual, and the moment whose reads it was made of."""
+
+    accrual: Accrual
+    made_at: datetime
+
+
+def note_changed(tx: Connection, blocks: Blocks, changed: Bools) -> None:
+    """Reads of these blocks became others: a row a day of them, whatever number of meters that is.
+
+    Parameters
+    ----------
+    changed
+        intervals with another value than before, or the first (k, n).
+    """
+    touched = np.asarray(changed.any(axis=1))
+    days, meters = blocks.day[touched], blocks.meter[touched]
+    rows = [
+        {"day": int(day), "meters": np.unique(meters[days == day]).astype("<i4").tobytes()} for day in np.unique(days)
+    ]
+    if rows:
+        tx.execute(changed_reads.insert(), rows)
+
+
+def changed_since(tx: Connection) -> list[ChangedReads]:
+    """What was noted and not worked through yet, oldest first."""
+    rows = tx.execute(select(changed_reads).order_by(changed_reads.c.number))
+    return [ChangedReads(row.number, row.day, _meters(row.meters)) for row in rows]
+
+
+def _meters(packed: bytes) -> tuple[int, ...]:
+    return tuple(np.frombuffer(packed, dtype="<i4").tolist())
+
+
+def worked_through(tx: Connection, notes: Iterable[ChangedReads]) -> None:
+    """Accruals know of these reads."""
+    numbers = iter([note.number for note in notes])
+    while some := list(islice(numbers, _ACCOUNTS_A_QUERY)):
+        tx.execute(delete(changed_reads).where(changed_reads.c.number.in_(some)))
+
+
+def has_changed(tx: Connection, meters: Collection[int]) -> bool:
+    """Whether there are reads of these meters that accruals do not know of yet."""
+    asked = np.array(sorted(meters), dtype=np.int64)
+    rows = tx.execute(select(changed_reads.c.meters).limit(_NOTES_LOOKED_AT)).scalars()
+    return any(np.isin(asked, np.frombuffer(row, dtype="<i4")).any() for row in rows)
+
+
+def keep_accruals(tx: Connection, accruals: Sequence[Accrual], made_at: datetime) -> None:
+    """Put accruals in the place of older ones; one that was made of later reads meanwhile stays.
+
+    Parameters
+    ----------
+    made_at
+        the moment at which their reads were looked at.
+    """
+    made_us = microseconds(made_at)
+    later = {
+        key
+        for period in {each.period for each in accruals}
+        for key, at_us in _made(tx, [each.account for each in accruals], period)
+        if at_us > made_us
+    }
+    rows = [
+        (
+            each.account,
+            each.period,
+            each.currency,
+            None if each.amount is None else format(each.amount, "f"),
+            None if each.through is None else seconds(each.through),
+            document_of(each),
+            made_us,
+        )
+        for each in accruals
+        if (each.account, each.period) not in later
+    ]
+    upsert_rows(tx, table, rows)
+
+
+def _made(tx: Connection, accounts: Sequence[str], period: str) -> Iterable[tuple[tuple[str, str], int]]:
+    a = table.c
+    for begin in range(0, len(accounts), _ACCOUNTS_A_QUERY):
+        some = a.account_id.in_(accounts[begin : begin + _ACCOUNTS_A_QUERY])
+        for row in tx.execute(select(a.account_id, a.period, a.made_us).where(some, a.period == period)):
+            yield (row.account_id, row.period), row.made_us
+
+
+def accrual_of(tx: Connection, account: str, period: str) -> KeptAccrual | None:
+    """The accrual of one account's billing period, if it has one."""
+    row = tx.execute(select(table).where(table.c.account_id == account, table.c.period == period)).first()
+    if row is None:
+        return None
+    accrual = parse_document(row.document, account, period, row.currency, row.amount, row.through_s)
+    return KeptAccrual(accrual, moment_us(row.made_us))
+
+
+def made_times(tx: Connection) -> dict[tuple[str, str], datetime]:
+    """When each accrual was made, by account and period."""
+    a = table.c
+    return {
+        (row.account_id, row.period): moment_us(row.made_us)
+        for row in tx.execute(select(a.account_id, a.period, a.made_us))
+    }
+
+
+def issued(tx: Connection, periods: Collection[str]) -> set[tuple[str, str]]:
+    """Accounts and periods, of these, for which a statement is issued: their accruals are no more."""
+    s = statement.c
+    query = select(s.account_id, s.period).where(s.state == "issued", s.period.in_(sorted(periods)))
+    return {(row.account_id, row.period) for row in tx.execute(query)}
+
+
+def forget_issued(tx: Connection) -> int:
+    """Delete accruals of periods for which a statement is issued; how many there were."""
+    its = exists().where(
+        statement.c.account_id == table.c.account_id,
+        statement.c.period == table.c.period,
+        statement.c.state == "issued",
+    )
+    return tx.execute(delete(table).where(its)).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Unbilled:
+    """What is not billed yet of one billing period, in one currency.
+
+    Parameters
+    ----------
+    amount
+        sum over its accounts, taxes included.
+    oldest
+        when the oldest of the accruals was made.
+    """
+
+    period: str
+    currency: str
+    accounts: int
+    amount: Decimal
+    oldest: datetime
+
+
+def unbilled(tx: Connection) -> list[Unbilled]:
+    """Accruals of periods without an issued statement, added up by period and currency."""
+    a, s = table.c, statement.c
+    its = exists().where(s.account_id == a.account_id, s.period == a.period, s.state == "issued")
+    query = select(a.period, a.currency, a.amount, a.made_us).where(a.currency.is_not(None), ~its)
+    found: dict[tuple[str, str], Unbilled] = {}
+    for row in tx.execute(query):
+        made_at, key = moment_us(row.made_us), (row.period, row.currency)
+        before = found.get(key) or Unbilled(*key, 0, Decimal(0), made_at)
+        amount = before.amount + Decimal(row.amount)
+        found[key] = Unbilled(*key, before.accounts + 1, amount, min(before.oldest, made_at))
+    return [found[key] for key in sorted(found)]
