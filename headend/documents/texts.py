@@ -9,6 +9,21 @@ from babel import Locale, UnknownLocaleError
 
 ENGLISH = {
     "title": "Your statement for {month}",
+    "cancellation_title": "Cancellation of your statement for {month}",
+    "rebill_title": "Your corrected statement for {month}",
+    "difference_title": "Correction of your statement for {month}",
+    "cancellation_of": "This document cancels statement {id} of {date}: all of its amounts are taken back.",
+    "rebill_of": (
+        "This statement takes the place of statement {id} of {date}, which is cancelled. What "
+        "you paid for that one counts towards this one."
+    ),
+    "difference_of": (
+        "This document corrects statement {id} of {date}. Its lines are only what is charged more or "
+        "less than before; use and readings are those that are right."
+    ),
+    "correction_reason": "Reason: {reason}",
+    "nothing_due": "Nothing to pay.",
+    "write_off": "Not charged: used longer ago than may be billed afterwards",
     "draft": "Draft: not issued, nothing to pay yet",
     "statement_no": "Statement",
     "account_no": "Account",
@@ -156,6 +171,23 @@ ENGLISH = {
 
 GERMAN = {
     "title": "Ihre Rechnung für {month}",
+    "cancellation_title": "Storno Ihrer Rechnung für {month}",
+    "rebill_title": "Ihre berichtigte Rechnung für {month}",
+    "difference_title": "Berichtigung Ihrer Rechnung für {month}",
+    "cancellation_of": (
+        "Dieses Dokument storniert die Rechnung {id} vom {date}: Alle ihre Beträge werden zurückgenommen."
+    ),
+    "rebill_of": (
+        "Diese Rechnung tritt an die Stelle der stornierten Rechnung {id} vom {date}. Was Sie "
+        "auf jene gezahlt haben, wird auf diese angerechnet."
+    ),
+    "difference_of": (
+        "Dieses Dokument berichtigt die Rechnung {id} vom {date}. Aufgeführt ist nur, was mehr oder weniger "
+        "berechnet wird als bisher; Verbrauch und Zählerstände sind die richtigen."
+    ),
+    "correction_reason": "Grund: {reason}",
+    "nothing_due": "Nichts zu zahlen.",
+    "write_off": "Nicht berechnet: Verbrauch, der zu lange zurückliegt, um nachberechnet zu werden",
     "draft": "Entwurf: noch nicht ausgestellt, noch nichts zu zahlen",
     "statement_no": "Rechnung",
     "account_no": "Kundenkonto",
@@ -313,6 +345,21 @@ GERMAN = {
 
 SPANISH = {
     "title": "Su factura de {month}",
+    "cancellation_title": "Anulación de su factura de {month}",
+    "rebill_title": "Su factura corregida de {month}",
+    "difference_title": "Corrección de su factura de {month}",
+    "cancellation_of": "Este documento anula la factura {id} del {date}: se devuelven todos sus importes.",
+    "rebill_of": (
+        "Esta factura sustituye a la factura {id} del {date}, que queda anulada. Lo "
+        "que pagó por aquella cuenta para esta."
+    ),
+    "difference_of": (
+        "Este documento corrige la factura {id} del {date}. Sus líneas son solo lo que se cobra de más o de "
+        "menos que antes; el consumo y las lecturas son los correctos."
+    ),
+    "correction_reason": "Motivo: {reason}",
+    "nothing_due": "Nada que pagar.",
+    "write_off": "No se cobra: consumo demasiado antiguo para facturarlo después",
     "draft": "Borrador: aún no emitida, nada que pagar todavía",
     "statement_no": "Factura",
     "account_no": "Cuenta",
@@ -469,6 +516,20 @@ SPANISH = {
 
 PORTUGUESE = {
     "title": "A sua fatura de {month}",
+    "cancellation_title": "Anulação da sua fatura de {month}",
+    "rebill_title": "A sua fatura corrigida de {month}",
+    "difference_title": "Correção da sua fatura de {month}",
+    "cancellation_of": "Este documento anula a fatura {id} de {date}: todos os seus valores são devolvidos.",
+    "rebill_of": (
+        "Esta fatura substitui a fatura {id} de {date}, que fica anulada. O que pagou por aquela conta para esta."
+    ),
+    "difference_of": (
+        "Este documento corrige a fatura {id} de {date}. As suas linhas são apenas o que é cobrado a mais ou "
+        "a menos do que antes; o consumo e as leituras são os corretos."
+    ),
+    "correction_reason": "Motivo: {reason}",
+    "nothing_due": "Nada a pagar.",
+    "write_off": "Não cobrado: consumo demasiado antigo para ser faturado depois",
     "draft": "Rascunho: ainda não emitida, nada a pagar por agora",
     "statement_no": "Fatura",
     "account_no": "Conta",
@@ -623,6 +684,21 @@ PORTUGUESE = {
 
 FRENCH = {
     "title": "Votre facture – {month}",
+    "cancellation_title": "Annulation de votre facture de {month}",
+    "rebill_title": "Votre facture rectifiée de {month}",
+    "difference_title": "Rectification de votre facture de {month}",
+    "cancellation_of": "Ce document annule la facture {id} du {date} : tous ses montants sont repris.",
+    "rebill_of": (
+        "Cette facture remplace la facture {id} du {date}, qui est annulée. Ce que vous avez "
+        "payé pour celle-là est compté pour celle-ci."
+    ),
+    "difference_of": (
+        "Ce document rectifie la facture {id} du {date}. Ses lignes sont seulement ce qui est facturé en plus ou en "
+        "moins qu’auparavant ; la consommation et les relevés sont les bons."
+    ),
+    "correction_reason": "Motif : {reason}",
+    "nothing_due": "Rien à payer.",
+    "write_off": "Non facturé : consommation trop ancienne pour être facturée après coup",
     "draft": "Projet : facture non émise, rien à payer pour le moment",
     "statement_no": "Facture",
     "account_no": "Compte",

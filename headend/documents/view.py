@@ -18,6 +18,7 @@ from babel.dates import format_date, format_interval, format_skeleton
 from babel.numbers import NumberPattern, format_currency, format_decimal, format_percent, parse_pattern
 from babel.units import format_unit
 
+from headend.billing.backbilling import KIND
 from headend.billing.statement import (
     Contacts,
     Contract,
@@ -126,7 +127,8 @@ class _Writer:
         )
         return {
             "language": language if language in LANGUAGES else "en",
-            "title": self.text("title", month=self._period(s)),
+            "title": self.text(_title_of(s), month=self._period(s)),
+            "correction": self._correction(s),
             "draft": self.text("draft") if s.issued_on is None else None,
             "utility": {"name": s.utility.name, "address": list(s.utility.address)},
             "customer": {"name": s.customer.name, "address": _lines(s.customer.address)},
@@ -148,11 +150,19 @@ class _Writer:
         whole = s.billing_days
         return self.month(s.first) if whole is None else self.days(whole.first, whole.last)
 
+    def _correction(self, s: Statement) -> list[str] | None:
+        """What it does to which statement, and why."""
+        its = s.corrects
+        if its is None:
+            return None
+        done = self.text(f"{s.kind}_of", id=its.id, date=self.day(its.issued_on))
+        return [done, self.text("correction_reason", reason=its.reason)]
+
     def _due(self, s: Statement) -> View:
         owed = s.due
         if owed < 0:
             return {"label": self.text("credit"), "amount": self.money(-owed), "note": self.text("credit_note")}
-        note = self.text("not_due")
+        note = self.text("not_due" if owed or s.corrects is None else "nothing_due")
         if s.due_on is not None:
             note = self.text("pay_by", date=self.day(s.due_on), id=s.id)
         label = self.text("amount_due" if s.budget is None or s.budget.instalment is None else "instalment_due")
@@ -315,7 +325,9 @@ class _Writer:
         return said
 
     def _label(self, line: StatementLine) -> str:
-        """The tariff's own words, but for the number of a tier."""
+        """The tariff's own words, but for the number of a tier, and what is written off."""
+        if line.kind == KIND:
+            return self.text("write_off")
         number = f", tier {line.tier}"
         if line.tier is None or not line.label.endswith(number):
             return line.label
@@ -491,6 +503,10 @@ class _Writer:
         if s.previous_sha256 is not None:
             said.append(self.text("small_previous", digest=s.previous_sha256))
         return said
+
+
+def _title_of(s: Statement) -> str:
+    return "title" if s.corrects is None else f"{s.kind}_title"
 
 
 @lru_cache(maxsize=4096)

@@ -92,6 +92,24 @@ class SqlCorrections:
         return {account: list(its.values()) for account, its in found.items()}
 
 
+def flagged_for_correction(tx: Connection, period: str | None = None) -> list[str]:
+    """Issued statements, of a period or all, that have an open flag and are in no open correction."""
+    query = (
+        select(_S.id, _S.period, _S.account_id)
+        .where(_S.id.in_(select(rebill_flag.c.statement_id).where(rebill_flag.c.settled_by.is_(None))))
+        .where(_S.state == "issued")
+        .order_by(_S.period, _S.account_id)
+    )
+    if period is not None:
+        query = query.where(_S.period == period)
+    found = tx.execute(query).all()
+    accounts: dict[str, set[str]] = defaultdict(set)
+    for row in found:
+        accounts[row.period].add(row.account_id)
+    drafted = {each: SqlCorrections(tx).drafted(each, its) for each, its in accounts.items()}
+    return [row.id for row in found if row.account_id not in drafted[row.period]]
+
+
 def settle(tx: Connection, issued: Sequence[Statement], at: datetime) -> None:
     """Settle the flags of what was corrected, and flag later statements that rest on what has changed.
 

@@ -1,0 +1,171 @@
+"""`headend bill rebill`, `cancel` and `withdraw`: corrections of issued statements."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from headend.cli.serve import Config
+
+if TYPE_CHECKING:
+    from headend.billing.correcting import Proposal
+    from headend.billing.corrections import Way
+    from headend.billing.ports import Office
+
+_ROWS = 50
+
+Reason = Annotated[str, typer.Option("--reason", help="Why, as it will stand on the documents.")]
+Clerk = Annotated[
+    str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and keep nothing.")]
+
+
+def rebill(
+    reason: Reason,
+    by: Clerk,
+    statements: Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Numbers of statements.")] = None,
+    from_file: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Numbers of statements, one a line.")
+    ] = None,
+    flagged: Annotated[bool, typer.Option("--flagged", help="All statements whose reads have changed since.")] = False,
+    period: Annotated[
+        str | None, typer.Option("--period", metavar="YYYY-MM", help="With --flagged: of this period alone.")
+    ] = None,
+    difference: Annotated[
+        bool, typer.Option("--difference", help="One document of what is more or less, and no cancellation.")
+    ] = False,
+    dry_run: DryRun = False,
+    config: Config = None,
+) -> None:
+    """Correct issued statements: cancel them and bill again by today's reads and the tariff versions of then."""
+    from headend.billing.corrections import Way
+    from headend.errors import InvalidInput
+
+    office = _office(config)
+    if flagged == bool(statements or from_file):
+        raise InvalidInput("bill rebill", "both or nothing", "numbers of statements, or --flagged")
+    if period is not None and not flagged:
+        raise InvalidInput("--period", "no --flagged", "--flagged with it: a statement has its period in its number")
+    ids = _flagged(office, period) if flagged else [*(statements or ()), *(_told(from_file) if from_file else ())]
+    if flagged and not ids:
+        typer.echo("No statement is flagged.")
+        return
+    _correct(office, ids, Way.DIFFERENCE if difference else Way.REBILL, reason, by, dry_run=dry_run)
+
+
+def cancel(
+    statements: Annotated[list[str], typer.Argument(metavar="ID…", help="Numbers of statements.")],
+    reason: Reason,
+    by: Clerk,
+    dry_run: DryRun = False,
+    config: Config = None,
+) -> None:
+    """Take issued statements back alone; a late cycle of the period can bill it again."""
+    from headend.billing.corrections import Way
+
+    _correct(_office(config), statements, Way.CANCEL, reason, by, dry_run=dry_run)
+
+
+def withdraw(
+    period: Annotated[str, typer.Option("--period", metavar="YYYY-MM")],
+    cycle: Annotated[str, typer.Option("--cycle", help="Name of the cycle, such as correction-1.")],
+    by: Clerk,
+    config: Config = None,
+) -> None:
+    """Drop the drafts of corrections that are not approved."""
+    from headend.billing.correcting import withdraw as withdraw_cycle
+
+    dropped = withdraw_cycle(_office(config), period, cycle, by)
+    typer.echo(f"cycle {dropped.id} is withdrawn: its drafts are gone, and its statements stand as they did")
+
+
+def _office(config: Path | None) -> Office:
+    from headend.app import open_site
+    from headend.office import office_of
+
+    return office_of(open_site(config))
+
+
+def _flagged(office: Office, period: str | None) -> list[str]:
+    """Flagged statements that are issued, and in no correction yet."""
+    from headend.store.corrections import flagged_for_correction
+
+    with office.database.read() as tx:
+        return flagged_for_correction(tx, period)
+
+
+def _told(file: Path) -> list[str]:
+    from headend.errors import InvalidInput
+
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(str(file), str(error), "a text file that can be read") from None
+    found = [told for line in lines if (told := line.partition("#")[0].strip())]
+    if not found:
+        raise InvalidInput(str(file), "no number", "numbers of statements, one a line")
+    return found
+
+
+def _correct(office: Office, ids: Sequence[str], way: Way, reason: str, by: str, *, dry_run: bool) -> None:
+    from headend.billing.correcting import make_corrections, propose
+
+    proposals = propose(office, ids, way, reason) if dry_run else make_corrections(office, ids, way, reason, by)
+    console = Console(markup=False, emoji=False)
+    for one in proposals:
+        _show(console, one)
+        if dry_run:
+            continue
+        where = f"--period {one.period} --cycle {one.cycle}"
+        console.print(f"drafts are in cycle {one.period}/{one.cycle}: headend bill approve {where}, then issue")
+    if dry_run:
+        console.print("nothing was kept: this was a dry run")
+
+
+def _show(console: Console, one: Proposal) -> None:
+    table = Table(
+        Column("statement", no_wrap=True, overflow="fold"),
+        "account",
+        "said",
+        "now",
+        "difference",
+        "written off",
+        Column("touches", overflow="fold"),
+        title=f"Corrections of {one.period}",
+        title_justify="left",
+    )
+    sums: dict[str, list[Decimal]] = {}
+    for each in one.corrections:
+        figures = each.said, each.now, each.difference, each.written_off
+        its = sums.setdefault(each.currency, [Decimal(0)] * len(figures))
+        sums[each.currency] = [total + figure for total, figure in zip(its, figures, strict=True)]
+    for each in one.corrections[:_ROWS]:
+        table.add_row(
+            each.statement,
+            each.account,
+            f"{each.said:,}",
+            f"{each.now:,} {each.currency}",
+            f"{each.difference:+,}",
+            f"{each.written_off:,}" if each.written_off else "",
+            ", ".join(each.touches),
+        )
+    if one.corrections:
+        console.print(table)
+    if (more := len(one.corrections) - _ROWS) > 0:
+        console.print(f"and {more:,} more")
+    for currency, (said, now, difference, written_off) in sorted(sums.items()):
+        off = f", {written_off:,} written off" if written_off else ""
+        console.print(f"{len(one.corrections):,} accounts: {said:,} → {now:,} {currency}, {difference:+,}{off}")
+    for refused in one.exceptions:
+        console.print(f"not corrected: {refused.account} ({refused.code}): {refused.detail}")
+    if one.same:
+        shown = ", ".join(one.same[:5]) + (f" and {len(one.same) - 5} more" if len(one.same) > 5 else "")
+        console.print(f"would come out the same: {shown}")
