@@ -13,7 +13,6 @@ from rich.table import Column, Table
 from headend.billing.groups import MONTHLY
 from headend.cli.accrued import accrued
 from headend.cli.rebill import cancel, rebill, withdraw
-from headend.cli.rebill import cancel, rebill, withdraw
 from headend.cli.serve import Config
 from headend.cli.whatif import what_if
 
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The clerk's month: rate a cycle, review it, approve it, issue it.", no_args_is_help=True)
 app.command("what-if")(what_if)
-app.command("rebill")(rebill)
-app.command("cancel")(cancel)
-app.command("withdraw")(withdraw)
 app.command("rebill")(rebill)
 app.command("cancel")(cancel)
 app.command("withdraw")(withdraw)
