@@ -176,6 +176,8 @@ class BillingSettings(_Section):
     """What the clerk's office goes by."""
 
     due_after_days: Annotated[int, Field(ge=0, le=365)]
+    complete_share: Annotated[Decimal, Field(ge=0, le=1)]
+    collect_days: Annotated[int, Field(ge=0, le=90)]
 
 
 class CorrectionSettings(_Section):
@@ -189,6 +191,38 @@ class CorrectionSettings(_Section):
 Amounts = dict[
     Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=3)]
 ]
+
+
+_Commodity = Literal["electricity", "gas", "heat", "water"]
+_Times = Annotated[Decimal, Field(ge=0, le=10_000)]
+
+
+class ReviewSettings(_Section):
+    """From when on a draft is looked at before it is approved; docs/billing.md says what each key means."""
+
+    estimated_share: Annotated[Decimal, Field(ge=0, le=1)]
+    zero_use: tuple[_Commodity, ...]
+    high_use: _Times
+    low_use: Annotated[Decimal, Field(ge=0, lt=1)]
+    unlike_peers: _Times
+    peers: Annotated[int, Field(ge=3, le=1_000_000)]
+    floor: dict[_Commodity, _Times]
+    register_difference: Annotated[Decimal, Field(ge=0, le=1_000_000)]
+    meter_change: bool
+    days: Annotated[tuple[int, ...], Field(max_length=2)]
+    negative: bool
+    over_limit: dict[str, Amounts]
+    back_billed_months: Annotated[int, Field(ge=0, le=120)]
+    second_above: Amounts
+
+    @model_validator(mode="after")
+    def _limits_have_two_sides(self) -> ReviewSettings:
+        if self.days and not (len(self.days) == 2 and 0 < self.days[0] <= self.days[1]):
+            raise InvalidInput("days", str(list(self.days)), "the least and the most days of a bill, or [] for any")
+        for key in ("high_use", "unlike_peers"):
+            if 0 < getattr(self, key) <= 1:
+                raise InvalidInput(key, str(getattr(self, key)), "more than 1, or 0 for never")
+        return self
 
 
 class LateFeeSettings(_Section):
@@ -327,6 +361,7 @@ class Settings(BaseSettings):
     commands: CommandSettings
     billing: BillingSettings
     corrections: CorrectionSettings
+    review: ReviewSettings
     late_fees: LateFeeSettings
     dunning: tuple[DunningSettings, ...]
     statement: StatementSettings

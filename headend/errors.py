@@ -6,6 +6,7 @@ HeadendError
 │   ├── InvalidTariff     … in a tariff file
 │   └── InvalidMessage    … in a message from the field
 ├── CannotRate            a bill would be wrong, so there is none: says which price or read is missing
+│   └── PriceMissing      … a price: published, or of the tariff
 ├── BillingConflict       the clerk asked for something the ledger forbids (bill twice, change what is issued)
 ├── EditConflict          somebody decided on reads what was decided meanwhile, or changed, or needs another person
 ├── NotFound              no such meter, account, statement …
@@ -76,6 +77,10 @@ class InvalidMessage(InvalidInput):
 
 class CannotRate(HeadendError):
     """No bill rather than a wrong one: a price, or a read the bill needs, is missing."""
+
+
+class PriceMissing(CannotRate):
+    """No price is known for some of what was used."""
 
 
 class BillingConflict(HeadendError):

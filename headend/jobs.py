@@ -16,7 +16,7 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from headend.billing.groups import MONTHLY
+from headend.billing.due import due_cycles
 from headend.billing.run import rate_cycle
 from headend.collect.pricefeed import Feed
 from headend.errors import BillingConflict, InvalidInput, PublisherAway, StoreAway
@@ -29,7 +29,6 @@ from headend.process.reopening import horizon
 from headend.process.retention import forget_old
 from headend.process.settlement import settle_due_days, settle_open_days
 from headend.process.watch import watch
-from headend.reads.days import previous_month
 from headend.site import Site
 
 log = structlog.get_logger(__name__)
@@ -132,21 +131,16 @@ class Jobs:
             self._asked_in_vain.pop(feed.name, None)
 
     def bill(self) -> None:
-        """Rate last month once its day has come; a clerk reviews, approves and issues."""
-        site = self._site
-        today = site.clock().astimezone(site.settings.site.zone).date()
-        if today.day < site.settings.jobs.bill_on_day:
-            return
-        office, period = office_of(site), previous_month(today)
-        with site.database.read() as tx:
-            if office.ledger(tx).cycle(MONTHLY, period) is not None:
-                return
-        try:
-            cycle = rate_cycle(office, period, MONTHLY, "scheduler")
-        except BillingConflict as conflict:
-            log.warning("cycle not rated", period=period, because=str(conflict))
-            return
-        log.info("cycle rated", period=period, billed=cycle.totals.billed, excepted=cycle.totals.excepted)
+        """Rate the periods that are over, and final bills, once their day has come; a clerk does the rest."""
+        site, office = self._site, office_of(self._site)
+        for due in due_cycles(office, site.settings.site.zone, site.settings.jobs.bill_on_day - 1):
+            cycle_id = f"{due.period}/{due.name}"
+            try:
+                cycle = rate_cycle(office, due.period, due.name, "scheduler", due.scope)
+            except BillingConflict as conflict:
+                log.warning("cycle not rated", cycle=cycle_id, because=str(conflict))
+            else:
+                log.info("cycle rated", cycle=cycle_id, billed=cycle.totals.billed, excepted=cycle.totals.excepted)
 
     def accrue(self) -> None:
         """What accounts cost so far follows their reads; once a day, that of all of them follows the day."""

@@ -13,10 +13,11 @@ from headend.billing.agreements import Agreement
 from headend.billing.backbilling import BackBilling
 from headend.billing.budgets import Standing
 from headend.billing.groups import BillingGroup
-from headend.billing.ports import AccountRange, GasQualities, Hold, Office
+from headend.billing.ports import AccountRange, GasQualities, Gate, Hold, Office
 from headend.billing.profiles import Profile, StatementRules, Typical
+from headend.billing.review import Limits, ReviewRules
 from headend.billing.statement import Contacts, EnergyMix, EnergySource, TypicalUse, Utility
-from headend.config import Settings, beside, checked, read_toml
+from headend.config import ReviewSettings, Settings, beside, checked, read_toml
 from headend.errors import InvalidConfig
 from headend.process.billcheck import check_bills
 from headend.reads import LoadProfiles
@@ -39,6 +40,7 @@ from headend.store.intervals import IntervalStore
 from headend.store.laststatements import last_statements, refused
 from headend.store.ledger import SqlLedger
 from headend.store.market import load_market
+from headend.store.reviews import SqlReviews
 from headend.tariffs import Market
 from headend.vee.ruleset import NAMES
 
@@ -152,6 +154,13 @@ def statement_rules(settings: Settings, config: Path | None = None) -> Statement
     )
 
 
+def review_rules(its: ReviewSettings) -> ReviewRules:
+    """What is looked at before a cycle is approved, as the settings say."""
+    given = its.model_dump(exclude={"second_above", "days"})
+    days = (its.days[0], its.days[1]) if its.days else None
+    return ReviewRules(Limits(**given, days=days), its.second_above)
+
+
 def _profile(name: str, config: Path | None, key: str) -> Profile:
     path = beside(config, key, f"profiles/{name}.toml")
     return checked(str(path), lambda: Profile.model_validate(read_toml(path)))
@@ -164,6 +173,8 @@ def office_of(site: Site) -> Office:
         utility=Utility(site.settings.site.name, site.settings.site.address),
         due_days=site.settings.billing.due_after_days,
         rules=site.paper or statement_rules(site.settings),
+        review=review_rules(site.settings.review),
+        gate=Gate(site.settings.billing.complete_share, site.settings.billing.collect_days),
         tariffs=site.tariffs,
         clock=site.clock,
         database=site.database,
@@ -171,5 +182,6 @@ def office_of(site: Site) -> Office:
         ledger=SqlLedger,
         corrections=SqlCorrections,
         back_billing=BackBilling(corrections.back_bill_months, corrections.by_class),
+        reviews=SqlReviews,
         check=partial(check_bills, site),
     )

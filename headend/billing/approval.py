@@ -1,29 +1,104 @@
-"""From drafts to statements: a cycle is approved, and its statements are issued.
+"""From drafts to statements: a cycle is reviewed and approved, its statements are issued, and it is closed.
 
-Approval looks once more whether the cycle would be rated the same today; from then on it is what was approved.
+Review takes out what clerks hold or leave out. Approval looks once more whether the cycle would be rated the same
+today; from then on it is what was approved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from headend.billing.correcting import tariffs_if_still_true
-from headend.billing.cycle import BillCycle, CycleState, Step, advance, tie_out
+from headend.billing.cycle import (
+    BillCycle,
+    BillException,
+    ControlTotals,
+    CycleState,
+    ExceptionCode,
+    advance,
+    billed_energy,
+    check_step,
+    tie_out,
+)
 from headend.billing.partitions import Executor, InTurn, Task, cut
-from headend.billing.ports import Kept, Ledger, Office
-from headend.billing.run import accounts_of, check_counts, check_scope, dated, rate_accounts
+from headend.billing.ports import Kept, Ledger, Office, Reviews
+from headend.billing.review import PeerUse
+from headend.billing.run import check_counts, dated, rate_accounts
+from headend.billing.scope import accounts_of, check_scope
 from headend.billing.statement import Statement, draft_of, parse_statement, sha256
 from headend.errors import BillingConflict, NotFound, StoreBroken
 from headend.reads.days import zone_named
 from headend.tariffs import Tariff
 
 
+def review_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
+    """Take out of the cycle what clerks hold or leave out; what stays in it is what is approved.
+
+    Raises
+    ------
+    BillingConflict
+        a finding is not decided yet, or the cycle is not rated.
+    """
+    with office.database.write() as tx:
+        ledger = office.ledger(tx)
+        return _reviewed(office, ledger, office.reviews(tx), _known(ledger, period, name), clerk)
+
+
+def _reviewed(office: Office, ledger: Ledger, reviews: Reviews, rated: BillCycle, clerk: str) -> BillCycle:
+    check_step(rated, "review")
+    _check_decided(reviews, rated)
+    # Corrections are withdrawn as a whole, and none is made for who is left out.
+    excluded = {} if rated.scope.correction else reviews.excluded(rated)
+    held = reviews.held(rated)
+    held = {account: why for account, why in held.items() if account not in excluded}
+    totals = _without(rated.totals, reviews.drafts_of(rated, [*excluded, *held]))
+    drafts = rated.totals.billed - totals.billed
+    exceptions = reviews.withdraw(rated, excluded.keys())
+    reviews.put_off(
+        rated, (BillException(account, ExceptionCode.HELD_BY_CLERK, why) for account, why in sorted(held.items()))
+    )
+    totals = replace(
+        totals,
+        excepted=totals.excepted - exceptions + len(held),
+        excluded=totals.excluded + exceptions + drafts - len(held),
+    )
+    cycle = advance(rated, "review", office.clock(), clerk, totals)
+    _check_totals(ledger, cycle)
+    ledger.keep_cycle(cycle)
+    reviews.note(cycle, "review", f"{len(held):,} held" if held else "")
+    return cycle
+
+
+def _check_decided(reviews: Reviews, cycle: BillCycle) -> None:
+    """Raise `BillingConflict` while a finding is open or waits for a second person."""
+    count, first = reviews.undecided(cycle)
+    if first is not None:
+        some = "a finding is" if count == 1 else f"{count:,} findings are"
+        raise BillingConflict(
+            f"cycle {cycle.id}: {some} not decided yet, first {first.told}."
+            f" See headend bill findings --period {cycle.period} --cycle {cycle.name}"
+        )
+
+
+def _without(totals: ControlTotals, drafts: Iterable[Kept]) -> ControlTotals:
+    """Totals less those of some drafts."""
+    billed, energy, money = totals.billed, dict(totals.energy), dict(totals.money)
+    for kept in drafts:
+        draft = parse_statement(kept.document)
+        billed -= 1
+        for commodity, used in billed_energy(draft).items():
+            energy[commodity] -= used
+        money[draft.totals.currency] -= draft.totals.gross
+    return replace(totals, billed=billed, energy=energy, money=money)
+
+
 def approve(office: Office, period: str, name: str, clerk: str, *, executor: Executor | None = None) -> BillCycle:
     """Close the cycle for changes, after looking whether it would be rated the same today.
 
-    From now on the tariff versions that it was rated by do not change either.
+    From now on the tariff versions that it was rated by do not change either. A cycle in which every finding is decided
+    is reviewed on the way.
 
     Parameters
     ----------
@@ -33,31 +108,43 @@ def approve(office: Office, period: str, name: str, clerk: str, *, executor: Exe
     Raises
     ------
     BillingConflict
-        the cycle is not rated, its totals do not tie, or reads, agreements or tariffs have changed since, or a bill is
-        held now.
+        the cycle is not rated, its totals do not tie, or reads, agreements or tariffs have changed since, a bill is
+        held now, or a finding is not decided yet.
     """
-    tariffs: set[Tariff] = set()
     with office.database.read() as tx:
-        rated = office.ledger(tx).cycle(name, period)
-    if rated is not None and rated.state == CycleState.RATED:
-        if rated.scope.correction:
-            with office.database.read() as tx:
-                tariffs = tariffs_if_still_true(office, tx, rated)
-        else:
-            tariffs = _check_still_true(office, rated, executor or InTurn(office))
+        before = _known(office.ledger(tx), period, name)
+        check_step(before, "approve")
+        if before.state == CycleState.RATED:
+            _check_decided(office.reviews(tx), before)
+    if before.scope.correction:
+        with office.database.read() as tx:
+            tariffs = tariffs_if_still_true(office, tx, before)
+        counted = before.totals.accounts, before.totals.excluded
+    else:
+        tariffs, counted = _check_still_true(office, before, executor or InTurn(office))
     with office.database.write() as tx:
-        ledger = office.ledger(tx)
-        cycle = _next(office, ledger, period, name, "approve", clerk)
-        if ledger.cycle(name, period) != rated:
+        ledger, reviews = office.ledger(tx), office.reviews(tx)
+        cycle = _known(ledger, period, name)
+        check_step(cycle, "approve")
+        if cycle != before:
             raise BillingConflict(f"cycle {cycle.id} was changed while it was looked at: approve it again")
+        if cycle.state == CycleState.RATED:
+            cycle = _reviewed(office, ledger, reviews, cycle, clerk)
+        if counted != (cycle.totals.accounts, cycle.totals.excluded):
+            raise BillingConflict(
+                f"cycle {cycle.id} has {cycle.totals.accounts} accounts and leaves out {cycle.totals.excluded}, rated"
+                f" again it would be {counted[0]} and {counted[1]}. Rate it again"
+            )
+        cycle = advance(cycle, "approve", office.clock(), clerk)
         _check_totals(ledger, cycle)
         ledger.keep_cycle(cycle)
         ledger.keep_tariffs(cycle, tariffs)
+        reviews.note(cycle, "approve")
     return cycle
 
 
-def _check_still_true(office: Office, cycle: BillCycle, executor: Executor) -> set[Tariff]:
-    """The tariff versions it takes to rate the cycle now.
+def _check_still_true(office: Office, cycle: BillCycle, executor: Executor) -> tuple[set[Tariff], tuple[int, int]]:
+    """The tariff versions it takes to rate the cycle now; how many accounts that looks at, and how many it leaves out.
 
     Raises
     ------
@@ -71,10 +158,12 @@ def _check_still_true(office: Office, cycle: BillCycle, executor: Executor) -> s
     changed: list[str] = []
     early: list[str] = []
     named: set[tuple[str, str]] = set()
+    accounts = excluded = 0
     for its in executor.each(look_again, tasks):
         changed += its.changed
         early += its.early
         named |= its.tariffs
+        accounts, excluded = accounts + its.accounts, excluded + its.excluded
     if changed:
         raise BillingConflict(
             f"reads, prices, decisions or agreements have changed since {cycle.id} was rated: {_few(sorted(changed))}."
@@ -84,7 +173,8 @@ def _check_still_true(office: Office, cycle: BillCycle, executor: Executor) -> s
         raise BillingConflict(
             f"{_few(sorted(early))}: the bank comes from a statement that is not issued yet. Issue that first"
         )
-    return {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
+    tariffs = {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
+    return tariffs, (accounts, excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +189,15 @@ class LookedAgain:
         accounts whose statement takes over from one that may still change.
     tariffs
         name and digest of the versions that statements are made by.
+    accounts, excluded
+        how many it looked at, and how many of them are left out.
     """
 
     changed: list[str]
     early: list[str]
     tariffs: set[tuple[str, str]]
+    accounts: int
+    excluded: int
 
 
 def look_again(office: Office, task: Task) -> LookedAgain:
@@ -111,13 +205,21 @@ def look_again(office: Office, task: Task) -> LookedAgain:
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
         elsewhere = ledger.billed_elsewhere(task.cycle, task.accounts)
+        left_out = office.reviews(tx).excluded(task.cycle, task.accounts)
         revisions = ledger.revisions(task.cycle.period, task.accounts)
-        run = rate_accounts(office, records, task.cycle, task.accounts, elsewhere, revisions)
+        run = rate_accounts(office, records, task.cycle, task.accounts, elsewhere, revisions, left_out.keys())
+        held = office.reviews(tx).held(task.cycle, task.accounts)
         drafts = {kept.account: kept.sha256 for kept in ledger.statements(task.cycle, task.accounts)}
     now = {statement.customer.account: draft_of(statement).sha256 for statement in run.statements}
-    changed = [account for account in now.keys() | drafts.keys() if now.get(account) != drafts.get(account)]
+    changed = [
+        account
+        for account in (now.keys() | drafts.keys()) - held.keys() - left_out.keys()
+        if now.get(account) != drafts.get(account)
+    ]
     tariffs = {(segment.tariff.id, segment.tariff.sha256) for each in run.statements for segment in each.segments}
-    return LookedAgain(changed, list(run.on_drafts & now.keys()), tariffs)
+    return LookedAgain(
+        changed, list(run.on_drafts & now.keys() - held.keys()), tariffs, run.totals.accounts, run.totals.excluded
+    )
 
 
 def _few(accounts: Sequence[str]) -> str:
@@ -133,21 +235,49 @@ def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:
         the cycle is not approved, or is issued already.
     """
     with office.database.write() as tx:
-        ledger = office.ledger(tx)
-        cycle = _next(office, ledger, period, name, "issue", clerk)
+        ledger, reviews = office.ledger(tx), office.reviews(tx)
+        cycle = advance(_known(ledger, period, name), "issue", office.clock(), clerk)
         _check_totals(ledger, cycle)
         heads = ledger.chain_heads(cycle)
-        drafts = ledger.statements(cycle)
-        ledger.issue(cycle, _issued(drafts, heads, cycle.changed_at, office.due_days))
+        used = PeerUse()
+        issued = _issued(ledger.statements(cycle), heads, cycle.changed_at, office.due_days)
+        ledger.issue(cycle, used.seen(issued))
         ledger.keep_cycle(cycle)
+        reviews.keep_peers(cycle, used.peers(period))
+        reviews.note(cycle, "issue")
     return cycle
 
 
-def _next(office: Office, ledger: Ledger, period: str, name: str, step: Step, clerk: str) -> BillCycle:
+def close(office: Office, period: str, name: str, clerk: str) -> BillCycle:
+    """Nothing more is done in the cycle: each of its exceptions is billed in another cycle, or left out with a reason.
+
+    Raises
+    ------
+    BillingConflict
+        an exception is neither, the books lack a statement, or the cycle is not issued.
+    """
+    with office.database.write() as tx:
+        ledger, reviews = office.ledger(tx), office.reviews(tx)
+        cycle = advance(_known(ledger, period, name), "close", office.clock(), clerk)
+        if unsettled := reviews.unsettled(cycle):
+            first = unsettled[0]
+            raise BillingConflict(
+                f"cycle {cycle.id}: {len(unsettled):,} exceptions are neither billed in another cycle nor excluded with"
+                f" a reason, first {first.account}: {first.code}, {first.detail}"
+            )
+        if unbooked := reviews.unbooked(cycle):
+            raise BillingConflict(f"cycle {cycle.id}: {_few(unbooked)}: not in the books yet. Book them first")
+        _check_totals(ledger, cycle)
+        ledger.keep_cycle(cycle)
+        reviews.note(cycle, "close")
+    return cycle
+
+
+def _known(ledger: Ledger, period: str, name: str) -> BillCycle:
     cycle = ledger.cycle(name, period)
     if cycle is None:
         raise NotFound(f"no cycle {name!r} was ever rated for {period}")
-    return advance(cycle, step, office.clock(), clerk)
+    return cycle
 
 
 def _check_totals(ledger: Ledger, cycle: BillCycle) -> None:

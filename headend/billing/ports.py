@@ -15,9 +15,19 @@ from typing import Any, Protocol
 from headend.billing.agreements import Agreement
 from headend.billing.backbilling import NO_LIMIT, BackBilling
 from headend.billing.budgets import Standing
-from headend.billing.cycle import BillCycle, BillException, ControlTotals
+from headend.billing.cycle import BillCycle, BillException, ControlTotals, StepTaken
 from headend.billing.groups import BillingGroup
 from headend.billing.profiles import StatementRules
+from headend.billing.review import (
+    Exclusion,
+    Finding,
+    FindingCode,
+    FindingState,
+    PeerGroup,
+    Peers,
+    Queued,
+    ReviewRules,
+)
 from headend.billing.statement import Draft, Statement, Utility
 from headend.reads import Channel, LoadProfiles
 from headend.reads.constants import Constant
@@ -252,6 +262,98 @@ class Corrections(Protocol):
         """Newest standing documents of later periods, by account, earliest period first."""
 
 
+class Reviews(Protocol):
+    """A cycle's history and its queue of findings, who is left out, and what alike bills use; in one transaction."""
+
+    def note(self, cycle: BillCycle, step: str, note: str = "") -> None:
+        """Add a line to the cycle's history: what its last change was."""
+
+    def note_of(self, cycle_id: str, step: str, note: str, at: datetime, by: str) -> None:
+        """Add a line about one of the cycle's accounts."""
+
+    def steps(self, cycle: BillCycle) -> Sequence[StepTaken]:
+        """The cycle's history, oldest first."""
+
+    def excluded(self, cycle: BillCycle, accounts: AccountRange | None = None) -> Mapping[str, Exclusion]:
+        """Accounts, all or of a range, that are left out of a cycle."""
+
+    def exclude(self, cycle: BillCycle, account: str, reason: str, at: datetime, by: str) -> None:
+        """Leave an account out."""
+
+    def include(self, cycle: BillCycle, account: str) -> None:
+        """Take an account in again."""
+
+    def drafts_of(self, cycle: BillCycle, accounts: Collection[str]) -> Iterator[Kept]:
+        """The cycle's drafts for some accounts."""
+
+    def amounts(self, cycle: BillCycle, accounts: Collection[str]) -> Mapping[str, tuple[Decimal, str]]:
+        """What the cycle's drafts for some accounts come to, and in which currency."""
+
+    def is_excepted(self, cycle: BillCycle, account: str) -> bool:
+        """Whether the account is among the cycle's exceptions."""
+
+    def withdraw(self, cycle: BillCycle, accounts: Collection[str]) -> int:
+        """Delete drafts, exceptions and findings of accounts; how many exceptions there were."""
+
+    def put_off(self, cycle: BillCycle, exceptions: Iterable[BillException]) -> None:
+        """Put exceptions in the place of drafts."""
+
+    def unsettled(self, cycle: BillCycle) -> Sequence[BillException]:
+        """The cycle's exceptions that are neither billed for the period nor left out with a reason, by account."""
+
+    def unbooked(self, cycle: BillCycle) -> Sequence[str]:
+        """Ids of the cycle's issued statements that the books have no entry for."""
+
+    def keep_findings(self, cycle: BillCycle, accounts: AccountRange, findings: Iterable[Finding]) -> None:
+        """Put a range's findings in the place of the old ones; what has the same figures keeps its decision."""
+
+    def findings(
+        self,
+        cycle: BillCycle,
+        *,
+        code: FindingCode | None = None,
+        states: Sequence[FindingState] = (),
+        account: str | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Queued]:
+        """The cycle's findings, by account and code; a page of them begins after an account and code."""
+
+    def count_findings(self, cycle: BillCycle) -> Mapping[tuple[FindingCode, FindingState], int]:
+        """How many findings of each code and state the cycle has."""
+
+    def undecided(self, cycle: BillCycle) -> tuple[int, Queued | None]:
+        """How many findings somebody has to decide, and the first; of accounts that are not left out."""
+
+    def held(self, cycle: BillCycle, accounts: AccountRange | None = None) -> Mapping[str, str]:
+        """Accounts, all or of a range, that a clerk holds, and what for."""
+
+    def decide(self, cycle: BillCycle, decided: Iterable[Queued]) -> None:
+        """Keep decisions."""
+
+    def whole_days(
+        self, channels: Sequence[tuple[int, int]], first_day: int, end_day: int
+    ) -> Mapping[tuple[int, int], set[int]]:
+        """By (meter, channel), the UTC days [since 1970] of [first_day, end_day) that are settled and all there."""
+
+    def moved_out(self, group: str, period: str, first: date, last: date) -> Sequence[str]:
+        """Accounts of a group whose last agreement ended after `first` and not after `last`, and no cycle knows."""
+
+    def peers(self, period: str, until: datetime) -> Mapping[PeerGroup, Peers]:
+        """What alike bills of a period used, of the largest cycle that was issued by then."""
+
+    def keep_peers(self, cycle: BillCycle, peers: Mapping[PeerGroup, Peers]) -> None:
+        """Keep what the bills of a cycle used, for those of the next period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """When a cycle is collected: so many of its accounts have all their reads, or so many days after its period."""
+
+    share: Decimal
+    days: int
+
+
 class Transactions(Protocol):
     """A database: consistent views, and transactions that commit at their end."""
 
@@ -270,12 +372,14 @@ class Office:
     ----------
     due_days
         days from issue until the money is due.
-    records, ledger, corrections
+    records, ledger, reviews, corrections
         open them on a transaction of `database`.
     back_billing
         what may not be charged afterwards any more.
     rules
         what statements have to show.
+    review, gate
+        what is looked at before approval, and when a cycle is collected.
     check
         looks at what the bills of a month would rest on, of all accounts or a range, before they are rated, and puts
         into the queue what somebody has to decide.
@@ -284,11 +388,14 @@ class Office:
     utility: Utility
     due_days: int
     rules: StatementRules
+    review: ReviewRules
+    gate: Gate
     tariffs: TariffBook
     clock: Callable[[], datetime]
     database: Transactions
     records: Callable[[Any], Records]
     ledger: Callable[[Any], Ledger]
+    reviews: Callable[[Any], Reviews]
     check: Callable[[str, AccountRange | None], object]
     corrections: Callable[[Any], Corrections]
     back_billing: BackBilling = NO_LIMIT

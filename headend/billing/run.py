@@ -8,12 +8,14 @@ or not at all, a run that dies is taken up where it stopped, and one that is rep
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
-from headend.billing.agreements import Agreement, billing_days, group_in, in_force, overlapping
+from headend.billing.agreements import Agreement, billing_days, in_force, overlapping
 from headend.billing.budgets import on_plans
+from headend.billing.collecting import collected_note
 from headend.billing.cycle import (
     BillCycle,
     BillException,
@@ -28,13 +30,14 @@ from headend.billing.cycle import (
     tie_out,
 )
 from headend.billing.digests import ENGINE
-from headend.billing.groups import CALENDAR_MONTHS, MONTHLY
 from headend.billing.partitions import ACCOUNTS_A_RANGE, Executor, InTurn, Task, cut, together
 from headend.billing.ports import AccountRange, Ledger, Office, Records
+from headend.billing.review import Ground, findings_of
+from headend.billing.scope import accounts_of, agreements_of, check_scope, usual_scope
 from headend.billing.segments import Rated, rate_agreements
 from headend.billing.statement import BillingDays, Customer, Segment, Statement, Utility, draft_of, totals_of
-from headend.errors import BillingConflict, NotFound
-from headend.reads.days import Period, midnight, zone_named
+from headend.errors import BillingConflict
+from headend.reads.days import Period, previous_period, zone_named
 
 #: Told how many accounts are done, and of how many.
 Progress = Callable[[int, int], None]
@@ -53,6 +56,7 @@ def rate_cycle(
     executor: Executor | None = None,
     progress: Progress = lambda _done, _of: None,
     accounts_a_range: int = ACCOUNTS_A_RANGE,
+    anyway: str = "",
 ) -> BillCycle:
     """Rate every account that the cycle bills; new drafts take the place of older ones.
 
@@ -69,16 +73,18 @@ def rate_cycle(
         whom a new cycle bills. None: the accounts of the group that is called as the cycle, or of the monthly one.
     executor
         who works through the ranges of accounts; None: this process.
+    anyway
+        why it is rated though too few accounts have their reads; "": it waits for them.
 
     Raises
     ------
     BillingConflict
-        the period is not over, the cycle is approved or issued already, it bills others, or somebody changed it
-        meanwhile.
+        the period is not over, too few accounts have their reads, the cycle is approved or issued already, it bills
+        others, or somebody changed it meanwhile.
     NotFound
         there is no such group, or account in it.
     """
-    cycle, run = _begun(office, period, name, clerk, scope, accounts_a_range)
+    cycle, run = _begun(office, period, name, clerk, scope, accounts_a_range, anyway)
     with office.database.read() as tx:
         ranges = office.ledger(tx).ranges(cycle, run)
     tasks = [Task(cycle, run, accounts) for accounts, totals in ranges if totals is None]
@@ -92,14 +98,14 @@ def rate_cycle(
 
 
 def _begun(
-    office: Office, period: str, name: str, clerk: str, scope: CycleScope | None, accounts_a_range: int
+    office: Office, period: str, name: str, clerk: str, scope: CycleScope | None, accounts_a_range: int, anyway: str
 ) -> tuple[BillCycle, int]:
     """The cycle, and the number of its run; a new one, unless one has begun and not come to its end."""
     now = office.clock()
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
         before = ledger.cycle(name, period)
-        cycle = before or open_cycle(name, period, now, clerk, scope or _usual_scope(records, name))
+        cycle = before or open_cycle(name, period, now, clerk, scope or usual_scope(records, name))
         check_step(cycle, "rate")
         if cycle.scope.correction:
             raise BillingConflict(f"cycle {cycle.id} corrects what is issued: withdraw it and make it anew")
@@ -110,11 +116,16 @@ def _begun(
         if cycle.state == CycleState.RATING:
             return cycle, ledger.last_run(cycle)
         check_scope(records, cycle, now)
+        collected = collected_note(office, records, office.reviews(tx), cycle, anyway)
         ranges = list(cut(accounts_of(records, cycle), accounts_a_range))
     with office.database.write() as tx:
         ledger = office.ledger(tx)
         if ledger.cycle(name, period) != before:
             raise BillingConflict(f"cycle {cycle.id} was changed while it was rated: rate it again")
+        if collected:
+            cycle = advance(cycle, "collect", now, clerk)
+            ledger.keep_cycle(cycle)
+            office.reviews(tx).note(cycle, "collect", collected)
         cycle = advance(cycle, "begin", now, clerk)
         ledger.keep_cycle(cycle)
         return cycle, ledger.begin_run(cycle, ranges)
@@ -137,6 +148,7 @@ def _finished(office: Office, cycle: BillCycle, run: int, clerk: str) -> BillCyc
         check_counts(ledger, cycle, totals)
         rated = advance(now, "rate", office.clock(), clerk, totals)
         ledger.keep_cycle(rated)
+        office.reviews(tx).note(rated, "rate")
     return rated
 
 
@@ -163,7 +175,16 @@ def rate_range(office: Office, task: Task) -> int:
             if not ledger.is_open(cycle, task.run, accounts):
                 return accounts.accounts
             elsewhere = ledger.billed_elsewhere(cycle, accounts)
-            rated = rate_accounts(office, records, cycle, accounts, elsewhere, ledger.revisions(cycle.period, accounts))
+            left_out = office.reviews(tx).excluded(cycle, accounts)
+            revisions = ledger.revisions(cycle.period, accounts)
+            rated = rate_accounts(office, records, cycle, accounts, elsewhere, revisions, left_out.keys())
+            peers = office.reviews(tx).peers(previous_period(cycle.period), cycle.changed_at)
+        ground = Ground(office.review.limits, peers, cycle.changed_at)
+        findings = [
+            finding
+            for statement in rated.statements
+            for finding in findings_of(statement, rated.agreements[statement.customer.account], ground)
+        ]
         drafts = [draft_of(statement) for statement in rated.statements]
         with office.database.write() as tx:
             ledger = office.ledger(tx)
@@ -172,93 +193,28 @@ def rate_range(office: Office, task: Task) -> int:
             if ledger.billed_elsewhere(cycle, accounts) == elsewhere:
                 now = office.clock()
                 ledger.keep_range(cycle, task.run, accounts, drafts, rated.exceptions, rated.totals, now)
+                office.reviews(tx).keep_findings(cycle, accounts, findings)
                 return accounts.accounts
     raise BillingConflict(f"cycle {cycle.id}: other cycles keep billing accounts {accounts.first} to {accounts.last}")
 
 
-def _usual_scope(records: Records, name: str) -> CycleScope:
-    return CycleScope(name if name in records.groups() else MONTHLY)
-
-
-def accounts_of(records: Records, cycle: BillCycle) -> Iterable[str]:
-    """Ids of the accounts that a cycle looks at, in order: all, or those it names."""
-    named = set(cycle.scope.accounts)
-    return (account for account in records.accounts() if not named or account in named)
-
-
-def agreements_of(records: Records, cycle: BillCycle, accounts: AccountRange, now: datetime) -> list[Agreement]:
-    """Agreements of a range of accounts that a cycle bills: in force on a day of its period, of who is in its scope."""
-    scope, period, every = cycle.scope, cycle.period, records.agreements_between(accounts)
-    named = set(scope.accounts)
-    found = [
-        agreement
-        for agreement in every
-        if (not named or agreement.account.id in named)
-        and in_force(agreement, period)
-        and group_in(agreement.account, period).name == scope.group
-    ]
-    return _moved_out(every, found, period, now) if scope.final else found
-
-
-def _moved_out(
-    every: Sequence[Agreement], agreements: Sequence[Agreement], period: str, now: datetime
-) -> list[Agreement]:
-    """Those of accounts whose last agreement ended within the period and is over."""
-    ends: dict[str, date] = {}
-    for agreement in every:
-        end = agreement.valid_to or date.max
-        ends[agreement.account.id] = max(end, ends.get(agreement.account.id, end))
-
-    def is_over(agreement: Agreement) -> bool:
-        last, days = ends[agreement.account.id], billing_days(agreement, period)
-        return days.first < last <= days.end and midnight(last, days.zone) <= now
-
-    return [agreement for agreement in agreements if is_over(agreement)]
-
-
-def check_scope(records: Records, cycle: BillCycle, now: datetime) -> None:
-    """Look whether a cycle can bill whom it is to bill.
-
-    Raises
-    ------
-    NotFound
-        there is no such group, or an account that is named is not in it.
-    BillingConflict
-        days of the period that are billed still run: they could be issued for good.
-    """
-    scope, period, groups = cycle.scope, cycle.period, records.groups()
-    if scope.group != MONTHLY and scope.group not in groups:
-        raise NotFound(f"no billing group is called {scope.group!r}")
-    group = groups.get(scope.group, CALENDAR_MONTHS)
-    over = now >= max(
-        (group.days(period, zone).end_utc for zone in records.timezones()),
-        default=datetime.max.replace(tzinfo=now.tzinfo),
-    )
-    if over and not scope.accounts:
-        return
-    # Where nobody is billed, the calendar says whether the month is over.
-    end, nobody, billed = Period.month(period, zone_named("UTC")).end_utc, True, set[str]()
-    for accounts in cut(accounts_of(records, cycle)):
-        for agreement in agreements_of(records, cycle, accounts, now):
-            days = in_force(agreement, period)
-            if days is not None:
-                end, nobody = days.end_utc if nobody else max(end, days.end_utc), False
-            if scope.accounts:
-                billed.add(agreement.account.id)
-    if missing := sorted(set(scope.accounts) - billed):
-        raise NotFound(f"no account {missing[0]!r} has an agreement in {period} in group {scope.group}")
-    if now < end:
-        raise BillingConflict(f"{period} is not over before {end:%Y-%m-%d %H:%M} UTC: rate it then")
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What rating accounts of a cycle came to; `on_drafts`: whose bills take over from what is not issued yet."""
+    """What rating accounts of a cycle came to.
+
+    Parameters
+    ----------
+    on_drafts
+        whose bills take over from what is not issued yet.
+    agreements
+        what the cycle bills, by account.
+    """
 
     statements: list[Statement]
     exceptions: list[BillException]
     totals: ControlTotals
     on_drafts: set[str]
+    agreements: Mapping[str, Sequence[Agreement]]
 
 
 def rate_accounts(
@@ -268,8 +224,9 @@ def rate_accounts(
     accounts: AccountRange,
     elsewhere: set[str],
     revisions: Mapping[str, int],
+    left_out: AbstractSet[str],
 ) -> Run:
-    """Rate a range of accounts of a cycle; those of which another cycle has a statement are left to that.
+    """Rate a range of accounts of a cycle, but those that another has a statement of, and those that are left out.
 
     Parameters
     ----------
@@ -289,20 +246,22 @@ def rate_accounts(
                     mine.account.id, ExceptionCode.OVERLAPPING_AGREEMENTS, f"{mine.id} overlaps {its.id}"
                 )
                 exceptions.setdefault(mine.account.id, refused)
+    excluded = (by_account.keys() & left_out) - elsewhere
+    not_here = elsewhere | excluded
     due = [
         agreement
         for agreement in agreements
-        if agreement.account.id not in elsewhere and agreement.account.id not in exceptions
+        if agreement.account.id not in not_here and agreement.account.id not in exceptions
     ]
     rated = rate_agreements(records, office.tariffs, due, cycle.period)
     for exception in rated.exceptions:
         exceptions.setdefault(exception.account, exception)
     made = list(_statements(office, cycle, by_account, rated, exceptions, revisions))
     statements = list(on_plans(records, cycle.period, made, exceptions, rated.on_drafts))
-    here = [exception for account, exception in sorted(exceptions.items()) if account not in elsewhere]
+    here = [exception for account, exception in sorted(exceptions.items()) if account not in not_here]
     billed_elsewhere = len(elsewhere & by_account.keys())
-    totals = control_totals(len(agreements), len(by_account), billed_elsewhere, statements, here)
-    return Run(statements, here, totals, rated.on_drafts)
+    totals = control_totals(len(agreements), len(by_account), billed_elsewhere, statements, here, len(excluded))
+    return Run(statements, here, totals, rated.on_drafts, by_account)
 
 
 def _by_account(agreement: Agreement) -> tuple[str, str]:

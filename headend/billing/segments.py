@@ -28,7 +28,7 @@ from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
 from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
 from headend.billing.statement import Comparison, EventUsed, GasEnergy, InBank, Segment, SeriesUsed, TariffVersion
 from headend.billing.usage import UseTables, rated_use, statement_line, tiered_energy, use_by_tier
-from headend.errors import CannotRate
+from headend.errors import CannotRate, PriceMissing
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds
 from headend.reads.quality import IS_BILLABLE
@@ -315,7 +315,9 @@ class _Group:
             batch = rate_batch(tariff, self.window, use, market, self._carried(rows), customer_class)
         except CannotRate as error:
             if len(rows) == 1:
-                self._refuse(rows[0], ExceptionCode.CANNOT_RATE, str(error))
+                is_price = isinstance(error, PriceMissing)
+                code = ExceptionCode.PRICE_MISSING if is_price else ExceptionCode.CANNOT_RATE
+                self._refuse(rows[0], code, str(error))
                 return
             half = len(rows) // 2
             self._bill(rows[:half])

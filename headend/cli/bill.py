@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,13 +18,18 @@ from headend.cli.serve import Config
 from headend.cli.whatif import what_if
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from headend.billing.cycle import BillCycle
+    from headend.billing.cycle import BillCycle, CycleScope
     from headend.billing.partitions import Executor
-    from headend.billing.ports import Office
+    from headend.billing.ports import Office, Reviews
+    from headend.billing.review import FindingCode, Queued
+    from headend.errors import NotFound
     from headend.store.ledger import SqlLedger
     from headend.store.rebills import RebillFlag
+
+Word = TypeVar("Word", bound=StrEnum)
 
 app = typer.Typer(help="The clerk's month: rate a cycle, review it, approve it, issue it.", no_args_is_help=True)
 app.command("what-if")(what_if)
@@ -51,11 +57,44 @@ Scheduler = Annotated[
 ]
 
 
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")]
+Code = Annotated[str | None, typer.Option("--code", help="Of this code alone: zero_use, high_use …")]
+Account = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Without it: all accounts, of one --code.")]
+OneAccount = Annotated[str, typer.Argument(metavar="ACCOUNT")]
+Group = Annotated[str | None, typer.Option("--group", help="Billing group of a new cycle.")]
+Accounts = Annotated[list[str] | None, typer.Option("--account", help="A new cycle bills these alone; repeatable.")]
+Final = Annotated[bool, typer.Option("--final", help="A new cycle bills who moved out, once their days are over.")]
+Anyway = Annotated[str, typer.Option("--anyway", metavar="REASON", help="Though too few accounts have their reads.")]
+
+
+@app.command()
+def collect(
+    period: Period,
+    by: Clerk,
+    cycle: Cycle = MONTHLY,
+    group: Group = None,
+    account: Accounts = None,
+    final: Final = False,
+    anyway: Anyway = "",
+    config: Config = None,
+) -> None:
+    """Look whether the reads of a cycle are there; what is rated without having been collected is so first."""
+    from headend.billing.collecting import collect_cycle
+
+    cycle, scope = _asked(cycle, group, account, final=final)
+    collected, gathered = collect_cycle(_office(config, period), period, cycle, by, scope, anyway=anyway)
+    typer.echo(f"cycle {collected.id} is {collected.state}: {gathered}")
+
+
 @app.command()
 def run(
     period: Period,
     by: Clerk,
     cycle: Cycle = MONTHLY,
+    group: Group = None,
+    account: Accounts = None,
+    final: Final = False,
+    anyway: Anyway = "",
     workers: Workers = None,
     dask: Scheduler = None,
     config: Config = None,
@@ -67,6 +106,7 @@ def run(
     from headend.billing.run import rate_cycle
     from headend.cli.progress import progress
 
+    cycle, scope = _asked(cycle, group, account, final=final)
     office = _office(config, period)
     executor = _executor(office, config, workers, dask)
     with progress() as bar:
@@ -76,10 +116,142 @@ def run(
             period,
             cycle,
             by,
+            scope,
             executor=executor,
             progress=lambda done, of: bar.update(rating, completed=done, total=of),
+            anyway=anyway,
         )
     _say(rated)
+
+
+def _asked(cycle: str, group: str | None, accounts: list[str] | None, *, final: bool) -> tuple[str, CycleScope | None]:
+    """Name of the cycle, a group's being the group's; and whom it bills if it is new, None where nothing is said."""
+    from headend.billing.cycle import CycleScope
+    from headend.errors import InvalidInput
+
+    if (accounts or final) and cycle == MONTHLY:
+        raise InvalidInput("--cycle", repr(cycle), "a name of its own for some accounts, or for final bills")
+    if group is None and not accounts and not final:
+        return cycle, None
+    name = group if group is not None and cycle == MONTHLY else cycle
+    return name, CycleScope(group or MONTHLY, tuple(sorted(set(accounts or ()))), final)
+
+
+@app.command()
+def findings(
+    period: Period,
+    cycle: Cycle = MONTHLY,
+    code: Code = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="open, waiting, released or held; without it: not decided yet.")
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Of this account, whatever the state.")] = None,
+    config: Config = None,
+) -> None:
+    """What looks wrong about drafts and has to be decided before approval; exit 1 while there is something."""
+    from headend.billing.review import UNDECIDED, FindingState
+
+    office = _office(config, period)
+    asked = _word(state, "state", FindingState)
+    states = (asked,) if asked else () if account else UNDECIDED
+    with office.database.read() as tx:
+        found = office.ledger(tx).cycle(cycle, period)
+        if found is None:
+            raise _no_cycle(cycle, period)
+        queue = office.reviews(tx).findings(found, code=_code(code), states=states, account=account)
+        undecided, _ = office.reviews(tx).undecided(found)
+    console = Console(markup=False, emoji=False)
+    if queue:
+        console.print(_queue(queue))
+    told = "Every finding is decided." if not undecided else f"{undecided:,} to decide: bill release, hold or exclude."
+    console.print(told)
+    if undecided:
+        raise typer.Exit(1)
+
+
+@app.command()
+def release(
+    period: Period,
+    reason: Reason,
+    by: Clerk,
+    account: Account = None,
+    cycle: Cycle = MONTHLY,
+    code: Code = None,
+    config: Config = None,
+) -> None:
+    """Bill as it is what was found of an account; above an amount a second person has to confirm it."""
+    from headend.billing import deciding
+
+    office = _office(config, period)
+    _told(deciding.release(office, period, cycle, by, reason, account=account, code=_code(code)))
+
+
+@app.command()
+def hold(
+    period: Period,
+    reason: Reason,
+    by: Clerk,
+    account: Account = None,
+    cycle: Cycle = MONTHLY,
+    code: Code = None,
+    config: Config = None,
+) -> None:
+    """Bill an account later: with approval it becomes an exception, and another cycle bills it."""
+    from headend.billing import deciding
+
+    office = _office(config, period)
+    held = deciding.hold(office, period, cycle, by, reason, account=account, code=_code(code))
+    _told(held)
+    meters = _meters(office, period, cycle, {one.account for one in held})
+    for whose, names in sorted(meters.items()):
+        typer.echo(f"{whose}: its reads are those of {', '.join(names)} (headend exception list, exception ask)")
+
+
+@app.command()
+def confirm(
+    period: Period, by: Clerk, account: Account = None, cycle: Cycle = MONTHLY, code: Code = None, config: Config = None
+) -> None:
+    """As the second person, agree to what somebody else released."""
+    from headend.billing import deciding
+
+    _told(deciding.confirm(_office(config, period), period, cycle, by, account=account, code=_code(code)))
+
+
+@app.command()
+def reopen(
+    period: Period,
+    reason: Reason,
+    by: Clerk,
+    account: Account = None,
+    cycle: Cycle = MONTHLY,
+    code: Code = None,
+    config: Config = None,
+) -> None:
+    """Take a decision about a finding back, to decide anew."""
+    from headend.billing import deciding
+
+    office = _office(config, period)
+    _told(deciding.reopen(office, period, cycle, by, reason, account=account, code=_code(code)))
+
+
+@app.command()
+def exclude(
+    account: OneAccount, period: Period, reason: Reason, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None
+) -> None:
+    """Leave an account out of a cycle, and of the later ones of its period that do not name it."""
+    from headend.billing import deciding
+
+    left = deciding.exclude(_office(config, period), period, cycle, account, by, reason)
+    typer.echo(f"{account} is left out of cycle {left.id}")
+
+
+@app.command()
+def include(account: OneAccount, period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+    """Take an account in again that was left out; a rated cycle is to be rated again then."""
+    from headend.billing import deciding
+
+    taken = deciding.include(_office(config, period), period, cycle, account, by)
+    typer.echo(f"{account} is taken in again by cycle {taken.id}")
 
 
 @app.command()
@@ -128,17 +300,35 @@ def issue(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = No
 
 
 @app.command()
+def close(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+    """Nothing is left to do in an issued cycle: each exception is billed in another, or excluded with a reason."""
+    from headend.billing.approval import close as close_cycle
+
+    _say(close_cycle(_office(config, period), period, cycle, by))
+
+
+@app.command()
 def review(
+    by: Clerk,
     period: Annotated[str | None, typer.Option("--period", metavar="YYYY-MM", help="Without it: all cycles.")] = None,
     cycle: Cycle = MONTHLY,
+    done: Annotated[
+        bool, typer.Option("--done", help="Every finding is decided: take out what is held, for approval.")
+    ] = False,
     config: Config = None,
 ) -> None:
-    """All cycles, or one cycle's totals, statements, exceptions and flags; exit 1 if its totals do not tie out."""
+    """All cycles, or one cycle's steps, totals, findings, statements and exceptions; exit 1 if they do not tie out."""
+    from headend.billing.approval import review_cycle
     from headend.billing.cycle import tie_out
-    from headend.errors import NotFound
+    from headend.errors import InvalidInput
     from headend.store.ledger import SqlLedger
 
     office = _office(config, period)
+    if done:
+        if period is None:
+            raise InvalidInput("--period", "nothing", "the month whose review is done")
+        _say(review_cycle(office, period, cycle, by))
+        return
     with office.database.read() as tx:
         ledger = SqlLedger(tx)
         if period is None:
@@ -146,8 +336,8 @@ def review(
             return
         found = ledger.cycle(cycle, period)
         if found is None:
-            raise NotFound(f"no cycle {cycle!r} was ever rated for {period}")
-        _show(ledger, found)
+            raise _no_cycle(cycle, period)
+        _show(ledger, office.reviews(tx), found)
     tie_out(found.totals)
 
 
@@ -195,7 +385,8 @@ def _office(config: Path | None, period: str | None) -> Office:
 
 def _say(cycle: BillCycle) -> None:
     totals = cycle.totals
-    elsewhere = f", {totals.billed_elsewhere} billed in another cycle" if totals.billed_elsewhere else ""
+    elsewhere = f" + {totals.excluded} excluded" if totals.excluded else ""
+    elsewhere += f", {totals.billed_elsewhere} billed in another cycle" if totals.billed_elsewhere else ""
     typer.echo(
         f"cycle {cycle.id} is {cycle.state}: {totals.accounts} accounts = {totals.billed} billed"
         f" + {totals.excepted} excepted{elsewhere}; {_money(totals.money) or 'no money'}"
@@ -222,7 +413,7 @@ def _cycles(cycles: list[BillCycle]) -> Table:
     return table
 
 
-def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
+def _show(ledger: SqlLedger, reviews: Reviews, cycle: BillCycle) -> None:
     from headend.billing.metered import units
     from headend.billing.statement import parse_statement
     from headend.store.rebills import rebills
@@ -230,6 +421,7 @@ def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
 
     console = Console(markup=False, emoji=False)
     console.print(_cycles([cycle]))
+    _show_history(console, reviews, cycle)
     for commodity, energy in sorted(cycle.totals.energy.items()):
         console.print(f"{commodity}: {units(energy):,} {UNIT_OF[commodity]} billed")
     statements = Table(_whole("statement"), "account", "customer", "net", "tax", "gross", "estimated", "state")
@@ -247,6 +439,76 @@ def _show(ledger: SqlLedger, cycle: BillCycle) -> None:
         console.print(exceptions)
     if flags := rebills(ledger.tx, cycle=cycle.id):
         console.print(_flags(flags))
+
+
+def _show_history(console: Console, reviews: Reviews, cycle: BillCycle) -> None:
+    """Steps and decisions, findings by code and state, and who is left out."""
+    history = Table(_whole("step"), "when (UTC)", "by", "note")
+    for taken in reviews.steps(cycle):
+        history.add_row(taken.step, f"{taken.at:%Y-%m-%d %H:%M}", taken.by, taken.note)
+    if history.row_count:
+        console.print(history)
+    counts = Table(_whole("found"), "state", "accounts")
+    for (code, state), count in sorted(reviews.count_findings(cycle).items()):
+        counts.add_row(code, state, str(count))
+    if counts.row_count:
+        console.print(counts)
+    excluded = Table(_whole("left out"), "of", "by", "why")
+    for one in reviews.excluded(cycle).values():
+        excluded.add_row(one.account, one.cycle, one.by, one.reason)
+    if excluded.row_count:
+        console.print(excluded)
+
+
+def _queue(queue: Sequence[Queued]) -> Table:
+    table = Table(_whole("account"), _whole("code"), "found", "state", "by", "reason")
+    for one in queue:
+        by = " and ".join(name for name in (one.decided_by, one.confirmed_by) if name)
+        table.add_row(one.account, one.code, one.detail, one.state, by, one.reason or "")
+    return table
+
+
+def _told(decided: Sequence[Queued]) -> None:
+    for one in decided:
+        waits = ": a second person has to confirm it" if one.state == "waiting" else ""
+        typer.echo(f"{one.account}: {one.code} is {one.state}{waits}")
+
+
+def _meters(office: Office, period: str, cycle: str, accounts: set[str]) -> dict[str, list[str]]:
+    """The meters whose reads the drafts of some accounts rest on."""
+    from headend.billing.statement import parse_statement
+
+    with office.database.read() as tx:
+        found = office.ledger(tx).cycle(cycle, period)
+        drafts = [] if found is None else list(office.reviews(tx).drafts_of(found, accounts))
+    return {
+        kept.account: sorted({meter.meter for each in parse_statement(kept.document).segments for meter in each.meters})
+        for kept in drafts
+    }
+
+
+def _code(text: str | None) -> FindingCode | None:
+    from headend.billing.review import FindingCode
+
+    return _word(text, "code", FindingCode)
+
+
+def _word(text: str | None, what: str, words: type[Word]) -> Word | None:
+    """One of an enumeration's words; raises `InvalidInput`."""
+    from headend.errors import InvalidInput
+
+    if text is None:
+        return None
+    try:
+        return words(text)
+    except ValueError:
+        raise InvalidInput(what, repr(text), ", ".join(words)) from None
+
+
+def _no_cycle(name: str, period: str) -> NotFound:
+    from headend.errors import NotFound
+
+    return NotFound(f"no cycle {name!r} was ever rated for {period}")
 
 
 def _whole(head: str) -> Column:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, select
 
+from headend.reads.days import DAY_S
 from headend.store.intervals import BlockKey, ChannelDay, ChannelKey
 from headend.store.tables import day_block, moved_day
 
@@ -90,6 +91,24 @@ def days_of(
     for day, meter, channel in tx.execute(query).all():
         if (its := days.get((meter, channel))) is not None:
             its.add(day)
+    return days
+
+
+def whole_days_of(
+    tx: Connection, channels: Collection[ChannelKey], first_day: int, end_day: int
+) -> dict[ChannelKey, set[int]]:
+    """The days in [first_day, end_day) of which these channels have every interval, and that validation has closed."""
+    b = day_block.c
+    query = select(b.day, b.meter, b.channel).where(
+        b.day >= first_day, b.day < end_day, b.settled, b.present * b.interval_s == DAY_S
+    )
+    meters = sorted({meter for meter, _ in channels})
+    days: dict[ChannelKey, set[int]] = {key: set() for key in channels}
+    for first in range(0, len(meters), _METERS_A_QUERY):
+        some = meters[first : first + _METERS_A_QUERY]
+        for day, meter, channel in tx.execute(query.where(b.meter.in_(some))).all():
+            if (its := days.get((meter, channel))) is not None:
+                its.add(day)
     return days
 
 

@@ -582,6 +582,21 @@ bill_exclusion = Table(
     sqlite_with_rowid=False,
 )
 
+# What alike bills of an issued cycle used: bills of the next period are held against it.
+peer_use = Table(
+    "peer_use",
+    site,
+    Column("cycle_id", ForeignKey("bill_cycle.id"), primary_key=True),
+    Column("commodity", Text, primary_key=True),
+    Column("unit", String(8), primary_key=True),
+    Column("tariff_id", Text, primary_key=True),
+    Column("customer_class", Text, primary_key=True),
+    Column("bills", Integer, nullable=False),
+    Column("median", BigInteger, nullable=False),  # thousandths of the unit a day
+    Column("made_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # What the running billing period of an account costs so far.
 accrual = Table(
     "accrual",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from headend.errors import CannotRate
+from headend.errors import CannotRate, PriceMissing
 from headend.reads.days import moment
 from headend.tariffs.arrays import Bools, Int64s
 from headend.tariffs.money import EXACT, Integers, plain, unit_of_scale
@@ -41,8 +41,10 @@ class PriceSeries:
 
         Raises
         ------
+        PriceMissing
+            no price covers an interval.
         CannotRate
-            no price covers an interval, or the price changes within one.
+            the price changes within one.
         """
         begins = begin_s + interval_s * np.arange(n, dtype=np.int64)
         place = np.searchsorted(self.start_s, begins, side="right") - 1
@@ -50,7 +52,7 @@ class PriceSeries:
         if not covered.all():
             first = moment(int(begins[np.argmin(covered)]))
             missing = n - int(covered.sum())
-            raise CannotRate(
+            raise PriceMissing(
                 f"price series {self.name} has no price for {missing} of {n} intervals, first {first:%Y-%m-%dT%H:%MZ}"
             )
         within = self.end_s[place] >= begins + interval_s
@@ -94,11 +96,11 @@ class Market:
     events: Mapping[str, Events] = field(default_factory=dict)
 
     def series(self, name: str) -> PriceSeries:
-        """The series of that name; raises `CannotRate`."""
+        """The series of that name; raises `PriceMissing`."""
         try:
             return self.prices[name]
         except KeyError:
-            raise CannotRate(f"there is no price series {name!r}") from None
+            raise PriceMissing(f"there is no price series {name!r}") from None
 
 
 #: Where nothing is published.

@@ -79,7 +79,7 @@ def test_statement_names_the_digest_of_the_prices_it_used(town: Town) -> None:
 def test_missing_price_makes_an_exception_until_it_is_imported(town: Town) -> None:
     home(town, "home-dynamic")
     rate_cycle(town.office, OCTOBER, "monthly", "ann")
-    assert town.exceptions()["Ada"].code == "cannot_rate"
+    assert town.exceptions()["Ada"].code == "price_missing"
     assert "there is no price series 'day-ahead'" in town.exceptions()["Ada"].detail
     town.prices("day-ahead", BEGIN, TURNS[:700])
     rate_cycle(town.office, OCTOBER, "monthly", "ann")

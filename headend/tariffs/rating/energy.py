@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from headend.errors import CannotRate
+from headend.errors import CannotRate, PriceMissing
 from headend.tariffs.arrays import Codes, Int64s
 from headend.tariffs.format.components import BaselineCredit, Energy
 from headend.tariffs.format.times import Period
@@ -154,7 +154,7 @@ def _priced(
                 yield _line(component, scope, charge, energy_of[place], None if marked is None else marked[place])
             elif energy_of[place].any():
                 label = f"{component.label}, {period.label}"
-                raise CannotRate(f"{scope.tariff.id} has no price for {label!r} in tier {index + 1}")
+                raise PriceMissing(f"{scope.tariff.id} has no price for {label!r} in tier {index + 1}")
 
 
 def _fees(component: Energy, scope: Scope, limits: Int64s) -> Iterator[Column]:

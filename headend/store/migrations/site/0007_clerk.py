@@ -133,6 +133,22 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "peer_use",
+        sa.Column("cycle_id", sa.Text(), nullable=False),
+        sa.Column("commodity", sa.Text(), nullable=False),
+        sa.Column("unit", sa.String(length=8), nullable=False),
+        sa.Column("tariff_id", sa.Text(), nullable=False),
+        sa.Column("customer_class", sa.Text(), nullable=False),
+        sa.Column("bills", sa.Integer(), nullable=False),
+        sa.Column("median", sa.BigInteger(), nullable=False),
+        sa.Column("made_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["cycle_id"], ["bill_cycle.id"], name=op.f("fk_peer_use_cycle_id")),
+        sa.PrimaryKeyConstraint(
+            "cycle_id", "commodity", "unit", "tariff_id", "customer_class", name=op.f("pk_peer_use")
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "reading_date",
         sa.Column("group_name", sa.Text(), nullable=False),
         sa.Column("period", sa.String(length=7), nullable=False),
