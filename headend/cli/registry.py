@@ -78,17 +78,23 @@ def move_in(
     to: Annotated[str, typer.Option("--to", metavar="DATE", help="First day that is not theirs; default: open.")] = "",
     commodity: Annotated[str, typer.Option("--commodity", help="electricity, gas, water or heat.")] = "electricity",
     name: Annotated[str | None, typer.Option("--name", help="Of an account that is new.")] = None,
+    customer_class: Annotated[str, typer.Option("--class", help="Of an account that is new.")] = "residential",
+    locale: Annotated[str, typer.Option("--locale", help="Of the statements of an account that is new.")] = "en_GB",
     billed_too: BilledToo = False,
     config: Config = None,
 ) -> None:
     """Somebody moves in: an agreement at a usage point from a day on."""
+    from headend.config import checked
     from headend.registry.contracts import Held
     from headend.registry.contracts import move_in as begin
+    from headend.registry.site_file import AccountRow
 
     held = Held(account, usage_point, commodity, tariff, _day(from_, "--from"), _day(to, "--to") if to else None)
+    row = {"id": account, "name": name, "customer_class": customer_class, "locale": locale}
+    new = None if name is None else checked("account", lambda: AccountRow.model_validate(row))
     site = _site(config)
     with site.database.write() as tx:
-        met = begin(tx, site.tariffs, held, _clerk(site, by), name=name, billed_too=billed_too)
+        met = begin(tx, site.tariffs, held, _clerk(site, by), new=new, billed_too=billed_too)
     _done(f"{account} is at {usage_point} {held.days}, {commodity} by {tariff}", met)
 
 

@@ -18,6 +18,7 @@ from headend.errors import InvalidInput, NotFound
 from headend.registry.billed import Billed, Span, billed, flag_touched, refuse_billed, rows_of, touched
 from headend.registry.changes import MOVE_IN, MOVE_OUT, TARIFF, Clerk, note
 from headend.registry.members import memberships
+from headend.registry.site_file import AccountRow
 from headend.store.bulk import upsert_rows
 from headend.store.database import storable
 from headend.store.tables import account, service_agreement, usage_point
@@ -169,14 +170,20 @@ def put_agreements(tx: Connection, held: Iterable[Held], clerk: Clerk) -> None:
 
 
 def move_in(
-    tx: Connection, tariffs: TariffBook, held: Held, clerk: Clerk, *, name: str | None = None, billed_too: bool = False
+    tx: Connection,
+    tariffs: TariffBook,
+    held: Held,
+    clerk: Clerk,
+    *,
+    new: AccountRow | None = None,
+    billed_too: bool = False,
 ) -> list[Billed]:
     """An account gets an agreement; statements of which it changes days.
 
     Parameters
     ----------
-    name
-        of an account that there is not yet, which is added as residential.
+    new
+        the account, where there is none yet.
 
     Raises
     ------
@@ -191,13 +198,12 @@ def move_in(
         raise InvalidInput("move-in", held.days, "an end after its begin")
     known = tx.execute(select(account.c.name).where(account.c.id == held.account)).scalar()
     if known is None:
-        if not name:
+        if new is None:
             raise NotFound(f"no account is called {held.account!r}: give --name to add it")
-        tx.execute(
-            account.insert().values(id=held.account, name=storable(name), customer_class="residential", locale="en_GB")
-        )
-    elif name is not None and name != known:
-        raise InvalidInput("--name", repr(name), f"{known!r}, as account {held.account} is called")
+        row = new.model_dump(include={"id", "customer_class", "locale"})
+        tx.execute(account.insert().values(row | {"name": storable(new.name)}))
+    elif new is not None and new.name != known:
+        raise InvalidInput("name", repr(new.name), f"{known!r}, as account {held.account} is called")
     text = f"to {held.usage_point}, {held.commodity} by {held.tariff}, {held.days}"
     before = next((each for each in _at(tx, held) if each.id == held.id), None)
     if before is not None and before.valid_from < before.end:

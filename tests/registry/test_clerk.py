@@ -15,6 +15,7 @@ from headend.registry.changes import Clerk, changes
 from headend.registry.contracts import Held, agreements_where, change_tariff, move_in, move_out
 from headend.registry.exchange import NewMeter, exchange_meter
 from headend.registry.registry import channels_of
+from headend.registry.site_file import AccountRow
 from headend.store import tables as t
 from headend.store.rebills import rebills
 from tests.billing.town import EXPORT, IMPORT, Town
@@ -92,7 +93,7 @@ def test_a_new_account_is_added_by_its_name(town: Town) -> None:
     out(town, date(2026, 11, 10))
     with pytest.raises(NotFound, match="no account is called 'Cem': give --name"):
         into(town, "Cem", date(2026, 11, 10))
-    into(town, "Cem", date(2026, 11, 10), name="Cem Özdemir")
+    into(town, "Cem", date(2026, 11, 10), new=AccountRow(id="Cem", name="Cem Özdemir"))
     with town.database.read() as tx:
         assert tuple(tx.execute(select(t.account).where(t.account.c.id == "Cem")).one()) == (
             "Cem",
@@ -290,6 +291,12 @@ def test_commands_say_what_they_did(tmp_path: Path) -> None:
         tmp_path, "registry", "move-in", "A-2", "--usage-point", "UP-1", "--tariff", "x", "--from", "2026-04-01"
     )
     assert (again.returncode, "'x', expected a tariff of the book" in again.stderr) == (2, True)
+    unfit = ("registry", "move-in", "A/3", "--name", "Cem", "--usage-point", "UP-1", "--tariff", "home-tou")
+    ended = headend(tmp_path, *unfit, "--from", "2026-04-01")
+    assert (ended.returncode, "account: id: found 'A/3'" in ended.stderr) == (2, True)
+    new = ("registry", "move-in", "A-3", "--name", "Cem", "--locale", "de_DE", "--usage-point", "UP-1")
+    assert headend(tmp_path, *new, "--tariff", "home-tou", "--from", "2026-04-01").returncode == 0
+    assert "locale de_DE" in done("show", "A-3")
     assert headend(tmp_path, "registry", "show", "nobody").returncode == 2
     assert "a day such as" in headend(tmp_path, "registry", "group", "assign", "A-1", "north", "--from", "soon").stderr
 
