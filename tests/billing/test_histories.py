@@ -1,0 +1,382 @@
+"""Whatever happens to a town, and in whatever order it is billed: every local day of every agreement is billed once."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import insert
+
+from headend.billing.agreements import Agreement, group_in, period_at
+from headend.billing.approval import approve, issue
+from headend.billing.cycle import CycleScope, CycleState
+from headend.billing.groups import MONTHLY
+from headend.billing.run import rate_cycle
+from headend.billing.statement import Statement, parse_statement, sha256
+from headend.errors import BillingConflict, HeadendError, NotFound
+from headend.reads.days import midnight, next_period
+from headend.registry.changes import Clerk
+from headend.registry.contracts import Held, change_tariff, move_in, move_out
+from headend.registry.exchange import NewMeter, exchange_meter
+from headend.registry.grouping import assign, change_dates
+from headend.registry.members import billing_groups
+from headend.registry.registry import agreements
+from headend.store import books
+from headend.store import tables as t
+from headend.store.ledger import SqlLedger
+from tests.billing.town import BERLIN, IMPORT, Town
+
+ZONE = ZoneInfo(BERLIN)
+FIRST, LAST = date(2026, 8, 1), date(2027, 1, 31)
+TARIFFS = ("flat", "changing", "tiered")
+#: Every month a period may be called by, and some more.
+PERIODS = tuple(f"{2026 + n // 12}-{n % 12 + 1:02}" for n in range(7, 16))
+PLACES = 3
+#: Stands for the town's tariffs.
+BOOK = object()
+
+
+@dataclass
+class History:
+    """A town that things happen to, one day after another.
+
+    Parameters
+    ----------
+    hourly
+        what a meter measures in each hour of a UTC day [Wh]: the truth that bills are held against.
+    hung
+        at which usage point each meter hung from when to when.
+    finals, gone
+        who moved out, when, and wants a final bill; who moved out and may come back.
+    """
+
+    town: Town
+    dice: random.Random
+    hourly: dict[str, list[int]] = field(default_factory=dict)
+    hung: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    made: int = 0
+    finals: list[tuple[date, str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+    @property
+    def today(self) -> date:
+        return self.town.now.astimezone(ZONE).date()
+
+    def a_day(self) -> date:
+        """A local day about now."""
+        return max(self.today + timedelta(days=self.dice.randint(-40, 40)), FIRST)
+
+    def measures(self, name: str, place: int, since: datetime) -> None:
+        """What a meter measures from now on."""
+        self.hourly[name] = [self.dice.randint(400, 600) for _ in range(24)]
+        self.town.reads(name, self.hourly[name], first=FIRST - timedelta(days=2), last=LAST + timedelta(days=60))
+        self.hung.append((name, f"UP-{place}", since, datetime(2100, 1, 1, tzinfo=UTC)))
+
+    def move_in(self, place: int, since: date) -> None:
+        """Somebody new, or who lived in the town before."""
+        self.made += 1
+        account = self.dice.choice([f"A-{self.made}"] * 3 + self.gone)
+        tariff = self.dice.choice(TARIFFS)
+        held = Held(account, f"UP-{place}", "electricity", tariff, since)
+        name = None if account in self.gone else f"{account} & Sons"
+        if self.does(f"{account} moves in at {place} on {since} by {tariff}", move_in, BOOK, held, name=name):
+            self.gone = [each for each in self.gone if each != account]
+
+    def does(self, what: str, change: Callable[..., object], *told: Any, **also: Any) -> bool:
+        """Whether the registry takes a change; it refuses what is billed or does not fit."""
+        clerk = Clerk("dora", self.town.now)
+        try:
+            with self.town.database.write() as tx:
+                change(tx, *[self.town.site.tariffs if each is BOOK else each for each in told], clerk, **also)
+        except HeadendError as refused:
+            self.told.append(f"{self.today}: not {what}: {refused}")
+            return False
+        self.told.append(f"{self.today}: {what}")
+        return True
+
+    # ---- what happens -----------------------------------------------------------------------------------------------
+
+    def move(self) -> None:
+        """Somebody moves out, and perhaps somebody in."""
+        if (its := self._open()) is None:
+            return
+        place, end = (its.account.id, its.usage_point), self.a_day()
+        if not self.does(f"{its.account.id} moves out on {end}", move_out, BOOK, place, end):
+            return
+        self.gone.append(its.account.id)
+        if self.dice.random() < 0.5:
+            self.finals.append((end, its.account.id))
+        if self.dice.random() < 0.8:
+            self.move_in(int(its.usage_point[3:]), end + timedelta(days=self.dice.choice([0, 0, 3, 20])))
+
+    def settle(self) -> None:
+        """Somebody moves in, perhaps where there is no room."""
+        self.move_in(self.dice.randrange(PLACES), self.a_day())
+
+    def change_tariff(self) -> None:
+        if (its := self._open()) is None:
+            return
+        tariff, day = self.dice.choice(TARIFFS), self.a_day()
+        place = its.account.id, its.usage_point
+        self.does(f"{its.account.id} has {tariff} from {day}", change_tariff, BOOK, place, tariff, day)
+
+    def exchange(self) -> None:
+        place = self.dice.randrange(PLACES)
+        at = datetime.combine(self.today - timedelta(days=self.dice.randint(1, 40)), time(self.dice.randrange(24)), UTC)
+        which = next(each for each in self.hung if each[1] == f"UP-{place}" and each[3] > self.town.now)
+        new = f"E-{len(self.hourly)}"
+        if self.does(f"{new} for {which[0]} at {place}, {at}", exchange_meter, which[0], NewMeter(new), at):
+            self.hung[self.hung.index(which)] = (*which[:3], at)
+            self.measures(new, place, at)
+
+    def change_group(self) -> None:
+        with self.town.database.read() as tx:
+            account = self.dice.choice(sorted({each.account.id for each in agreements(tx)}))
+            to = self.dice.choice([*billing_groups(tx), MONTHLY])
+        since = self.a_day()
+        self.does(f"{account} is in group {to} from {since}", assign, account, to, since)
+
+    def read_on_another_day(self) -> None:
+        period = self.dice.choice(PERIODS)
+        day = date.fromisoformat(f"{period}-{self.dice.randint(2, 28):02}")
+        self.does(f"read is read on {day}", change_dates, "read", {period: day})
+
+    def bill(self) -> None:
+        """A cycle of any kind, as far as it comes."""
+        with self.town.database.read() as tx:
+            groups, accounts = billing_groups(tx), sorted({each.account.id for each in agreements(tx)})
+        begun = [period for period in PERIODS if period <= next_period(f"{self.today:%Y-%m}")]
+        group, period = self.dice.choice([*groups, MONTHLY]), self.dice.choice(begun)
+        some = tuple(self.dice.sample(accounts, self.dice.randint(1, len(accounts))))
+        scope = self.dice.choice(
+            [CycleScope(group), CycleScope(group), CycleScope(group, some), CycleScope(group, final=True)]
+        )
+        self.cycle(period, scope, self.dice.choice(["issue", "issue", "rate", "approve"]))
+
+    def final_bills(self) -> None:
+        """Who moved out and asked for it is billed as soon as their days are over."""
+        for end, account in [each for each in self.finals if each[0] < self.today]:
+            self.finals.remove((end, account))
+            with self.town.database.read() as tx:
+                its = agreements(tx, account=account)[0]
+            period = period_at(its.account, end - timedelta(days=1))
+            self.cycle(period, CycleScope(group_in(its.account, period).name, final=True))
+
+    def cycle(self, period: str, scope: CycleScope, far: str = "issue") -> None:
+        self.made += 1
+        name = f"c{self.made}"
+        try:
+            rate_cycle(self.town.office, period, name, "ann", scope)
+            if far in ("approve", "issue"):
+                approve(self.town.office, period, name, "ann")
+            if far == "issue":
+                issue(self.town.office, period, name, "bob")
+        except (BillingConflict, NotFound) as refused:
+            self.told.append(f"{self.today}: {period}/{name} {scope}: {refused}")
+        else:
+            self.told.append(f"{self.today}: {period}/{name} {scope} {far}d")
+
+    def take_up(self) -> None:
+        """Go on with a cycle that was left."""
+        with self.town.database.read() as tx:
+            left = [each for each in SqlLedger(tx).cycles() if each.state in (CycleState.RATED, CycleState.APPROVED)]
+        if not left:
+            return
+        its = self.dice.choice(left)
+        try:
+            if its.state == CycleState.RATED:
+                rate_cycle(self.town.office, its.period, its.name, "ann")
+                approve(self.town.office, its.period, its.name, "ann")
+            issue(self.town.office, its.period, its.name, "bob")
+        except BillingConflict as refused:
+            self.told.append(f"{self.today}: {its.id}: {refused}")
+        else:
+            self.told.append(f"{self.today}: {its.id} taken up and issued")
+
+    # ---- what is known ----------------------------------------------------------------------------------------------
+
+    def still_there(self) -> Agreement | None:
+        """An agreement that does not end by today."""
+        with self.town.database.read() as tx:
+            found = [each for each in agreements(tx) if (each.valid_to or date.max) > max(self.today, each.valid_from)]
+        return min(found, key=lambda each: each.valid_from, default=None)
+
+    def _open(self) -> Agreement | None:
+        with self.town.database.read() as tx:
+            found = [each for each in agreements(tx) if each.valid_to is None]
+        return self.dice.choice(found) if found else None
+
+
+def begin(folder: Path, seed: int) -> History:
+    """Three places, each with a meter and somebody who lives there, and two groups beside the monthly one."""
+    town = Town(folder)
+    dice = random.Random(seed)
+    town.now = datetime(2026, 8, 20, 9, tzinfo=UTC)
+    history = History(town, dice)
+    with town.database.write() as tx:
+        tx.execute(
+            insert(t.billing_group),
+            [{"name": "mid", "first_day": dice.randint(2, 28)}, {"name": "read", "first_day": 1}],
+        )
+        tx.execute(
+            insert(t.reading_date),
+            [
+                {"group_name": "read", "period": period, "read_on": f"{period}-{dice.randint(2, 28):02}"}
+                for period in dice.sample(PERIODS, 4)
+            ],
+        )
+    for place in range(PLACES):
+        since = datetime(2025, 1, 1, tzinfo=UTC)
+        town.meter(f"E-{place}", f"{place}", IMPORT, installed=since)
+        history.measures(f"E-{place}", place, since)
+        history.move_in(place, FIRST + timedelta(days=dice.choice([0, 0, 5, 40])))
+    return history
+
+
+def live(history: History) -> None:
+    """Things happen until the end, and then everything that is left is billed."""
+    dice = history.dice
+    while history.today < LAST:
+        what = dice.choice(
+            [
+                history.move,
+                history.settle,
+                history.change_tariff,
+                history.exchange,
+                history.change_group,
+                history.read_on_another_day,
+                history.take_up,
+            ]
+            + [history.bill] * 5
+        )
+        what()
+        history.final_bills()
+        history.town.now += timedelta(days=dice.choice([0, 0, 1, 4, 9]), hours=1)
+    # Whoever is still there goes on the same day; whoever was to come does not.
+    while its := history.still_there():
+        place = its.account.id, its.usage_point
+        assert history.does(f"{place[0]} goes", move_out, BOOK, place, max(history.today, its.valid_from))
+    history.town.now = datetime(2027, 5, 1, 9, tzinfo=UTC)
+    with history.town.database.read() as tx:
+        left = [each for each in SqlLedger(tx).cycles() if each.state in (CycleState.RATED, CycleState.APPROVED)]
+        groups = [*billing_groups(tx), MONTHLY]
+    for its in sorted(left, key=lambda each: each.period):
+        if its.state == CycleState.RATED:
+            rate_cycle(history.town.office, its.period, its.name, "ann")
+            approve(history.town.office, its.period, its.name, "ann")
+        issue(history.town.office, its.period, its.name, "bob")
+    for period in PERIODS:
+        for group in groups:
+            history.cycle(period, CycleScope(group))
+
+
+def check(history: History) -> None:
+    """Hold what was billed against what happened, counted apart from billing."""
+    town = history.town
+    with town.database.read() as tx:
+        ledger = SqlLedger(tx)
+        every = agreements(tx)
+        cycles = ledger.cycles()
+        kept = [each for cycle in cycles for each in ledger.statements(cycle)]
+        books.verify(tx)
+        entries = books.entries_of(tx, sorted({each.account.id for each in every}))
+    statements = [parse_statement(each.document) for each in kept]
+    assert all(each.state == "issued" for each in kept)
+    _check_days(every, statements)
+    _check_energy(history, every, statements)
+    _check_money(statements, entries)
+    _check_chains(kept, statements)
+    for cycle in cycles:
+        its = [each for each in statements if (each.period, each.cycle) == (cycle.period, cycle.name)]
+        assert cycle.totals.billed == len(its)
+        assert cycle.totals.money.get("EUR", Decimal(0)) == sum(each.totals.gross for each in its)
+
+
+def signed(statement: Statement) -> int:
+    """How often a statement's days count; a cancellation takes them back."""
+    return -1 if statement.kind == "cancellation" else 1
+
+
+def _check_days(every: list[Agreement], statements: list[Statement]) -> None:
+    billed: dict[str, Counter[date]] = defaultdict(Counter)
+    for statement in statements:
+        for segment in statement.segments:
+            for use in segment.daily:
+                billed[segment.agreement][use.day] += signed(statement)
+                assert period_at(next(e.account for e in every if e.id == segment.agreement), use.day) == (
+                    statement.period
+                )
+    for agreement in every:
+        assert agreement.valid_to is not None
+        lasts = (agreement.valid_to - agreement.valid_from).days
+        its_days = [agreement.valid_from + timedelta(days=day) for day in range(lasts)]
+        assert billed.pop(agreement.id, Counter()) == Counter(its_days), agreement.id
+    assert not billed
+
+
+def _check_energy(history: History, every: list[Agreement], statements: list[Statement]) -> None:
+    billed: Counter[str] = Counter()
+    for statement in statements:
+        for segment in statement.segments:
+            billed[segment.agreement] += signed(statement) * int(segment.usage * 1000)
+    for agreement in every:
+        stored, hour = 0, midnight(agreement.valid_from, ZONE)
+        while hour < midnight(agreement.valid_to or date.max, ZONE):
+            stored += sum(
+                history.hourly[meter][hour.hour]
+                for meter, place, since, until in history.hung
+                if place == agreement.usage_point and since <= hour < until
+            )
+            hour += timedelta(hours=1)
+        assert billed[agreement.id] == stored, agreement.id
+
+
+def _check_money(statements: list[Statement], entries: list) -> None:
+    owed: Counter[str] = Counter()
+    for statement in statements:
+        lines = [line for segment in statement.segments for line in segment.lines if not line.included]
+        assert sum(line.amount for line in lines) == statement.totals.gross
+        owed[statement.customer.account] += int(statement.totals.gross * 100)
+    booked: Counter[str] = Counter()
+    for entry in entries:
+        booked[entry.account] += entry.change
+    assert booked == owed
+
+
+def _check_chains(kept: list, statements: list[Statement]) -> None:
+    links = {each.sha256: statement for each, statement in zip(kept, statements, strict=True)}
+    assert all(sha256(each.document) == each.sha256 for each in kept)
+    followers = Counter(statement.previous_sha256 for statement in statements if statement.previous_sha256)
+    assert set(followers) <= set(links)
+    assert set(followers.values()) <= {1}
+    first = Counter(each.customer.account for each in statements if each.previous_sha256 is None)
+    assert set(first.values()) <= {1}
+    for statement in statements:
+        if statement.previous_sha256:
+            assert links[statement.previous_sha256].customer.account == statement.customer.account
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_day_of_a_random_history_is_billed_once(tmp_path: Path, seed: int) -> None:
+    history = begin(tmp_path, seed)
+    live(history)
+    try:
+        check(history)
+    except AssertionError:
+        print(*history.told, sep="\n")
+        raise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 200))
+def test_every_day_of_many_random_histories_is_billed_once(tmp_path: Path, seed: int) -> None:
+    test_every_day_of_a_random_history_is_billed_once(tmp_path, seed)
