@@ -7,6 +7,7 @@ statements of a run, so that it makes no difference in which parts, and in which
 from __future__ import annotations
 
 import hashlib
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -320,9 +321,14 @@ def _back_billed(asked: _Asked) -> Iterator[str]:
     months, last = asked.limits.back_billed_months, asked.statement.last
     if months:
         today = asked.ground.at.astimezone(zone_named(asked.statement.timezone)).date()
-        ago = 12 * (today.year - last.year) + today.month - last.month - (today.day < last.day)
-        if ago >= months and (ago > months or today.day > last.day):
+        if today > _months_after(last, months):
             yield f"its last day, {last}, is more than {months} months ago"
+
+
+def _months_after(day: date, months: int) -> date:
+    """The same day some months later, or the last of a shorter month."""
+    year, month = divmod(12 * day.year + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 _Rule = Callable[[_Asked], Iterator[str]]

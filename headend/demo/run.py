@@ -27,7 +27,9 @@ from sqlalchemy import Connection
 from headend.app import HeadEnd, Role, open_site
 from headend.billing.approval import approve, issue
 from headend.billing.cycle import BillCycle
+from headend.billing.deciding import confirm, release
 from headend.billing.groups import MONTHLY
+from headend.billing.review import FindingState
 from headend.billing.run import rate_cycle
 from headend.config import shipped
 from headend.demo.field import Field, FieldProcess
@@ -383,7 +385,13 @@ def _start_modbus(
 def _bill(site: Site, period: str) -> BillCycle:
     """The clerk's cycle, without the clerk."""
     office = office_of(site)
-    rate_cycle(office, period, MONTHLY, "demo")
+    cycle = rate_cycle(office, period, MONTHLY, "demo")
+    with office.database.read() as tx:
+        found = {one.code for one in office.reviews(tx).findings(cycle)}
+    for code in sorted(found):
+        decided = release(office, period, MONTHLY, "demo", "as the simulated field made it", code=code)
+        if any(one.state == FindingState.WAITING for one in decided):
+            confirm(office, period, MONTHLY, "demo-2", code=code)
     approve(office, period, MONTHLY, "demo")
     return issue(office, period, MONTHLY, "demo")
 
