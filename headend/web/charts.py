@@ -245,7 +245,7 @@ def expected_chart(first: date, so_far: Sequence[int], expected: Sequence[int], 
             ],
         },
     }
-    return _chart(unit, values, [bars] if values else [], height=160)
+    return _chart(unit, values, [bars] if values else [])
 
 
 def telemetry_chart(series: Series, start_s: int, end_s: int, zone: ZoneInfo) -> Spec:
