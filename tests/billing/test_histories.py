@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -13,15 +13,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from headend.billing.agreements import Agreement, group_in, period_at
 from headend.billing.approval import approve, issue
-from headend.billing.cycle import CycleScope, CycleState
+from headend.billing.budgets import Plan
+from headend.billing.correcting import make_corrections, withdraw
+from headend.billing.corrections import Way
+from headend.billing.cycle import BillCycle, CycleScope, CycleState
 from headend.billing.groups import MONTHLY
 from headend.billing.run import rate_cycle
 from headend.billing.statement import Statement, parse_statement, sha256
 from headend.errors import BillingConflict, HeadendError, NotFound
+from headend.process.budgeting import end_plan, set_plan
 from headend.reads.days import midnight, next_period
 from headend.registry.changes import Clerk
 from headend.registry.contracts import Held, change_tariff, move_in, move_out
@@ -29,6 +33,7 @@ from headend.registry.exchange import NewMeter, exchange_meter
 from headend.registry.grouping import assign, change_dates
 from headend.registry.members import billing_groups
 from headend.registry.registry import agreements
+from headend.registry.site_file import AccountRow
 from headend.store import books
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
@@ -52,6 +57,8 @@ class History:
     ----------
     hourly
         what a meter measures in each hour of a UTC day [Wh]: the truth that bills are held against.
+    read
+        where it was another value in one hour.
     hung
         at which usage point each meter hung from when to when.
     finals, gone
@@ -61,6 +68,7 @@ class History:
     town: Town
     dice: random.Random
     hourly: dict[str, list[int]] = field(default_factory=dict)
+    read: dict[tuple[str, datetime], int] = field(default_factory=dict)
     hung: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     made: int = 0
@@ -87,8 +95,8 @@ class History:
         account = self.dice.choice([f"A-{self.made}"] * 3 + self.gone)
         tariff = self.dice.choice(TARIFFS)
         held = Held(account, f"UP-{place}", "electricity", tariff, since)
-        name = None if account in self.gone else f"{account} & Sons"
-        if self.does(f"{account} moves in at {place} on {since} by {tariff}", move_in, BOOK, held, name=name):
+        new = None if account in self.gone else AccountRow(id=account, name=f"{account} & Sons")
+        if self.does(f"{account} moves in at {place} on {since} by {tariff}", move_in, BOOK, held, new=new):
             self.gone = [each for each in self.gone if each != account]
 
     def does(self, what: str, change: Callable[..., object], *told: Any, **also: Any) -> bool:
@@ -117,6 +125,64 @@ class History:
             self.finals.append((end, its.account.id))
         if self.dice.random() < 0.8:
             self.move_in(int(its.usage_point[3:]), end + timedelta(days=self.dice.choice([0, 0, 3, 20])))
+
+    def correct(self) -> None:
+        """A read of a day long past comes out otherwise, and perhaps what was billed of it is corrected."""
+        meter = self.dice.choice(sorted(self.hourly))
+        hour = datetime.combine(FIRST, time(), UTC) + timedelta(hours=self.dice.randrange(24 * 180))
+        self.read[meter, hour] = self.dice.randint(400, 600)
+        self.town.set(meter, hour, values=self.read[meter, hour])
+        with self.town.database.read() as tx:
+            ids = tx.execute(select(t.statement.c.id).where(t.statement.c.state == "issued")).scalars().all()
+        some = self.dice.sample(sorted(ids), min(len(ids), self.dice.randint(1, 3)))
+        way = self.dice.choice([Way.REBILL, Way.REBILL, Way.DIFFERENCE, Way.CANCEL])
+        self.correction(some, way)
+
+    def correction(self, some: Sequence[str], way: Way) -> None:
+        try:
+            made = make_corrections(self.town.office, some, way, "read again", "ann")
+        except HeadendError as refused:
+            self.told.append(f"{self.today}: not {way} {some}: {refused}")
+            return
+        for each in made:
+            self.told.append(f"{self.today}: {way} {some} in {each.period}/{each.cycle}")
+            if self.dice.random() < 0.8 or self.today > LAST:
+                self.take(each.period, each.cycle)
+
+    def take(self, period: str, name: str) -> None:
+        """Approve and issue what is rated; what has changed since is withdrawn or rated again first."""
+        try:
+            with self.town.database.read() as tx:
+                its = SqlLedger(tx).cycle(name, period)
+            assert its is not None
+            if its.state == CycleState.RATED:
+                if not its.scope.correction:
+                    rate_cycle(self.town.office, period, name, "ann")
+                approve(self.town.office, period, name, "ann")
+            issue(self.town.office, period, name, "bob")
+        except HeadendError as refused:
+            self.told.append(f"{self.today}: not {period}/{name}: {refused}")
+            if its is not None and its.scope.correction:
+                withdraw(self.town.office, period, name, "ann")
+                self.told.append(f"{self.today}: {period}/{name} withdrawn")
+        else:
+            self.told.append(f"{self.today}: {period}/{name} issued")
+
+    def plan(self) -> None:
+        """An account pays by instalments from a period on, or no more."""
+        with self.town.database.read() as tx:
+            account = self.dice.choice(sorted({each.account.id for each in agreements(tx)}))
+        since = self.dice.choice([period for period in PERIODS if period >= f"{self.today:%Y-%m}"] or PERIODS[-1:])
+        try:
+            if self.dice.random() < 0.3:
+                end_plan(self.town.site, account, since, "ann")
+            else:
+                amount = Decimal(self.dice.randint(20, 250))
+                set_plan(self.town.site, account, Plan(since, amount, "EUR", self.dice.randint(1, 12)), "ann")
+        except HeadendError as refused:
+            self.told.append(f"{self.today}: no plan of {account} from {since}: {refused}")
+        else:
+            self.told.append(f"{self.today}: plan of {account} from {since}")
 
     def settle(self) -> None:
         """Somebody moves in, perhaps where there is no room."""
@@ -187,20 +253,15 @@ class History:
 
     def take_up(self) -> None:
         """Go on with a cycle that was left."""
+        if left := self.left():
+            its = self.dice.choice(left)
+            self.take(its.period, its.name)
+
+    def left(self) -> list[BillCycle]:
+        """Cycles that are rated or approved."""
         with self.town.database.read() as tx:
-            left = [each for each in SqlLedger(tx).cycles() if each.state in (CycleState.RATED, CycleState.APPROVED)]
-        if not left:
-            return
-        its = self.dice.choice(left)
-        try:
-            if its.state == CycleState.RATED:
-                rate_cycle(self.town.office, its.period, its.name, "ann")
-                approve(self.town.office, its.period, its.name, "ann")
-            issue(self.town.office, its.period, its.name, "bob")
-        except BillingConflict as refused:
-            self.told.append(f"{self.today}: {its.id}: {refused}")
-        else:
-            self.told.append(f"{self.today}: {its.id} taken up and issued")
+            its = [each for each in SqlLedger(tx).cycles() if each.state in (CycleState.RATED, CycleState.APPROVED)]
+        return sorted(its, key=lambda each: (each.period, each.scope.correction, each.name))
 
     # ---- what is known ----------------------------------------------------------------------------------------------
 
@@ -255,6 +316,9 @@ def live(history: History) -> None:
                 history.change_group,
                 history.read_on_another_day,
                 history.take_up,
+                history.correct,
+                history.correct,
+                history.plan,
             ]
             + [history.bill] * 5
         )
@@ -266,17 +330,21 @@ def live(history: History) -> None:
         place = its.account.id, its.usage_point
         assert history.does(f"{place[0]} goes", move_out, BOOK, place, max(history.today, its.valid_from))
     history.town.now = datetime(2027, 5, 1, 9, tzinfo=UTC)
+    for its in history.left():
+        history.take(its.period, its.name)
     with history.town.database.read() as tx:
-        left = [each for each in SqlLedger(tx).cycles() if each.state in (CycleState.RATED, CycleState.APPROVED)]
         groups = [*billing_groups(tx), MONTHLY]
-    for its in sorted(left, key=lambda each: each.period):
-        if its.state == CycleState.RATED:
-            rate_cycle(history.town.office, its.period, its.name, "ann")
-            approve(history.town.office, its.period, its.name, "ann")
-        issue(history.town.office, its.period, its.name, "bob")
     for period in PERIODS:
         for group in groups:
             history.cycle(period, CycleScope(group))
+    # What was corrected meanwhile is right again once everything that stands is.
+    with history.town.database.read() as tx:
+        documents = [parse_statement(each) for each in tx.execute(select(t.statement.c.document)).scalars()]
+    for its in sorted(standing(documents), key=lambda each: each.period):
+        history.correction([its.id], history.dice.choice([Way.REBILL, Way.DIFFERENCE]))
+    for its in history.left():
+        history.take(its.period, its.name)
+    assert not history.left()
 
 
 def check(history: History) -> None:
@@ -297,13 +365,26 @@ def check(history: History) -> None:
     _check_chains(kept, statements)
     for cycle in cycles:
         its = [each for each in statements if (each.period, each.cycle) == (cycle.period, cycle.name)]
-        assert cycle.totals.billed == len(its)
+        # A cancellation and the bill in its place are two documents of one account.
+        assert (cycle.id, cycle.totals.billed) == (cycle.id, len({each.customer.account for each in its}))
         assert cycle.totals.money.get("EUR", Decimal(0)) == sum(each.totals.gross for each in its)
 
 
 def signed(statement: Statement) -> int:
-    """How often a statement's days count; a cancellation takes them back."""
-    return -1 if statement.kind == "cancellation" else 1
+    """How often a statement's days count; a cancellation takes them back, a difference bills none anew."""
+    return {"cancellation": -1, "difference": 0}.get(statement.kind or "", 1)
+
+
+def standing(statements: Sequence[Statement]) -> list[Statement]:
+    """The newest document of each account and period that is not taken back."""
+    newest: dict[tuple[str, str], list[Statement]] = defaultdict(list)
+    for its in sorted(statements, key=lambda each: each.revision):
+        told = newest[its.customer.account, its.period]
+        if its.kind == "cancellation":
+            told[:] = [each for each in told if its.corrects is None or each.id != its.corrects.id]
+        else:
+            told.append(its)
+    return [told[-1] for told in newest.values() if told]
 
 
 def _check_days(every: list[Agreement], statements: list[Statement]) -> None:
@@ -325,14 +406,14 @@ def _check_days(every: list[Agreement], statements: list[Statement]) -> None:
 
 def _check_energy(history: History, every: list[Agreement], statements: list[Statement]) -> None:
     billed: Counter[str] = Counter()
-    for statement in statements:
+    for statement in standing(statements):
         for segment in statement.segments:
-            billed[segment.agreement] += signed(statement) * int(segment.usage * 1000)
+            billed[segment.agreement] += int(segment.usage * 1000)
     for agreement in every:
         stored, hour = 0, midnight(agreement.valid_from, ZONE)
         while hour < midnight(agreement.valid_to or date.max, ZONE):
             stored += sum(
-                history.hourly[meter][hour.hour]
+                history.read.get((meter, hour), history.hourly[meter][hour.hour])
                 for meter, place, since, until in history.hung
                 if place == agreement.usage_point and since <= hour < until
             )
@@ -345,7 +426,9 @@ def _check_money(statements: list[Statement], entries: list) -> None:
     for statement in statements:
         lines = [line for segment in statement.segments for line in segment.lines if not line.included]
         assert sum(line.amount for line in lines) == statement.totals.gross
-        owed[statement.customer.account] += int(statement.totals.gross * 100)
+        owed[statement.customer.account] += int(statement.due * 100)
+        if statement.budget is not None:
+            assert statement.budget.does_not_add_up(statement.totals.gross) is None
     booked: Counter[str] = Counter()
     for entry in entries:
         booked[entry.account] += entry.change
