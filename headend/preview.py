@@ -27,6 +27,7 @@ from headend.reads.quality import Quality
 from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels
 from headend.site import Site
 from headend.store.edits import edit_of
+from headend.store.standing import stands
 from headend.store.tables import statement
 
 Int64s = NDArray[np.int64]
@@ -317,7 +318,7 @@ def _issued(tx: Connection, wanted: set[tuple[str, str]]) -> dict[tuple[str, str
     s = statement.c
     query = (
         select(s.account_id, s.period, s.id)
-        .where(s.state == "issued", s.account_id.in_({account for account, _ in wanted}))
+        .where(s.state == "issued", s.account_id.in_({account for account, _ in wanted}), stands())
         .order_by(s.revision)
     )
     return {(row.account_id, row.period): row.id for row in tx.execute(query) if (row.account_id, row.period) in wanted}

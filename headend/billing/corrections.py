@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from headend.billing.backbilling import with_lines
+from headend.billing.backbilling import is_write_off, with_lines
 from headend.billing.budgets import billed_again, off_by, taken_back
 from headend.billing.digests import ENGINE
 from headend.billing.ports import Kept
@@ -238,14 +238,8 @@ def difference_of(
     now: Statement, said: Sequence[Statement], corrected: Corrected, revision: int, cycle: str
 ) -> Statement:
     """What a period costs today less what was said of it so far, line by line."""
-    before: dict[_SegmentKey, dict[_LineKey, StatementLine]] = {}
-    latest: dict[_SegmentKey, Segment] = {}
-    for document in said:
-        for segment in document.segments:
-            latest[_segment_key(segment)] = segment
-            sums = before.setdefault(_segment_key(segment), {})
-            for line in segment.lines:
-                _add(sums, line)
+    before = _sums_of(said)
+    latest = {_segment_key(segment): segment for document in said for segment in document.segments}
     segments = [
         with_lines(segment, _less(segment.lines, before.pop(_segment_key(segment), {}))) for segment in now.segments
     ]
@@ -260,6 +254,28 @@ def difference_of(
 
 _SegmentKey = tuple[str, str]
 _LineKey = tuple[Any, ...]
+_Sums = dict[_SegmentKey, dict[_LineKey, StatementLine]]
+
+
+def _sums_of(said: Sequence[Statement]) -> _Sums:
+    """What was said, by segment and line."""
+    before: _Sums = {}
+    for document in said:
+        for segment in document.segments:
+            sums = before.setdefault(_segment_key(segment), {})
+            for line in segment.lines:
+                _add(sums, line)
+    return before
+
+
+def difference_comes_out(stated: Segment, rated: Segment, said: Sequence[Statement]) -> Segment:
+    """A segment of a difference as it comes out of what it costs and what was said; what is written off, as stated."""
+    before = _sums_of(said).get(_segment_key(stated), {})
+    without = {key: line for key, line in before.items() if not is_write_off(line)}
+    charged = tuple(line for line in stated.lines if not is_write_off(line))
+    taken = _less((), without)
+    lines = taken if charged == taken else _less(rated.lines, without)
+    return with_lines(rated, (*lines, *(line for line in stated.lines if is_write_off(line))))
 
 
 def _segment_key(segment: Segment) -> _SegmentKey:
@@ -320,12 +336,7 @@ def _as_correction(
 
 def says_the_same(now: Statement, said: Sequence[Statement]) -> bool:
     """Whether what a period costs today is what was said of it, line by line, and leaves the same to the next."""
-    before: dict[_SegmentKey, dict[_LineKey, StatementLine]] = {}
-    for document in said:
-        for segment in document.segments:
-            sums = before.setdefault(_segment_key(segment), {})
-            for line in segment.lines:
-                _add(sums, line)
+    before = _sums_of(said)
     for segment in now.segments:
         if _less(segment.lines, before.pop(_segment_key(segment), {})):
             return False

@@ -17,6 +17,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
+from headend.billing.backbilling import KIND, is_write_off
 from headend.billing.statement import Segment, Statement, StatementLine
 from headend.errors import InvalidInput
 from headend.tariffs.money import minor_digits
@@ -51,6 +52,7 @@ _WHOLE = {
     "power_factor": Cause.DEMAND,
     "percentage": Cause.SURCHARGES,
     "minimum": Cause.SURCHARGES,
+    "write_off": Cause.CREDITS,
 }
 _Named = TypeVar("_Named", str, int)
 
@@ -229,7 +231,9 @@ def _side(segments: Sequence[Segment]) -> Side | None:
             shares[period.label] += Fraction(period.quantity)
         for tier in segment.usage_by_tier:
             tiers[tier.tier] += Fraction(tier.quantity)
-    taxes = [line.price for segment in segments for line in segment.lines if line.kind == "tax"]
+    taxes = [
+        line.price for segment in segments for line in segment.lines if line.kind == "tax" and not is_write_off(line)
+    ]
     return Side(
         days=sum(segment.days for segment in segments),
         use=use,
@@ -305,7 +309,8 @@ def _groups(segments: Sequence[Segment]) -> dict[_Key, _Group]:
         for line in segment.lines:
             if line.included:
                 continue
-            group = groups.setdefault((line.kind, _component_of(line, labels), line.unit), _Group())
+            kind = KIND if is_write_off(line) else line.kind
+            group = groups.setdefault((kind, _component_of(line, labels), line.unit), _Group())
             group.cells.setdefault((line.period, line.tier), _Sum()).add(Fraction(line.quantity), _exact(line))
     return groups
 

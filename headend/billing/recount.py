@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headend.billing.agreements import Account, Agreement, billing_window
+from headend.billing.backbilling import has_write_off, is_write_off, with_lines
 from headend.billing.banks import left, taken_over
 from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
@@ -93,6 +94,8 @@ def counted(its: Evidence, row: int) -> NDArray[np.bool_]:
 def rated_anew(statement: Statement, segment: Segment, evidence: Evidence) -> Segment:
     """The segment as it comes out of its evidence: all figures but registers and use in the month before.
 
+    What a correction writes off is taken as it says: that rests on what was billed before.
+
     Raises
     ------
     CannotRate
@@ -125,7 +128,7 @@ def rated_anew(statement: Statement, segment: Segment, evidence: Evidence) -> Se
     tables = UseTables.of(tariff, window, interval_s, market, used, others)
     tax = sum((line.amount for line in bill.lines if line.kind == "tax"), Decimal(0))
     calendar = None if segment.calendar_sha256 is None else calendar_digest(its, window, interval_s, market)
-    return replace(
+    anew = replace(
         segment,
         unit=tariff.unit,
         days=days.days,
@@ -150,6 +153,15 @@ def rated_anew(statement: Statement, segment: Segment, evidence: Evidence) -> Se
         events=events_used(its, market),
         calendar_sha256=calendar,
     )
+    written_off = _written_off(statement, segment)
+    return with_lines(anew, (*anew.lines, *written_off)) if written_off else anew
+
+
+def _written_off(statement: Statement, segment: Segment) -> tuple[StatementLine, ...]:
+    if statement.kind != "rebill" or not has_write_off(segment):
+        return ()
+    lines = tuple(line for line in segment.lines if is_write_off(line))
+    return lines if sum(line.amount for line in lines if not line.included) < 0 else ()
 
 
 def _part(statement: Statement, segment: Segment, evidence: Evidence) -> Part:

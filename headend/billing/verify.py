@@ -6,17 +6,20 @@ trusts a clock, and there are two questions: does the statement come out of that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any, Protocol
 
 from headend.billing.again import Again, again_of
 from headend.billing.agreements import Agreement, in_force
+from headend.billing.backbilling import has_write_off, is_write_off, with_lines
 from headend.billing.bundle.checking import Differs, told
+from headend.billing.corrections import cancellation_of, difference_comes_out, spans_of, tariffs_as_billed
 from headend.billing.digests import ENGINE
-from headend.billing.ports import Kept, Office
+from headend.billing.ports import Kept, Office, Records
 from headend.billing.recount import (
     Evidence,
     FigureDiffers,
@@ -25,11 +28,11 @@ from headend.billing.recount import (
     lines_compared,
     rated_anew,
 )
-from headend.billing.segments import rate_agreements
+from headend.billing.segments import Rated, rate_agreements
 from headend.billing.since import causes_since
-from headend.billing.statement import Segment, Statement, canonical_json, parse_statement, sha256, totals_of
-from headend.errors import BillingConflict, CannotRate, HeadendError
-from headend.tariffs import Tariff
+from headend.billing.statement import Segment, Statement, Totals, canonical_json, parse_statement, sha256, totals_of
+from headend.errors import BillingConflict, CannotRate, HeadendError, NotFound
+from headend.tariffs import Tariff, TariffBook
 
 _AT_ONCE = 500
 
@@ -205,6 +208,10 @@ def evidence_of(past: Past, kept: Kept) -> list[Evidence]:
     if kept.state != "issued":
         raise BillingConflict(f"statement {kept.id} is not issued yet: only issued statements have a bundle")
     statement = parse_statement(kept.document)
+    if statement.corrects is not None and statement.kind != "rebill":
+        raise BillingConflict(
+            f"statement {kept.id} is a {statement.kind} and rests on {statement.corrects.id}: that has a bundle"
+        )
     evidence = []
     for segment in statement.segments:
         document = past.tariff(segment.tariff.sha256)
@@ -237,28 +244,111 @@ def _verified(office: Office, tx: Any, past: Past, several: Sequence[Kept]) -> I
     else:
         for agreement in records.agreements():
             todays.setdefault(agreement.account.id, []).append(agreement)
-    due = [
-        agreement
-        for statement in whole.values()
-        for agreement in todays.get(statement.customer.account, ())
-        if in_force(agreement, statement.period)
-    ]
-    periods = {statement.period for statement in whole.values()}
-    rated = None
-    problem = f"statements of one month say that they are of {' and '.join(sorted(periods))}"
-    if len(periods) == 1:
-        (period,) = periods
-        try:
-            rated = rate_agreements(records, office.tariffs, due, period)
-        except HeadendError as error:
-            problem = str(error)
+    rated, problem = _rated_today(office, records, list(whole.values()), todays)
     for kept in several:
         statement = whole.get(kept.id)
         if statement is None:
             yield Verified(kept.id, sha256(kept.document), [_bytes(kept)])
+        elif statement.kind == "cancellation":
+            yield _cancellation(past, kept, statement)
+        else:
+            said = _said_before(past, statement)
+            made = _rated_totals([*said, statement])
+            anew = rated.get(kept.id)
+            again = Again(made, None, problem) if anew is None else replace(again_of(statement, anew), made=made)
+            yield _one(past, kept, statement, again, said)
+
+
+def _rated_today(
+    office: Office, records: Records, statements: Sequence[Statement], todays: Mapping[str, Sequence[Agreement]]
+) -> tuple[dict[str, Rated], str]:
+    """What the agreements of statements come to today, by statement, and why where that is missing."""
+    periods = {statement.period for statement in statements}
+    problem = f"statements of one month say that they are of {' and '.join(sorted(periods))}"
+    if len(periods) != 1:
+        return {}, problem
+    (period,) = periods
+    rated: dict[str, Rated] = {}
+    for book, together in _by_book(office, statements):
+        accounts = sorted({statement.customer.account for statement in together})
+        due = [each for account in accounts for each in todays.get(account, ()) if in_force(each, period)]
+        try:
+            its = rate_agreements(records, book, due, period)
+        except HeadendError as error:
+            problem = str(error)
+        else:
+            rated.update({statement.id: its for statement in together})
+    return rated, problem
+
+
+def _by_book(office: Office, statements: Iterable[Statement]) -> list[tuple[TariffBook, list[Statement]]]:
+    """Statements by the tariffs that they would be rated by today: corrections keep those of their original."""
+    books: dict[int, tuple[TariffBook, list[Statement]]] = {}
+    for statement in statements:
+        book = office.tariffs
+        if statement.kind in ("rebill", "difference"):
+            try:
+                book = tariffs_as_billed(office.tariffs, spans_of(statement))
+            except NotFound:
+                book = office.tariffs  # the check of the tariff says so
+        if statement.kind != "cancellation":
+            books.setdefault(id(book), (book, []))[1].append(statement)
+    return list(books.values())
+
+
+def _said_before(past: Past, statement: Statement) -> list[Statement]:
+    """What a difference adds to, in order: a bill and the differences to it before; nothing for any other document."""
+    if statement.kind != "difference" or statement.corrects is None:
+        return []
+    said = []
+    for link in past.chain(statement.customer.account):
+        its = parse_statement(past.kept(link.id).document)
+        if its.period != statement.period or its.revision >= statement.revision:
             continue
-        again = Again(statement.totals, None, problem) if rated is None else again_of(statement, rated)
-        yield _one(past, kept, statement, again)
+        same = its.kind == "difference" and its.corrects is not None and its.corrects.id == statement.corrects.id
+        if its.id == statement.corrects.id or same:
+            said.append(its)
+    return said
+
+
+def _rated_totals(statements: Sequence[Statement]) -> Totals:
+    """What was rated: the sum, without what is written off."""
+    segments = tuple(
+        with_lines(each, tuple(line for line in each.lines if not is_write_off(line))) if has_write_off(each) else each
+        for statement in statements
+        for each in statement.segments
+    )
+    if len({each.currency for each in segments}) != 1:
+        return statements[-1].totals
+    return totals_of(segments)
+
+
+def _cancellation(past: Past, kept: Kept, statement: Statement) -> Verified:
+    """A cancellation is what it takes back with the other sign, and nothing else."""
+    checks = [_bytes(kept), _chain(past, kept, statement), _tariffs(past, statement)[1]]
+    its, differs = statement.corrects, []
+    try:
+        taken = past.kept(its.id) if its is not None else None
+    except NotFound:
+        taken = None
+    if its is None or taken is None:
+        checks.append(Check("as billed", False, "what it takes back is not there"))
+        return Verified(kept.id, kept.sha256, checks)
+    expected = cancellation_of(parse_statement(taken.document), its, statement.revision, statement.cycle)
+    for number, (stated, other) in enumerate(zip_longest(statement.segments, expected.segments), 1):
+        if stated != other:
+            differs.append(Differs(f"segment {number}", "as the cancellation says", f"what {its.id} said is another"))
+    if statement.totals != expected.totals:
+        differs.append(Differs("totals", f"{statement.totals.gross}", f"{expected.totals.gross}"))
+    if its.sha256 != taken.sha256:
+        differs.append(Differs("what it takes back", its.sha256, taken.sha256))
+    lines = sum(len(segment.lines) for segment in statement.segments)
+    said = (
+        f"{len(differs)} parts are not what {its.id} said" if differs else f"takes back all {lines} lines of {its.id}"
+    )
+    checks.append(Check("as billed", not differs, said))
+    checks.append(Check("today", True, "nothing is rated for a cancellation"))
+    return Verified(kept.id, kept.sha256, checks, differs)
 
 
 def _bytes(kept: Kept) -> Check:
@@ -274,7 +364,7 @@ def _bytes(kept: Kept) -> Check:
     return Check("bytes", True, f"{len(kept.document):,}, SHA-256 {digest}")
 
 
-def _one(past: Past, kept: Kept, statement: Statement, again: Again) -> Verified:
+def _one(past: Past, kept: Kept, statement: Statement, again: Again, said: Sequence[Statement]) -> Verified:
     checks = [_bytes(kept), _chain(past, kept, statement)]
     tariffs, tariff_check = _tariffs(past, statement)
     checks.append(tariff_check)
@@ -295,6 +385,8 @@ def _one(past: Past, kept: Kept, statement: Statement, again: Again) -> Verified
         except CannotRate as error:
             differs.append(Differs(where, "can be rated as billed", str(error)))
             continue
+        if said:
+            anew = difference_comes_out(segment, anew, said)
         reads += billed.reads
         prices += billed.prices
         if not billed.proven:
@@ -304,9 +396,9 @@ def _one(past: Past, kept: Kept, statement: Statement, again: Again) -> Verified
         if again.now is not None:
             causes += causes_since(where, statement, segment, by_place.get((segment.agreement, segment.first)))
     differs += _totals(statement)
-    if again.now is not None and len(again.segments) != len(statement.segments):
+    if again.now is not None and len(again.segments) != len(statement.segments) and not said:
         causes.append(f"it has {len(statement.segments)} segments, today's would have {len(again.segments)}")
-    if not (reads or prices or causes or differs) and (others := _lines_today(statement, again)):
+    if not (reads or prices or causes or differs or statement.corrects) and (others := _lines_today(statement, again)):
         causes.append(f"{others} lines would be otherwise")
     checks.append(_as_billed(statement, differs, unproven, complete=tariff_check.ok))
     checks.append(_today(again, reads, prices, causes))

@@ -27,7 +27,19 @@ def explained(tx: Connection, kept: Kept, compared_with: ComparedWith = "before"
         the two cannot be compared.
     """
     now = parse_statement(kept.document)
-    return explain(now, _other(now, SqlLedger(tx).statements_of(kept.account), compared_with))
+    issued = SqlLedger(tx).statements_of(kept.account)
+    if compared_with in ("before", "last-year"):
+        issued = _bills(issued)
+    return explain(now, _other(now, issued, compared_with))
+
+
+def _bills(issued: list[Kept]) -> list[Kept]:
+    """Without what is cancelled, and without documents that are no bill of a period by themselves."""
+    documents = {kept.id: parse_statement(kept.document) for kept in issued}
+    gone = {each.corrects.id for each in documents.values() if each.kind == "cancellation" and each.corrects}
+    return [
+        kept for kept in issued if kept.id not in gone and documents[kept.id].kind not in ("cancellation", "difference")
+    ]
 
 
 def _other(now: Statement, issued: list[Kept], compared_with: ComparedWith) -> Statement:

@@ -21,8 +21,11 @@ from headend.billing.correcting import Proposal, make_corrections, propose, with
 from headend.billing.corrections import Way
 from headend.billing.run import rate_cycle
 from headend.billing.statement import Statement, parse_statement
+from headend.billing.verify import verify_period, verify_statement
 from headend.errors import BillingConflict, InvalidInput, NotFound
+from headend.process.asbilled import SitePast
 from headend.reads.days import DAY_S, seconds
+from headend.store.explaining import explained
 from headend.store.ledger import SqlLedger
 from headend.store.rebills import flag_rebills, rebills, rebills_of
 from headend.tariffs import load_book
@@ -410,3 +413,42 @@ def test_issued_documents_keep_their_bytes(billed: Town) -> None:
     correct(billed)
     with billed.database.read() as tx:
         assert SqlLedger(tx).statement(FIRST).document == before
+
+
+def verified(town: Town, which: str) -> dict[str, bool]:
+    found = verify_statement(town.office, lambda tx: SitePast(tx, town.site), which)
+    return {check.name: check.ok for check in found.checks}
+
+
+def test_every_document_of_a_chain_of_corrections_verifies(billed: Town) -> None:
+    edit(billed, 10_500)
+    correct(billed)
+    assert all(verified(billed, "Ada-2026-10-2").values())
+    assert all(verified(billed, "Ada-2026-10-3").values())
+    edit(billed, 0)
+    correct(billed, "Ada-2026-10-3", way=Way.DIFFERENCE)
+    assert all(verified(billed, "Ada-2026-10-4").values())
+    assert not verified(billed, "Ada-2026-10-3")["today"]
+    assert [each.id for each in verify_period(billed.office, lambda tx: SitePast(tx, billed.site), OCTOBER)] == [
+        f"Ada-2026-10-{revision}" for revision in (1, 2, 3, 4)
+    ]
+
+
+def test_a_rebill_with_a_write_off_verifies(billed: Town) -> None:
+    limited(billed, 12, datetime(2027, 11, 1, 12, tzinfo=UTC))
+    edit(billed, 10_500)
+    correct(billed)
+    assert all(verified(billed, "Ada-2026-10-3").values())
+
+
+def test_the_next_statement_is_explained_by_the_rebill_and_not_by_what_was_cancelled(flat: Town) -> None:
+    flat.reads("E-1", first=date(2026, 10, 31), last=date(2026, 12, 1))
+    flat.now = datetime(2026, 12, 3, 9, tzinfo=UTC)
+    flat.bill()
+    flat.bill(NOVEMBER)
+    edit(flat, 10_500)
+    correct(flat)
+    with flat.database.read() as tx:
+        explanation = explained(tx, SqlLedger(tx).statement("Ada-2026-11-1"))
+    assert explanation.compared_with == "Ada-2026-10-3"
+    assert explanation.before[2] == D("158.64")
