@@ -152,13 +152,13 @@ def findings(
     from headend.billing.review import UNDECIDED, FindingState
 
     office = _office(config, period)
-    asked = _word(state, "state", FindingState)
+    asked, wanted = _word(state, "state", FindingState), _code(code)
     states = (asked,) if asked else () if account else UNDECIDED
     with office.database.read() as tx:
         found = office.ledger(tx).cycle(cycle, period)
         if found is None:
             raise _no_cycle(cycle, period)
-        queue = office.reviews(tx).findings(found, code=_code(code), states=states, account=account)
+        queue = office.reviews(tx).findings(found, code=wanted, states=states, account=account)
         undecided, _ = office.reviews(tx).undecided(found)
     console = Console(markup=False, emoji=False)
     if queue:

@@ -113,6 +113,51 @@ def test_held_accounts_and_changed_reads_are_shown(village: Town, run: Run) -> N
     assert "says 154.85 EUR; by today's reads it would be 155.31: +0.46" in out
 
 
+def test_queue_is_worked_through(village: Town, run: Run) -> None:
+    """By the shipped limits: in Bea's home nothing is used."""
+    village.meter("E-2", "Bea", IMPORT)
+    village.reads("E-2", 0)
+    month = ("--period", "2026-10")
+    ann, bob = ("--by", "ann"), ("--by", "bob")
+    assert run("bill", "collect", *month, *ann) == (
+        0,
+        "cycle 2026-10/monthly is collected: 2 of 2 accounts have all their reads\n",
+        "",
+    )
+    assert run("bill", "run", *month, *ann)[0] == 0
+    code, out, _ = run("bill", "findings", *month)
+    assert code == 1
+    assert "no electricity used at UP-Bea on 31 days" in out
+    assert "1 to decide" in out
+    code, _, err = run("bill", "approve", *month, *ann)
+    assert (code, err) == (
+        1,
+        "headend: cycle 2026-10/monthly: a finding is not decided yet, first Bea: zero_use, no electricity used at"
+        " UP-Bea on 31 days. See headend bill findings --period 2026-10 --cycle monthly\n",
+    )
+    assert run("bill", "hold", "Bea", *month, *ann, "--reason", "look")[1] == (
+        "Bea: zero_use is held\nBea: its reads are those of E-2 (headend exception list, exception ask)\n"
+    )
+    code, _, err = run("bill", "release", "Bea", *month, *bob, "--reason", "away")
+    assert code == 1
+    assert "ann held it at" in err
+    assert run("bill", "reopen", "Bea", *month, *bob, "--reason", "he is away")[1] == "Bea: zero_use is open\n"
+    assert (
+        run("bill", "exclude", "Bea", *month, *bob, "--reason", "moved")[1]
+        == "Bea is left out of cycle 2026-10/monthly\n"
+    )
+    assert run("bill", "findings", *month)[0] == 0
+    assert run("bill", "review", *month, "--done", *bob)[1] == (
+        "cycle 2026-10/monthly is reviewed: 2 accounts = 1 billed + 0 excepted + 1 excluded; 154.85 EUR\n"
+    )
+    assert run("bill", "approve", *month, *ann)[0] == 0
+    assert run("bill", "issue", *month, *ann)[0] == 0
+    assert run("bill", "close", *month, *ann)[1].startswith("cycle 2026-10/monthly is closed")
+    out = run("bill", "review", *month)[1]
+    for told in ("hold", "reopen", "exclude", "Bea: moved", "2 of 2 accounts have all their reads"):
+        assert told in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -122,6 +167,16 @@ def test_held_accounts_and_changed_reads_are_shown(village: Town, run: Run) -> N
         (("bill", "run", "--period", "2026-10", "--by", " "), "clerk: found nothing, expected the name"),
         (("bill", "approve", "--period", "2026-10"), "no cycle 'monthly' was ever rated for 2026-10"),
         (("bill", "review", "--period", "2026-10"), "no cycle 'monthly' was ever rated for 2026-10"),
+        (
+            ("bill", "findings", "--period", "2026-10", "--code", "odd"),
+            "code: found 'odd', expected estimated",
+        ),
+        (
+            ("bill", "run", "--period", "2026-10", "--account", "Ada"),
+            "--cycle: found 'monthly', expected a name",
+        ),
+        (("bill", "run", "--period", "2026-10", "--group", "x"), "no billing group is called 'x'"),
+        (("bill", "release", "--period", "2026-10", "--reason", "x"), "no cycle 'monthly' was ever rated for 2026-10"),
         (("statement", "show", "X"), "no statement is called 'X'"),
         (("bill", "flagged", "X"), "no statement is called 'X'"),
         (("statement", "pdf", "Ada-2026-10-1", "-o", "no/such/folder.pdf"), "expected a file that can be written"),
