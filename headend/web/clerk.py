@@ -17,6 +17,7 @@ from yarl import URL
 
 from headend.billing.again import Again, rated_again
 from headend.billing.approval import approve, issue
+from headend.billing.correcting import withdraw
 from headend.billing.cycle import BillCycle, BillException
 from headend.billing.groups import MONTHLY
 from headend.billing.ports import Office
@@ -45,6 +46,7 @@ _STEPS: dict[str, tuple[Step, str]] = {
     "rate": (rate_cycle, "rated"),
     "approve": (approve, "approved"),
     "issue": (issue, "issued"),
+    "withdraw": (withdraw, "withdrawn"),
 }
 
 
