@@ -14,7 +14,7 @@ The names are those of the statement's parts, so nothing is written out to be lo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -63,18 +63,34 @@ def _steps(path: str) -> tuple[_Step, ...]:
     return tuple(steps)
 
 
-def _leads_somewhere(part: object, steps: Sequence[_Step]) -> bool:
-    """Whether every way of the path ends at something."""
-    if not steps:
-        return part is not None and part not in ("", ())
-    step, rest = steps[0], steps[1:]
-    inside = getattr(part, step.name, None)
-    if not step.each:
-        return _leads_somewhere(inside, rest)
-    elements = inside if isinstance(inside, tuple) else ()
-    if step.key is not None:
-        elements = tuple(each for each in elements if str(getattr(each, step.key, None)) == step.value)
-    return bool(elements) and all(_leads_somewhere(each, rest) for each in elements)
+@lru_cache(maxsize=1024)
+def _leads_somewhere(path: str) -> Callable[[object], bool]:
+    """Tells of a statement whether every way of the path ends at something."""
+    leads: Callable[[object], bool] = _is_something
+    for step in reversed(_steps(path)):
+        leads = _in_each(step, leads) if step.each else _in_one(step, leads)
+    return leads
+
+
+def _is_something(part: object) -> bool:
+    return part is not None and not (type(part) in (str, tuple) and not part)
+
+
+def _in_one(step: _Step, leads: Callable[[object], bool]) -> Callable[[object], bool]:
+    name = step.name
+    return lambda part: leads(getattr(part, name, None))
+
+
+def _in_each(step: _Step, leads: Callable[[object], bool]) -> Callable[[object], bool]:
+    def in_each(part: object) -> bool:
+        elements = getattr(part, step.name, None)
+        if not isinstance(elements, tuple):
+            return False
+        if step.key is not None:
+            elements = tuple(each for each in elements if str(getattr(each, step.key, None)) == step.value)
+        return bool(elements) and all(map(leads, elements))
+
+    return in_each
 
 
 def _path(path: str) -> str:
@@ -123,7 +139,7 @@ class RequiredItem(_Data):
                 # Nothing on the statement is what the item is about.
                 return True
             statement = replace(statement, segments=segments)
-        there = (_leads_somewhere(statement, _steps(path)) for path in self.paths)
+        there = (_leads_somewhere(path)(statement) for path in self.paths)
         return any(there) if self.one_of else all(there)
 
 

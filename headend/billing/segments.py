@@ -21,12 +21,28 @@ from headend.billing.comparison import period_before, same_days_last_year
 from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
-from headend.billing.metered import Metered, at_usage_points, meter_reads, reads_digest, units
+from headend.billing.metered import (
+    Metered,
+    at_usage_points,
+    meter_reads,
+    plain_meter_reads,
+    reads_digest,
+    units,
+)
 from headend.billing.parts import Hung, Part, by_usage_point, parts_of
 from headend.billing.peaks import peaks_before, peaks_shown, ratchet_months
 from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
 from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
-from headend.billing.statement import Comparison, EventUsed, GasEnergy, InBank, Segment, SeriesUsed, TariffVersion
+from headend.billing.statement import (
+    Comparison,
+    EventUsed,
+    GasEnergy,
+    InBank,
+    MeterReads,
+    Segment,
+    SeriesUsed,
+    TariffVersion,
+)
 from headend.billing.usage import UseTables, rated_use, statement_line, tiered_energy, use_by_tier
 from headend.errors import CannotRate, PriceMissing
 from headend.reads import LoadProfiles, Quality
@@ -190,6 +206,7 @@ class _Group:
     prices: tuple[SeriesUsed, ...] = field(init=False)
     events: tuple[EventUsed, ...] = field(init=False)
     calendar: str | None = None
+    meter_reads: dict[int, list[MeterReads]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         part, profiles = self.parts[0], self.place.profiles
@@ -327,6 +344,8 @@ class _Group:
         tables = UseTables.of(tariff, self.window, interval_s, market, used, others)
         self.prices = prices_used(part, self.place.market)
         self.calendar = calendar_digest(part, self.window, interval_s, market)
+        meters = [each for row in rows for each in self.rows(self.parts[row].meters)]
+        self.meter_reads = plain_meter_reads(self.place.profiles, meters, self.columns)
         balances = self.ground.balances
         for place, (row, bill) in enumerate(zip(rows, batch.bills(), strict=True)):
             agreement = self.parts[row].agreement
@@ -373,7 +392,13 @@ class _Group:
             last=part.end - timedelta(days=1),
             days=(part.end - part.first).days,
             tariff=TariffVersion(tariff.id, tariff.name, tariff.digest),
-            meters=tuple([each for at, meter in meters for each in meter_reads(profiles, at, meter, self.columns)]),
+            meters=tuple(
+                [
+                    each
+                    for at, meter in meters
+                    for each in self.meter_reads.get(at) or meter_reads(profiles, at, meter, self.columns)
+                ]
+            ),
             usage=units(tables.total[place]),
             export=export,
             usage_by_period=tables.by_period(tariff, place),

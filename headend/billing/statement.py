@@ -8,13 +8,15 @@ account's statement before it: nobody can take one out of the chain, or change o
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import PlainSerializer, TypeAdapter
+
+from headend.billing.written import writer_of
 
 #: Format of the document; a reader that knows it can read every statement that carries it.
 FORMAT = "headend-statement/1"
@@ -517,46 +519,34 @@ class Statement:
 
 _DOCUMENT = TypeAdapter(Statement)
 #: What came into the format later stands only where there is some of it: older statements keep their bytes.
-_LATER_IN_SEGMENTS = (
-    "gas",
-    "reactive",
-    "brought",
-    "carried",
-    "prices",
-    "events",
-    "peaks",
-    "calendar_sha256",
-    "last_year",
-    "contract",
-    "typical",
-)
-_LATER_IN_LINES = ("estimated", "included", "mean", "heading")
+_LATER: Mapping[type, tuple[str, ...]] = {
+    Statement: ("engine", "kind", "corrects", "billing_days", "budget"),
+    Utility: ("contacts", "mix"),
+    Contacts: tuple(Contacts.__slots__),
+    EnergyMix: tuple(EnergyMix.__slots__),
+    Segment: (
+        "gas",
+        "reactive",
+        "brought",
+        "carried",
+        "prices",
+        "events",
+        "peaks",
+        "calendar_sha256",
+        "last_year",
+        "contract",
+        "typical",
+    ),
+    StatementLine: ("estimated", "included", "mean", "heading"),
+    MeterReads: ("constant",),
+    PastPeak: ("period",),
+}
+_written = writer_of(Statement, _LATER)
 
 
 def canonical_json(statement: Statement) -> bytes:
     """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
-    plain = _DOCUMENT.dump_python(statement, mode="json")
-    _leave_out(plain, ("engine", "kind", "corrects", "billing_days", "budget"))
-    utility = plain["utility"]
-    _leave_out(utility, ("contacts", "mix"))
-    for part in ("contacts", "mix"):
-        if part in utility:
-            _leave_out(utility[part], tuple(utility[part]))
-    for segment in plain["segments"]:
-        _leave_out(segment, _LATER_IN_SEGMENTS)
-        for line in segment["lines"]:
-            _leave_out(line, _LATER_IN_LINES)
-        for meter in segment["meters"]:
-            _leave_out(meter, ("constant",))
-        for peak in segment.get("peaks", ()):
-            _leave_out(peak, ("period",))
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _leave_out(part: dict[str, object], names: tuple[str, ...]) -> None:
-    for name in names:
-        if not part[name]:
-            del part[name]
+    return _written(statement).encode()
 
 
 def parse_statement(document: bytes) -> Statement:

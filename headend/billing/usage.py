@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.billing.metered import Int64s, Metered, units
+from headend.billing.metered import Int64s, Metered, all_units, units
 from headend.billing.parts import Part
 from headend.billing.statement import DayUse, PeriodUse, StatementLine, TierUse
 from headend.reads import Quality
@@ -90,13 +90,7 @@ class UseTables:
 
     def by_day(self, row: int) -> tuple[DayUse, ...]:
         """One usage point's use by local day."""
-        estimated = self.daily_estimated[row].tolist()
-        return tuple(
-            [
-                DayUse(day, units(value), count > 0)
-                for day, value, count in zip(self.days, self.daily[row].tolist(), estimated, strict=True)
-            ]
-        )
+        return tuple(map(DayUse, self.days, all_units(self.daily[row]), (self.daily_estimated[row] > 0).tolist()))
 
     def by_period(self, tariff: Tariff, row: int) -> tuple[PeriodUse, ...]:
         """One usage point's use by TOU period; nothing where the tariff has but one."""

@@ -200,10 +200,13 @@ def _on_estimates_alone(
     """
     if rule.then == "pass":
         return []
+    # Of almost every bill all days were read.
+    unread = np.logical_or.reduce(use.daily.unread > 0, axis=1).tolist()
     suspects = [
         bill
         for row, bill in enumerate(bills)
-        if not bill.is_done and len(bill.months) == rule.bills and use.is_estimated_throughout(row, *bill.utc_days())
+        if unread[row]
+        and not bill.is_done and len(bill.months) == rule.bills and use.is_estimated_throughout(row, *bill.utc_days())
     ]
     found = []
     if suspects:

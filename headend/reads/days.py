@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -64,6 +65,8 @@ def day_of(number: int) -> date:
     return EPOCH + timedelta(days=int(number))
 
 
+# Bills ask for the same few midnights by the million.
+@lru_cache(maxsize=16_384)
 def midnight(day: date, zone: tzinfo) -> datetime:
     """UTC moment at which the local day begins."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
