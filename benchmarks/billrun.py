@@ -167,20 +167,34 @@ def _resident(process: str) -> float:
         return 0.0
 
 
-def measure(folder: Path, accounts: int, executor: Executor, name: str) -> tuple[float, float]:
-    """Seconds that a run takes, and the most memory it has [MiB]."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Time that a run takes, on the clock and of processors [s], and the most memory it has [MiB]."""
+
+    took: float
+    cpu: float
+    mib: float
+
+
+def _cpu() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def measure(folder: Path, accounts: int, executor: Executor, name: str) -> Measured:
+    """One run, of which nothing is left."""
     office = SiteIn(folder)()
     with Peak() as peak:
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), _cpu()
         totals = rate_cycle(office, PERIOD, name, "benchmark", executor=executor).totals
-        took = time.perf_counter() - begun
+        took, cpu = time.perf_counter() - begun, _cpu() - cpu
     if totals.billed != accounts:
         sys.exit(f"{totals.billed} of {accounts} accounts are billed")
     with office.database.write() as tx:
-        for table in ("statement", "bill_exception", "bill_partition"):
+        for table in ("statement", "bill_exception", "bill_partition", "bill_finding", "bill_step", "peer_use"):
             tx.exec_driver_sql(f"DELETE FROM {table}")
         tx.exec_driver_sql("DELETE FROM bill_cycle")
-    return took, peak.mib
+    return Measured(took, cpu, peak.mib)
 
 
 def main(sizes: list[int], workers: int, repeats: int, folder: Path | None, alone: bool) -> None:
@@ -197,15 +211,13 @@ def main(sizes: list[int], workers: int, repeats: int, folder: Path | None, alon
                 ways = {"in this process": InTurn(SiteIn(site)()), **ways}
             for way, executor in ways.items():
                 runs = [measure(site, accounts, executor, "monthly") for _ in range(repeats)]
-                took, mib = statistics.median(run[0] for run in runs), max(run[1] for run in runs)
-                each = took / accounts * 1e6
-                rows.append(
-                    (f"{accounts:,}", way, f"{took:.1f}", f"{accounts / took:,.0f}", f"{each:.0f}", f"{mib:,.0f}")
-                )
+                took, cpu = (statistics.median(getattr(run, name) for run in runs) for name in ("took", "cpu"))
+                each = (f"{accounts / took:,.0f}", f"{took / accounts * 1e6:,.0f}", f"{cpu / accounts * 1e6:,.0f}")
+                rows.append((f"{accounts:,}", way, f"{took:.1f}", *each, f"{max(run.mib for run in runs):,.0f}"))
                 print("  ".join(rows[-1]), flush=True)
     show(
         f"Bill runs of {PERIOD}, {TARIFF}, 744 hours (median of {repeats}; load {os.getloadavg()[0]:.1f})",
-        ("accounts", "by", "s", "accounts/s", "µs each", "MiB"),
+        ("accounts", "by", "s", "accounts/s", "µs each", "of processors", "MiB"),
         rows,
     )
 
