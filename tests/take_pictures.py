@@ -14,7 +14,8 @@ from tests.servers import free_port
 from tests.web.browser import Browser
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
-DRAWN = "document.readyState === 'complete' && !document.querySelector('[data-chart]:not(:has(svg))')"
+# A chart without reads is drawn once it says so.
+DRAWN = "document.readyState === 'complete' && !document.querySelector('[data-chart]:not(:has(svg, .none, .bad))')"
 
 
 async def take(browser: Browser, url: str, name: str, height: int, until: str = DRAWN) -> None:

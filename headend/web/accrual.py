@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -106,11 +107,21 @@ async def chart(request: web.Request) -> web.Response:
         ]
         if not its:
             raise NotFound("this account has no such agreement in this period")
-        so_far = [use for each in its for use in each.daily]
-        expected = [use for each in its for use in each.expected or each.daily]
-        return expected_chart(its[0].first, so_far, expected, its[0].unit)
+        return expected_chart(its[0].first, *use_by_day(its), its[0].unit)
 
     return web.json_response(await asyncio.to_thread(look))
+
+
+def use_by_day(segments: Sequence[SegmentSoFar]) -> tuple[list[int], list[int]]:
+    """Use so far and as expected of each day that segments of one agreement have, one after the other [base units]."""
+    so_far: list[int] = []
+    expected: list[int] = []
+    for each in segments:
+        unread = (each.last - each.first).days + 1 - len(each.daily)
+        daily = [*each.daily, *[0] * unread]
+        so_far += daily
+        expected += each.expected or daily
+    return so_far, expected
 
 
 # ---- API -----------------------------------------------------------------------------------------------------------

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from sqlalchemy import update
 
 from headend.billing.accrual import cost_so_far
+from headend.billing.accrued import SegmentSoFar
 from headend.office import office_of
 from headend.process.accruing import update_accruals
 from headend.store import tables as t
+from headend.web.accrual import use_by_day
 from headend.web.words import money
 from tests.web.sites import NOW
 
@@ -69,6 +72,32 @@ async def test_chart_has_what_was_used_and_what_is_expected(site, visit):
     assert max(row["day"] for row in rows if row["kind"] == "Expected") == "2025-11-30"
     assert (await ben.get(f"/customer/accrual/chart?agreement={AGREEMENT}")).status == 404
     assert (await anna.get("/customer/accrual/chart")).status == 404
+
+
+def test_days_of_two_tariff_versions_follow_each_other_though_the_last_reads_of_one_are_missing():
+    first = segment("2025-11-01", "2025-11-03", daily=(5, 6))
+    second = segment("2025-11-04", "2025-11-06", daily=(7,), expected=(7, 8, 9))
+    assert use_by_day([first, second]) == ([5, 6, 0, 7, 0, 0], [5, 6, 0, 7, 8, 9])
+
+
+def segment(first: str, last: str, **use: tuple[int, ...]) -> SegmentSoFar:
+    none = Decimal(0)
+    days = date.fromisoformat(first), date.fromisoformat(last)
+    its = ("electricity", "kWh", "Home", "EUR", *days, none, None, none, NOW)
+    return SegmentSoFar(AGREEMENT, *its, use["daily"], use.get("expected", ()), ())
+
+
+async def test_page_without_a_read_has_no_chart_of_what_is_expected_and_says_why(site, visit):
+    root = await visit("root")
+    for kept in (False, True):
+        if kept:
+            update_accruals(office_of(site), everybody=True)
+        page = await (await root.get("/customer?account=A-3")).text()
+        assert "No reads have come this month yet" in page
+        assert "No forecast: fewer than 14 of the last 28 days" in page
+        assert "/customer/accrual/chart" not in page
+    drawn = await (await root.get("/customer/chart?account=A-3&meter=E-3&channel=1-0:1.8.0")).json()
+    assert drawn["data"]["values"] == []
 
 
 async def test_account_without_reads_or_agreement(visit):
