@@ -15,16 +15,21 @@ from headend.web import (
     accrual,
     api,
     assets,
+    billruns,
     books,
     clerk,
     correcting,
     customer,
+    cycles,
+    cycles_api,
     deciding,
     events,
+    excepted,
     exceptions,
     exceptions_api,
     explaining,
     field_api,
+    findings,
     fleet_api,
     gateways,
     history,
@@ -75,6 +80,9 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         deciding,
         gateways,
         events,
+        findings,
+        excepted,
+        cycles,
         clerk,
         correcting,
         books,
@@ -84,10 +92,10 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         whatif,
     ):
         declare(app, part.PAGES)
-    for part in (api, field_api, fleet_api, exceptions_api, push):
+    for part in (api, field_api, fleet_api, exceptions_api, cycles_api, push):
         declare(app, part.PAGES)
     operator.prepare(app)
-    clerk.prepare(app)
+    billruns.prepare(app)
     whatif.prepare(app)
     return app
 

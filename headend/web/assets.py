@@ -15,7 +15,12 @@ from aiohttp import web
 
 from headend.web.access import ANYBODY, Page
 
-_TYPES = {"style.css": "text/css", "charts.js": "text/javascript", "vega-lite.js": "text/javascript"}
+_TYPES = {
+    "style.css": "text/css",
+    "charts.js": "text/javascript",
+    "clerk.js": "text/javascript",
+    "vega-lite.js": "text/javascript",
+}
 _FOR_GOOD = "public, max-age=31536000, immutable"
 
 

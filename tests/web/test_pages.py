@@ -101,7 +101,7 @@ async def test_clerk_takes_a_month_from_rated_to_issued(visit):
                 page = await text(clara, "/clerk")
         page = await text(clara, "/clerk/cycles/2025-10/monthly")
         assert f">{state}<" in page
-    assert "incomplete reads" in page
+    assert "Reads missing" in page
     assert "A-1-2025-10-1" in page
     assert "A-1-2025-10-1" in await text(anna, "/customer")
     form = {"csrf": await token(clara, "/clerk"), "back": "/clerk"}
@@ -120,7 +120,7 @@ async def test_pages_stay_alive_while_a_cycle_is_rated(site, visit):
         assert 'http-equiv="refresh"' in page
         assert (await clara.get("/readyz")).status == 200
         again = await clara.post("/clerk/cycles/2025-10/monthly/rate", data=form)
-        assert "October 2025 is being worked on." in await again.text()
+        assert "October 2025 is being worked on: clara rates it already." in await again.text()
     async with asyncio.timeout(10):
         while "is being worked on" in (page := await text(clara, "/clerk")):
             await asyncio.sleep(0.02)
