@@ -8,26 +8,28 @@ meanwhile is rated once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 
 import structlog
 
 from headend.billing.accrual import Basis, accrue
 from headend.billing.accrued import Accrual
 from headend.billing.agreements import Agreement, billing_days, period_at
-from headend.billing.ports import MeterChannel, Office
+from headend.billing.partitions import ACCOUNTS_A_RANGE
+from headend.billing.ports import AccountRange, MeterChannel, Office
 from headend.errors import StoreAway
 from headend.reads.days import day_of, zone_named
 from headend.store import accruals as kept
 from headend.store.accruals import ChangedReads
+from headend.tariffs.rating.bill import uncollected
 
 log = structlog.get_logger(__name__)
 
-# So many are rated in one view and kept in one transaction.
-_ACCOUNTS_AT_ONCE = 2_000
 _DAY = timedelta(days=1)
 
 
@@ -57,24 +59,53 @@ def update_accruals(office: Office, *, everybody: bool = False) -> Updated:
         and every other whose accrual was made before today, or never: a new day or period begins for all, and prices,
         tariffs and banks may have changed.
     """
-    updated, now = Updated(), office.clock()
+    updated = Updated()
     with office.database.read() as tx:
         notes = kept.changed_since(tx)
         if not notes and not everybody:
             return updated
-        registry = _Registry.of(office, tx)
-        made = kept.made_times(tx)
-        due = registry.due(notes, made, now, everybody=everybody)
-        due -= kept.issued(tx, {period for _, period in due})
-    # By meter, because reads that are fetched together lie together.
-    in_order = sorted(due, key=lambda each: (each[1], registry.place(each[0])))
-    for begin in range(0, len(in_order), _ACCOUNTS_AT_ONCE):
-        _update(office, registry, in_order[begin : begin + _ACCOUNTS_AT_ONCE], updated)
+        changed = _changed(notes)
+        touched = kept.accounts_measured_by(tx, changed)
+        ranges = list(_ranges(office.records(tx).accounts(), None if everybody else touched))
+    for accounts in ranges:
+        with uncollected():
+            _update_range(office, accounts, changed, updated, everybody=everybody)
     with office.database.write() as tx:
         kept.worked_through(tx, notes)
         kept.forget_issued(tx)
     updated.reads_of = sum(len(note.meters) for note in notes)
     return updated
+
+
+def _changed(notes: Iterable[ChangedReads]) -> dict[int, int]:
+    """The first UTC day of which a meter has other reads, by meter."""
+    changed: dict[int, int] = {}
+    for note in sorted(notes, key=lambda note: -note.day):
+        changed.update(dict.fromkeys(note.meters, note.day))
+    return changed
+
+
+def _ranges(accounts: Iterable[str], touched: AbstractSet[str] | None) -> Iterator[AccountRange]:
+    """Ranges of accounts, as the database orders them, of which some are touched; None: all are."""
+    rest = iter(accounts)
+    while its := list(islice(rest, ACCOUNTS_A_RANGE)):
+        if touched is None or not touched.isdisjoint(its):
+            yield AccountRange(its[0], its[-1], len(its))
+
+
+def _update_range(
+    office: Office, accounts: AccountRange, changed: Mapping[int, int], updated: Updated, *, everybody: bool
+) -> None:
+    """Rate what is due of a range, and keep it in one transaction."""
+    now = office.clock()
+    with office.database.read() as tx:
+        records = office.records(tx)
+        agreements = records.agreements_between(accounts)
+        registry = _Registry.of(agreements, records.channels({each.usage_point for each in agreements}))
+        due = registry.due(changed, kept.made_times(tx, accounts), now, everybody=everybody)
+        due -= kept.issued(tx, accounts, {period for _, period in due})
+    if due:
+        _update(office, registry, sorted(due, key=lambda each: (each[1], each[0])), updated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,52 +115,29 @@ class _Registry:
     agreements: Mapping[str, Sequence[Agreement]]
     channels: Sequence[MeterChannel]
     accounts_at: Mapping[str, frozenset[str]]
-    points_of: Mapping[int, frozenset[str]]
-    meter_of: Mapping[str, int]
 
     @classmethod
-    def of(cls, office: Office, tx: object) -> _Registry:
-        records = office.records(tx)
-        agreements: dict[str, list[Agreement]] = defaultdict(list)
+    def of(cls, agreements: Iterable[Agreement], channels: Sequence[MeterChannel]) -> _Registry:
+        by_account: dict[str, list[Agreement]] = defaultdict(list)
         accounts_at: dict[str, set[str]] = defaultdict(set)
-        for agreement in records.agreements():
-            agreements[agreement.account.id].append(agreement)
+        for agreement in agreements:
+            by_account[agreement.account.id].append(agreement)
             accounts_at[agreement.usage_point].add(agreement.account.id)
-        channels = records.channels()
-        points_of: dict[int, set[str]] = defaultdict(set)
-        meter_of: dict[str, int] = {}
-        for channel in channels:
-            points_of[channel.meter].add(channel.usage_point)
-            meter_of.setdefault(channel.usage_point, channel.meter)
-        return cls(
-            agreements,
-            channels,
-            {point: frozenset(its) for point, its in accounts_at.items()},
-            {meter: frozenset(its) for meter, its in points_of.items()},
-            meter_of,
-        )
-
-    def place(self, account: str) -> tuple[int, str]:
-        """Where an account's reads lie."""
-        return self.meter_of.get(self.agreements[account][0].usage_point, 0), account
+        return cls(by_account, channels, {point: frozenset(its) for point, its in accounts_at.items()})
 
     def due(
         self,
-        notes: Iterable[ChangedReads],
+        changed: Mapping[int, int],
         made: Mapping[tuple[str, str], datetime],
         now: datetime,
         *,
         everybody: bool,
     ) -> set[tuple[str, str]]:
         """Accounts and billing periods to rate: those of the reads, those that take over from them, and the running."""
-        earliest: dict[str, date] = {}
-        for note in notes:
-            day = day_of(note.day)
-            for account in self._accounts(note.meters):
-                earliest[account] = min(day, earliest.get(account, day))
+        earliest = self._earliest(changed)
         due: set[tuple[str, str]] = set()
         for account, day in earliest.items():
-            due |= {(account, period) for period in self._periods(account, day, now)}
+            due |= self._periods(account, day, now)
             due |= self._running(account, now)
         for (account, period), made_at in made.items():
             first = earliest.get(account)
@@ -143,10 +151,15 @@ class _Registry:
                 due |= self._running(account, now) - made.keys()
         return due
 
-    def _accounts(self, meters: Iterable[int]) -> Iterable[str]:
-        for meter in meters:
-            for point in self.points_of.get(meter, ()):
-                yield from self.accounts_at.get(point, ())
+    def _earliest(self, changed: Mapping[int, int]) -> dict[str, date]:
+        """The first UTC day of which an account has other reads."""
+        found: dict[str, int] = {}
+        for channel in self.channels:
+            day = changed.get(channel.meter)
+            if day is not None:
+                for account in self.accounts_at.get(channel.usage_point, ()):
+                    found[account] = min(day, found.get(account, day))
+        return {account: day_of(day) for account, day in found.items()}
 
     def _running(self, account: str, now: datetime) -> set[tuple[str, str]]:
         """The period that now lies in, where an agreement is in force in it."""
@@ -156,12 +169,12 @@ class _Registry:
         there = any(_holds(each, today) or _in_force(each, period) for each in its)
         return {(account, period)} if there else set()
 
-    def _periods(self, account: str, utc_day: date, now: datetime) -> set[str]:
+    def _periods(self, account: str, utc_day: date, now: datetime) -> set[tuple[str, str]]:
         """Periods that have begun and hold a local day of an agreement which may lie in a UTC day."""
         its = self.agreements[account]
         today = _today(its[0].timezone, now)
         return {
-            period_at(its[0].account, day)
+            (account, period_at(its[0].account, day))
             for day in (utc_day - _DAY, utc_day, utc_day + _DAY)
             if day <= today and any(_holds(each, day) for each in its)
         }

@@ -12,14 +12,15 @@ import numpy as np
 from sqlalchemy import Connection, delete, exists, select
 
 from headend.billing.accrued import Accrual, document_of, parse_document
+from headend.billing.ports import AccountRange
 from headend.reads.blocks import Blocks
 from headend.reads.days import microseconds, moment_us, seconds
 from headend.store.bulk import upsert_rows
 from headend.store.intervals import Bools
 from headend.store.tables import accrual as table
-from headend.store.tables import changed_reads, statement
+from headend.store.tables import changed_reads, installation, service_agreement, statement
 
-_ACCOUNTS_A_QUERY = 500
+_KEYS_A_QUERY = 500
 #: So many notes are looked through for one account's meters; more are there only while nothing works through them.
 _NOTES_LOOKED_AT = 1_000
 
@@ -68,10 +69,22 @@ def _meters(packed: bytes) -> tuple[int, ...]:
     return tuple(np.frombuffer(packed, dtype="<i4").tolist())
 
 
+def accounts_measured_by(tx: Connection, meters: Iterable[int]) -> set[str]:
+    """Accounts that have, or had, an agreement where one of these meters hangs, or hung."""
+    hung, agreed = installation.c, service_agreement.c
+    join = installation.join(service_agreement, hung.usage_point_id == agreed.usage_point_id)
+    found: set[str] = set()
+    rest = iter(meters)
+    while some := list(islice(rest, _KEYS_A_QUERY)):
+        query = select(agreed.account_id).distinct().select_from(join).where(hung.meter_id.in_(some))
+        found.update(tx.execute(query).scalars())
+    return found
+
+
 def worked_through(tx: Connection, notes: Iterable[ChangedReads]) -> None:
     """Accruals know of these reads."""
     numbers = iter([note.number for note in notes])
-    while some := list(islice(numbers, _ACCOUNTS_A_QUERY)):
+    while some := list(islice(numbers, _KEYS_A_QUERY)):
         tx.execute(delete(changed_reads).where(changed_reads.c.number.in_(some)))
 
 
@@ -115,8 +128,8 @@ def keep_accruals(tx: Connection, accruals: Sequence[Accrual], made_at: datetime
 
 def _made(tx: Connection, accounts: Sequence[str], period: str) -> Iterable[tuple[tuple[str, str], int]]:
     a = table.c
-    for begin in range(0, len(accounts), _ACCOUNTS_A_QUERY):
-        some = a.account_id.in_(accounts[begin : begin + _ACCOUNTS_A_QUERY])
+    for begin in range(0, len(accounts), _KEYS_A_QUERY):
+        some = a.account_id.in_(accounts[begin : begin + _KEYS_A_QUERY])
         for row in tx.execute(select(a.account_id, a.period, a.made_us).where(some, a.period == period)):
             yield (row.account_id, row.period), row.made_us
 
@@ -130,20 +143,19 @@ def accrual_of(tx: Connection, account: str, period: str) -> KeptAccrual | None:
     return KeptAccrual(accrual, moment_us(row.made_us))
 
 
-def made_times(tx: Connection) -> dict[tuple[str, str], datetime]:
-    """When each accrual was made, by account and period."""
+def made_times(tx: Connection, accounts: AccountRange) -> dict[tuple[str, str], datetime]:
+    """When each accrual of a range of accounts was made, by account and period."""
     a = table.c
-    return {
-        (row.account_id, row.period): moment_us(row.made_us)
-        for row in tx.execute(select(a.account_id, a.period, a.made_us))
-    }
+    query = select(a.account_id, a.period, a.made_us).where(a.account_id.between(accounts.first, accounts.last))
+    return {(account, period): moment_us(made_us) for account, period, made_us in tx.execute(query)}
 
 
-def issued(tx: Connection, periods: Collection[str]) -> set[tuple[str, str]]:
-    """Accounts and periods, of these, for which a statement is issued: their accruals are no more."""
+def issued(tx: Connection, accounts: AccountRange, periods: Collection[str]) -> set[tuple[str, str]]:
+    """Of a range of accounts and some periods, those for which a statement is issued: their accruals are no more."""
     s = statement.c
-    query = select(s.account_id, s.period).where(s.state == "issued", s.period.in_(sorted(periods)))
-    return {(row.account_id, row.period) for row in tx.execute(query)}
+    inside = s.account_id.between(accounts.first, accounts.last)
+    query = select(s.account_id, s.period).where(s.state == "issued", s.period.in_(sorted(periods)), inside)
+    return {(account, period) for account, period in tx.execute(query)}
 
 
 def forget_issued(tx: Connection) -> int:

@@ -254,3 +254,20 @@ def test_what_is_not_billed_adds_up(home: Town) -> None:
         (one,) = accruals.unbilled(tx)
     # Each 12 kWh × 0.3174 = 3.81; + 11.90 = 15.71; VAT 2.98.
     assert (one.period, one.currency, one.accounts, one.amount) == (OCTOBER, "EUR", 2, Decimal("37.38"))
+
+
+def test_ranges_are_looked_at_in_turn_and_only_those_of_changed_reads(
+    home: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accruing, "ACCOUNTS_A_RANGE", 1)
+    for name, meter in (("Bob", "E-2"), ("Cyd", "E-3"), ("Dan", "E-4")):
+        home.account(name, {"tariff": "flat"})
+        home.meter(meter, name, IMPORT)
+    day(home, 3, meter="E-2")
+    day(home, 5, meter="E-4")
+    day(home, 4, meter="E-4")
+    assert update_accruals(home.office).accruals == 2
+    for name in ("Bob", "Dan"):
+        assert amount(home, name) == cost_so_far(home.office, name, home.now).amount
+    assert update_accruals(home.office, everybody=True).accruals == 2
+    assert amount(home, "Cyd") == amount(home) == Decimal("14.16")

@@ -214,7 +214,7 @@ class Column:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Without the cycle collector, which would go through millions of new lines and find nothing: none refers back."""
     was_on = gc.isenabled()
     gc.disable()
@@ -245,7 +245,7 @@ class RatedBatch:
 
     def bills(self) -> list[RatedBill]:
         """One bill per customer."""
-        with _uncollected():
+        with uncollected():
             return self._bills()
 
     def _bills(self) -> list[RatedBill]:
