@@ -54,6 +54,19 @@ def end(account: AccountId, since: Since, by: By, config: Config = None) -> None
 
 
 @app.command()
+def settle(account: AccountId, by: By, config: Config = None) -> None:
+    """Book what is left of the plan of an account that gets no bill any more: it owes that, or is owed it."""
+    from headend.app import open_site
+    from headend.billing.books.entries import major
+    from headend.process.budgeting import settle as settled
+
+    for entry in settled(open_site(config), account, by):
+        amount = f"{abs(major(entry.change, entry.currency)):,} {entry.currency}"
+        said = f"owes {amount}, due {entry.due_on}" if entry.change > 0 else f"is owed {amount}"
+        typer.echo(f"account {account} {said}: booked as entry {entry.number}, {entry.reference}")
+
+
+@app.command()
 def suggest(account: AccountId, config: Config = None) -> None:
     """What an instalment should be: a twelfth of a year by the bills of the last twelve periods, and how that comes."""
     from headend.app import open_site
@@ -72,15 +85,19 @@ def show(
     account: Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Without it: all that have one.")] = None,
     config: Config = None,
 ) -> None:
-    """Plans, and what is billed and not asked for yet."""
+    """Plans, what is billed and not asked for yet, and whose is to be settled because no bill follows."""
     from headend.app import open_site
+    from headend.process.bookkeeping import today
+    from headend.process.budgeting import get_no_bill
     from headend.registry.registry import account_named
     from headend.store.budgets import balances, plans
 
-    with open_site(config).database.read() as tx:
+    site = open_site(config)
+    with site.database.read() as tx:
         if account is not None:
             account_named(tx, account)
         found, carried = plans(tx, account), balances(tx, account)
+        waiting = get_no_bill(tx, {whose for whose, _ in carried}, today(site))
     if not found:
         typer.echo("No account has a budget plan." if account is None else f"Account {account} has no budget plan.")
         return
@@ -94,4 +111,5 @@ def show(
     console.print(table)
     for (its, currency), balance in sorted(carried.items()):
         said = "billed and not asked for yet" if balance > 0 else "asked for and not billed yet"
-        console.print(f"{its}: {abs(balance):,} {currency} {said}")
+        waits = f"; no bill follows: headend budget settle {its}" if its in waiting else ""
+        console.print(f"{its}: {abs(balance):,} {currency} {said}{waits}", soft_wrap=True)

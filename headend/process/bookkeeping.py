@@ -20,6 +20,7 @@ from headend.billing.books.postings import (
     payment_draft,
     refund_draft,
     reversal_draft,
+    source_of_settlement,
     source_of_statement,
     write_off_draft,
 )
@@ -183,7 +184,7 @@ def reverse(site: Site, number: int, reason: str, by: str) -> Entry:
 
 
 def write_off(site: Site, statement_id: str, reason: str, by: str) -> Entry:
-    """Give up what is open of a statement.
+    """Give up what is open of a statement, or of a settlement of a budget plan.
 
     Raises
     ------
@@ -195,7 +196,8 @@ def write_off(site: Site, statement_id: str, reason: str, by: str) -> Entry:
     check_clerk(by)
     reason = _reason(reason)
     with site.database.write() as tx:
-        entry = books.entry_for(tx, source_of_statement(statement_id))
+        sources = source_of_statement(statement_id), source_of_settlement(statement_id)
+        entry = next((its for source in sources if (its := books.entry_for(tx, source)) is not None), None)
         if entry is None:
             raise NotFound(f"no statement {statement_id!r} is booked")
         mine = [each for each in books.entries_of(tx, [entry.account]) if each.currency == entry.currency]

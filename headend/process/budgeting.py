@@ -1,23 +1,25 @@
-"""What a clerk does about budget plans: begin one, change it, end it, and work out what an instalment should be."""
+"""What a clerk does about budget plans: begin, change or end one, settle what is left, work out an instalment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from sqlalchemy import Connection
 
-from headend.billing.agreements import in_force
-from headend.billing.books.entries import major, minor
+from headend.billing.agreements import in_force, period_at
+from headend.billing.books.entries import Entry, major, minor
+from headend.billing.books.postings import settlement_draft
 from headend.billing.budgets import Plan, plan_in
 from headend.billing.statement import Statement, parse_statement
 from headend.errors import BillingConflict, InvalidInput
-from headend.process.bookkeeping import check_clerk
-from headend.reads.days import Period, zone_named
+from headend.process.bookkeeping import check_clerk, today
+from headend.reads.days import Period, next_period, zone_named
 from headend.registry.registry import account_named, agreements
 from headend.site import Site
-from headend.store import budgets
+from headend.store import books, budgets
 from headend.store.budgets import KeptPlan
 from headend.store.ledger import SqlLedger
 from headend.tariffs import TariffBook
@@ -67,6 +69,69 @@ def end_plan(site: Site, account: str, since: str, by: str) -> KeptPlan:
         if plan is None or plan.has_ended:
             raise BillingConflict(f"account {account} has no budget plan in {since}")
         return _keep(tx, site, account, replace(plan, since=since, instalment=Decimal(0)), by)
+
+
+def settle(site: Site, account: str, by: str) -> list[Entry]:
+    """Ask for what is left of the budget plan of an account that gets no bill any more, or owe it to the customer.
+
+    Returns
+    -------
+    list
+        an entry a currency.
+
+    Raises
+    ------
+    NotFound
+        there is no such account.
+    BillingConflict
+        nothing is left, a bill still follows, or a statement is not in the books.
+    """
+    check_clerk(by)
+    with site.database.write() as tx:
+        account_named(tx, account)
+        left = budgets.balances(tx, account)
+        entries = books.entries_of(tx, [account])
+        settled = [entry for entry in entries if entry.kind == "settlement"]
+        if not left:
+            before = f": {settled[-1].booked_by} settled it on {settled[-1].booked_on}" if settled else ""
+            raise BillingConflict(f"account {account} has nothing left of a budget plan to settle{before}")
+        if follows := _bill_to_follow(tx, account, today(site)):
+            raise BillingConflict(f"a bill can still settle the budget plan of account {account}: {follows}")
+        if unbooked := budgets.not_booked(tx, account):
+            raise BillingConflict(f"statement {unbooked} is not in the books yet: headend ledger post")
+        day = max(today(site), *(entry.booked_on for entry in entries))
+        due_on = day + timedelta(days=site.settings.billing.due_after_days)
+        drafts = [
+            settlement_draft(account, minor(balance, currency, "balance"), currency, number, day, due_on)
+            for number, ((_, currency), balance) in enumerate(sorted(left.items()), len(settled) + 1)
+        ]
+        return books.book(tx, drafts, site.clock(), by)
+
+
+def get_no_bill(tx: Connection, accounts: Collection[str], day: date) -> set[str]:
+    """Those of accounts with a plan that get no bill any more: what is left of it is to be settled in the books."""
+    return {account for account in budgets.gone(tx, accounts, day) if _bill_to_follow(tx, account, day) is None}
+
+
+def _bill_to_follow(tx: Connection, account: str, day: date) -> str | None:
+    """Why an account gets another bill that its plan comes to; None: it does not."""
+    held = agreements(tx, account=account)
+    for agreement in held:
+        if agreement.valid_to is None or agreement.valid_to > day:
+            until = f"until {agreement.valid_to}" if agreement.valid_to else "on"
+            return f"its agreement at {agreement.usage_point} goes {until}"
+    if draft := budgets.not_issued(tx, account):
+        return f"statement {draft} is not issued yet"
+    billed = budgets.periods_billed(tx, account)
+    last = max(
+        (period_at(each.account, each.valid_to - timedelta(days=1)) for each in held if each.valid_to), default=""
+    )
+    month = min(kept.plan.since for kept in budgets.plans(tx, account))
+    while month <= last:
+        if month not in billed and any(in_force(agreement, month) is not None for agreement in held):
+            return f"{month} is not billed"
+        month = next_period(month)
+    return None
 
 
 def _keep(tx: Connection, site: Site, account: str, plan: Plan, by: str) -> KeptPlan:

@@ -10,11 +10,14 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, func, select
 
+from headend.billing.books.entries import major
+from headend.billing.books.postings import source_of_statement
 from headend.billing.budgets import Plan, Standing, plan_in
 from headend.billing.cycle import FOR_GOOD
 from headend.reads.days import microseconds, moment_us
 from headend.store.database import storable, upsert
-from headend.store.tables import bill_cycle, budget_plan, service_agreement, statement
+from headend.store.standing import stands
+from headend.store.tables import bill_cycle, book_entry, budget_plan, service_agreement, statement
 
 _ACCOUNTS_A_QUERY = 500
 #: Of an agreement that is open.
@@ -89,6 +92,8 @@ def _standings(tx: Connection, accounts: Sequence[str], period: str) -> Iterator
             drafts.add(row.account_id)
         if row.due is not None:
             carried[row.account_id] += Decimal(row.total) - Decimal(row.due)
+    for (whose, _), settled in _settled(tx, sorted(told)).items():
+        carried[whose] -= settled
     ends = {
         row.account_id: row.ends
         for row in tx.execute(
@@ -114,7 +119,7 @@ def _standings(tx: Connection, accounts: Sequence[str], period: str) -> Iterator
 
 
 def balances(tx: Connection, account: str | None = None) -> dict[tuple[str, str], Decimal]:
-    """By account and currency, what was billed and is not asked for yet, of issued statements; nothing left out."""
+    """By account and currency, what was billed, of issued statements, and is not asked for yet; nothing left out."""
     s = statement.c
     query = select(s.account_id, s.currency, s.total, s.due).where(s.state == "issued", s.due.is_not(None))
     if account is not None:
@@ -122,7 +127,56 @@ def balances(tx: Connection, account: str | None = None) -> dict[tuple[str, str]
     found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for row in tx.execute(query):
         found[row.account_id, row.currency] += Decimal(row.total) - Decimal(row.due)
+    for key, settled in _settled(tx, None if account is None else [account]).items():
+        found[key] -= settled
     return {key: balance for key, balance in found.items() if balance}
+
+
+def _settled(tx: Connection, accounts: Sequence[str] | None) -> dict[tuple[str, str], Decimal]:
+    """By account and currency, what was asked for without a bill, of some accounts or all."""
+    e = book_entry.c
+    query = select(e.account_id, e.currency, func.sum(e.change).label("asked")).where(e.kind == "settlement")
+    if accounts is not None:
+        query = query.where(e.account_id.in_(accounts))
+    rows = tx.execute(query.group_by(e.account_id, e.currency))
+    return {(row.account_id, row.currency): major(int(row.asked), row.currency) for row in rows}
+
+
+def gone(tx: Connection, accounts: Collection[str], day: date) -> set[str]:
+    """Those of the accounts that have no agreement in force on a day, or later."""
+    a, there = service_agreement.c, set[str]()
+    for some in _portions(sorted(accounts)):
+        ends = func.coalesce(a.valid_to, _OPEN)
+        applies = (a.valid_to.is_(None)) | (a.valid_from < a.valid_to)
+        query = select(a.account_id).where(a.account_id.in_(some), applies, ends > day.isoformat())
+        there.update(tx.execute(query.distinct()).scalars())
+    return set(accounts) - there
+
+
+def periods_billed(tx: Connection, account: str) -> set[str]:
+    """Billing periods of which an issued statement of an account stands."""
+    s = statement.c
+    query = select(s.period).where(s.account_id == account, s.state == "issued", stands())
+    return set(tx.execute(query).scalars())
+
+
+def not_issued(tx: Connection, account: str) -> str | None:
+    """A statement of an account that is a draft; None: there is none."""
+    s = statement.c
+    query = select(s.id).where(s.account_id == account, s.state != "issued").order_by(s.id)
+    return tx.execute(query).scalars().first()
+
+
+def not_booked(tx: Connection, account: str) -> str | None:
+    """An issued statement of an account that the books have no entry for; None: there is none."""
+    s, source = statement.c, source_of_statement("") + statement.c.id
+    query = (
+        select(s.id)
+        .outerjoin(book_entry, book_entry.c.source == source)
+        .where(s.account_id == account, s.state == "issued", book_entry.c.number.is_(None))
+        .order_by(s.id)
+    )
+    return tx.execute(query).scalars().first()
 
 
 def billed_since(tx: Connection, account: str, period: str) -> str | None:

@@ -39,6 +39,7 @@ _KINDS = {
     "fee": "fee",
     "write_off": "write-off",
     "reversal": "reversal",
+    "settlement": "budget plan",
 }
 
 

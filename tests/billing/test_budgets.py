@@ -290,3 +290,25 @@ def test_plans_as_a_clerk_types_them(town: Town, run: Run) -> None:
         0,
         "account Ada: the bill of 2026-12 settles its plan, which has ended\n",
     )
+
+
+def test_what_no_bill_settles_is_shown_and_settled_once(town: Town, run: Run) -> None:
+    """154.85 were billed and 100.00 asked for; that Ada had gone by the end of October is told afterwards."""
+    set_plan(town.site, "Ada", plan("100.00"), "ann")
+    bill(town, "2026-10")
+    code, out, _ = run("budget", "show")
+    assert (code, out.splitlines()[-1]) == (0, "Ada: 54.85 EUR billed and not asked for yet")
+    code, _, err = run("budget", "settle", "Ada", "--by", "bob")
+    assert code in (1, 2)
+    assert "its agreement at UP-Ada goes on" in err
+    town.account("Ada", {"tariff": "flat", "valid_to": "2026-11-01"})
+    said = "Ada: 54.85 EUR billed and not asked for yet; no bill follows: headend budget settle Ada"
+    assert run("budget", "show")[1].splitlines()[-1] == said
+    code, out, _ = run("budget", "settle", "Ada", "--by", "bob")
+    assert code == 0
+    assert re.fullmatch(r"account Ada owes 54\.85 EUR, due \S+: booked as entry 2, Ada-budget-1\n", out)
+    assert "54.85" not in run("budget", "show")[1]
+    code, _, err = run("budget", "settle", "Ada", "--by", "ann")
+    assert code in (1, 2)
+    assert "has nothing left of a budget plan to settle: bob settled it on" in err
+    assert run("ledger", "verify")[0] == 0

@@ -17,7 +17,7 @@ from typing import Literal
 from headend.errors import InvalidInput
 from headend.tariffs.money import CURRENCIES, EXACT, minor_digits
 
-Kind = Literal["statement", "payment", "refund", "fee", "write_off", "reversal"]
+Kind = Literal["statement", "payment", "refund", "fee", "write_off", "reversal", "settlement"]
 
 #: The customer's side of the chart of accounts: what is owed, and what is paid and not owed yet.
 RECEIVABLE, PREPAID = "receivable", "prepaid"

@@ -95,6 +95,32 @@ def source_of_statement(statement_id: str) -> str:
     return f"statement:{statement_id}"
 
 
+def source_of_settlement(reference: str) -> str:
+    """What the entry is booked for that settles a budget plan without a bill."""
+    return f"settlement:{reference}"
+
+
+def settlement_draft(account: str, left: int, currency: str, number: int, on: date, due_on: date | None) -> Draft:
+    """What a budget plan has left when no bill follows is asked for, or owed to the customer [minor units].
+
+    Parameters
+    ----------
+    number
+        1, 2 …: of the account's settlements.
+    """
+    reference = f"{account}-budget-{number}"
+    return Draft(
+        kind="settlement",
+        source=source_of_settlement(reference),
+        account=account,
+        currency=currency,
+        booked_on=on,
+        against=(Posting(BUDGET, -left),),
+        text=f"Settlement {reference} of the budget plan",
+        due_on=due_on if left > 0 else None,
+    )
+
+
 def payment_draft(account: str, amount: int, currency: str, reference: str, on: date, target: str | None) -> Draft:
     """A payment that came [minor units]; `target`: source of the item that is to be paid first."""
     return Draft(

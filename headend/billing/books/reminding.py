@@ -72,7 +72,7 @@ def late_fees(rule: LateFees, standing: Position, period: str) -> list[Draft]:
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """An overdue statement, and the highest stage it has reached; None: none yet."""
+    """An overdue statement, and the highest stage it has reached; None: none yet, as of a budget plan's settlement."""
 
     item: Item
     currency: str
@@ -81,11 +81,11 @@ class Reminder:
 
 
 def reminders(stages: Sequence[Stage], standing: Position) -> list[Reminder]:
-    """The overdue statements of an account, the oldest first."""
+    """The overdue statements of an account, and settlements of its budget plan, the oldest first."""
     return [
-        Reminder(item, standing.currency, days, stage_after(stages, days))
+        Reminder(item, standing.currency, days, stage_after(stages, days) if item.entry.kind == "statement" else None)
         for item in standing.open_items
-        if item.entry.kind == "statement" and (days := item.overdue_days(standing.day))
+        if item.entry.kind in ("statement", "settlement") and (days := item.overdue_days(standing.day))
     ]
 
 
