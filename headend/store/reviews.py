@@ -10,8 +10,23 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from headend.billing.books.postings import source_of_statement
 from headend.billing.cycle import BillCycle, BillException, ExceptionCode, StepTaken
@@ -39,6 +54,7 @@ _ACCOUNTS_A_QUERY = 500
 _ROWS_A_STATEMENT = 1_000
 
 _F = bill_finding.c
+_DECISION = ("state", "reason", "decided_us", "decided_by", "confirmed_us", "confirmed_by")
 
 
 class SqlReviews:
@@ -230,20 +246,25 @@ class SqlReviews:
 
     def decide(self, cycle: BillCycle, decided: Iterable[Queued]) -> None:
         """Keep decisions."""
-        for one in decided:
-            which = and_(_F.cycle_id == cycle.id, _F.account_id == one.account, _F.code == str(one.code))
-            self.tx.execute(
-                update(bill_finding)
-                .where(which)
-                .values(
-                    state=str(one.state),
-                    reason=one.reason,
-                    decided_us=_us(one.decided_at),
-                    decided_by=one.decided_by,
-                    confirmed_us=_us(one.confirmed_at),
-                    confirmed_by=one.confirmed_by,
-                )
-            )
+        rows = [
+            {
+                "which_account": one.account,
+                "which_code": str(one.code),
+                "state": str(one.state),
+                "reason": one.reason,
+                "decided_us": _us(one.decided_at),
+                "decided_by": one.decided_by,
+                "confirmed_us": _us(one.confirmed_at),
+                "confirmed_by": one.confirmed_by,
+            }
+            for one in decided
+        ]
+        which = and_(
+            _F.cycle_id == cycle.id, _F.account_id == bindparam("which_account"), _F.code == bindparam("which_code")
+        )
+        changed: dict[str, Any] = {name: bindparam(name) for name in _DECISION}
+        if rows:
+            self.tx.execute(update(bill_finding).where(which).values(changed), rows)
 
     # -- reads and peers --
 
