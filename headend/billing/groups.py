@@ -18,6 +18,8 @@ from headend.reads.days import Period, next_period, previous_period, zone_named
 MONTHLY = "monthly"
 #: Every month has it.
 _LAST_FIRST_DAY = 28
+# Periods are called by months of these years, without the last: days of a period may lie in the next one.
+_FIRST_YEAR, _LAST_YEAR = 1971, 2999
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,9 @@ def check_memberships(account: str, memberships: tuple[Membership, ...]) -> None
         day = after.since
         if day is None or before.until != day or (before.since is not None and before.since >= day):
             raise InvalidInput(f"account {account}: group {after.group.name}", f"from {day} on", "a day after the last")
+        if not _FIRST_YEAR <= day.year < _LAST_YEAR:
+            expected = f"a day of the years {_FIRST_YEAR} to {_LAST_YEAR - 1}"
+            raise InvalidInput(f"account {account}: group {after.group.name}", f"from {day} on", expected)
         last = before.group.period_of(date.fromordinal(day.toordinal() - 1))
         if after.group.period_of(day) <= last:
             raise InvalidInput(

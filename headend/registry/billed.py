@@ -109,8 +109,7 @@ def refuse_billed(what: str, statements: Collection[Billed]) -> None:
 def flag_touched(tx: Connection, touches: Iterable[tuple[Span, Sequence[Billed]]], why: str, clerk: Clerk) -> None:
     """Flag statements whose agreements or meters have changed since, as those are whose reads have."""
     s, now_us = statement.c, microseconds(clerk.now)
-    ids = {row.name: row.id for row in tx.execute(select(meter.c.name, meter.c.id))}
-    rows: dict[tuple[str, int, int], tuple[int, int]] = {}
+    stretches: dict[tuple[str, str, int], tuple[int, int]] = {}
     for span, statements in touches:
         for each in statements:
             document = json.loads(tx.execute(select(s.document).where(s.id == each.statement)).scalar_one())
@@ -120,10 +119,13 @@ def flag_touched(tx: Connection, touches: Iterable[tuple[Span, Sequence[Billed]]
                 days = Period(first, last + timedelta(days=1), zone_named(segment["timezone"]))
                 its = days.within(span.first, span.end) or days
                 for named in segment["meters"]:
-                    key = each.statement, ids[named["meter"]], Channel.parse(named["channel"]).code
+                    place = each.statement, named["meter"], Channel.parse(named["channel"]).code
                     begin_s, end_s = seconds(its.start_utc), seconds(its.end_utc)
-                    before = rows.get(key, (begin_s, end_s))
-                    rows[key] = min(before[0], begin_s), max(before[1], end_s)
+                    before = stretches.get(place, (begin_s, end_s))
+                    stretches[place] = min(before[0], begin_s), max(before[1], end_s)
+    names = {place[1] for place in stretches}
+    ids = {row.name: row.id for row in rows_of(tx, meter.c.name, names, select(meter.c.name, meter.c.id))}
+    rows = {(whose, ids[name], channel): stretch for (whose, name, channel), stretch in stretches.items()}
     f = rebill_flag.c
     kept = {
         (row.statement_id, row.meter, row.channel): row

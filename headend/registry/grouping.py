@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, or_, select
 
 from headend.billing.agreements import Account, Agreement, in_force
 from headend.billing.groups import (
@@ -109,7 +109,9 @@ def assign(tx: Connection, account: str, name: str, since: date, clerk: Clerk) -
     if stays and len(kept) == len(before):
         raise InvalidInput(f"account {account}: group", f"{name}, in which it is", "another group")
     g = t.service_agreement.c
-    begins = tx.execute(select(g.valid_from).where(g.account_id == account).order_by(g.valid_from).limit(1)).scalar()
+    first = select(func.min(g.valid_from)).where(g.account_id == account)
+    # One that ends as it begins never applies.
+    begins = tx.execute(first.where(or_(g.valid_to.is_(None), g.valid_from < g.valid_to))).scalar()
     if begins is None or since.isoformat() <= begins:
         its: tuple[Membership, ...] = (Membership(group),)
     elif stays:

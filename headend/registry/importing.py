@@ -19,7 +19,7 @@ from headend.errors import BillingConflict, InvalidInput
 from headend.reads.channels import Channel
 from headend.reads.days import moment, seconds, zone_named
 from headend.registry.billed import Billed, Span, billed, flag_touched, rows_of
-from headend.registry.changes import IMPORT, Clerk, note
+from headend.registry.changes import IMPORT, MEMBER, Clerk, note
 from headend.registry.contracts import (
     Changed,
     Held,
@@ -103,6 +103,7 @@ class _Plan:
     spans: list[Span] = field(default_factory=list)
     met: list[tuple[Span, list[Billed]]] = field(default_factory=list)
     told: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    moved: dict[str, str] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)
     zones: dict[str, str] = field(default_factory=dict)
 
@@ -133,6 +134,8 @@ class _Plan:
         put_memberships(tx, self.memberships)
         flag_touched(tx, self.met, f"import by {clerk.name}", clerk)
         note(tx, IMPORT, clerk, ((subject, "; ".join(texts)) for subject, texts in self.told.items()))
+        # By these the site file knows whose groups it has to leave alone.
+        note(tx, MEMBER, clerk, self.moved.items())
 
     # ---- what there is against what the files say ----
 
@@ -323,7 +326,7 @@ class _Plan:
             except (InvalidInput, BillingConflict) as error:
                 self.report.faults.append(_refused(lines[0], error))
             self.memberships[account] = its
-            self.told[account].append(", ".join(f"group {each.row.group} from {each.row.since}" for each in lines))
+            self.moved[account] = ", ".join(f"in group {each.row.group} from {each.row.since} on" for each in lines)
         self.report.counts["groups"] = Counts(**counts)
 
     def _begins(self, accounts: Collection[str]) -> dict[str, date]:
@@ -331,7 +334,8 @@ class _Plan:
         held = agreements_where(self.tx, t.service_agreement.c.account_id, accounts)
         found: dict[str, date] = {}
         for each in (*held, *(changed.after for changed in self.agreements)):
-            found[each.account] = min(each.valid_from, found.get(each.account, each.valid_from))
+            if each.valid_from < each.end:
+                found[each.account] = min(each.valid_from, found.get(each.account, each.valid_from))
         return found
 
     # ---- what all kinds have in common ----

@@ -9,7 +9,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, and_, bindparam, delete, func, not_, select
+from sqlalchemy import Column, Connection, Row, and_, bindparam, delete, func, not_, or_, select
 
 from headend.billing.agreements import Account, Agreement
 from headend.billing.groups import ALWAYS_MONTHLY, Membership
@@ -329,6 +329,10 @@ _AGREEMENTS = (
     select(t.service_agreement, t.account, t.usage_point.c.address, t.usage_point.c.timezone, t.usage_point.c.gas_area)
     .join(t.account, t.account.c.id == t.service_agreement.c.account_id)
     .join(t.usage_point, t.usage_point.c.id == t.service_agreement.c.usage_point_id)
+    # One that ends as it begins was given up before its first day, and never applies.
+    .where(
+        or_(t.service_agreement.c.valid_to.is_(None), t.service_agreement.c.valid_from < t.service_agreement.c.valid_to)
+    )
     .order_by(t.service_agreement.c.account_id, t.service_agreement.c.id)
 )
 

@@ -9,11 +9,16 @@ from threading import Barrier, Thread
 import pytest
 from sqlalchemy import select
 
+from headend.billing.cycle import CycleScope
+from headend.billing.groups import BillingGroup, Membership
+from headend.billing.run import rate_cycle
 from headend.errors import BillingConflict, InvalidInput, NotFound
 from headend.reads.days import seconds
 from headend.registry.changes import Clerk, changes
 from headend.registry.contracts import Held, agreements_where, change_tariff, move_in, move_out
 from headend.registry.exchange import NewMeter, exchange_meter
+from headend.registry.grouping import add_group, assign
+from headend.registry.members import memberships
 from headend.registry.registry import channels_of
 from headend.registry.site_file import AccountRow
 from headend.store import tables as t
@@ -320,3 +325,20 @@ def test_of_two_clerks_at_once_one_finds_the_place_taken(town: Town) -> None:
         one.join()
     _, (taken, *_) = held(town)
     assert said == [next(each for each in said if f"while {taken} has an agreement from 2026-11-10 on" in each)]
+
+
+def test_an_agreement_given_up_before_its_first_day_is_none(town: Town) -> None:
+    """Its day is neither the begin of what an account is billed for, nor the end of it."""
+    to_tariff(town, "tiered", date(2026, 12, 1))
+    out(town, date(2026, 10, 20))
+    assert held(town)[1] == ("Ada", "tiered", "2026-12-01", "2026-12-01")
+    rate_cycle(town.office, "2026-10", "gone", "ann", CycleScope(final=True))
+    assert town.statements(cycle="gone")["Ada"].last == date(2026, 10, 19)
+    into(town, "Bob", date(2026, 10, 20))
+    with town.database.write() as tx:
+        move_out(tx, town.site.tariffs, ("Bob", "UP-Ada"), date(2026, 10, 20), ANN)
+    into(town, "Bob", date(2026, 11, 10))
+    with town.database.write() as tx:
+        add_group(tx, BillingGroup("north", 15), ANN)
+        assign(tx, "Bob", "north", date(2026, 11, 10), ANN)
+        assert memberships(tx)["Bob"] == (Membership(BillingGroup("north", 15)),)

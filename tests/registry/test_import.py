@@ -101,6 +101,7 @@ def test_a_folder_is_imported_and_again_changes_nothing(town: Town, tmp_path: Pa
         first, second = channels_of(tx, "E-1")
         members = memberships(tx)
         noted = {each.subject: each.text for each in changes(tx) if each.what == "import"}
+        moved = {each.subject: each.text for each in changes(tx) if each.what == "member"}
     assert [(each.channel.obis, each.interval_s, each.register_digits) for each in (first, second)] == [
         (IMPORT, 900, 6),
         (EXPORT, 900, 6),
@@ -113,13 +114,26 @@ def test_a_folder_is_imported_and_again_changes_nothing(town: Town, tmp_path: Pa
         ("north", date(2026, 3, 15)),
     ]
     assert [(each.group.name, each.since) for each in members["A-2"]] == [("north", None)]
-    assert noted["A-2"] == (
-        "account: Bob, residential, en_GB; at UP-1: electricity by tiered, from 2026-06-01 on;"
-        " group north from 2026-01-01"
-    )
+    assert noted["A-2"] == "account: Bob, residential, en_GB; at UP-1: electricity by tiered, from 2026-06-01 on"
+    assert moved == {"A-1": "in group north from 2026-03-15 on", "A-2": "in group north from 2026-01-01 on"}
     again = imported(town, folder)
     assert again.counts == {kind: Counts(leave=counts.add) for kind, counts in dry.counts.items()}
     assert sizes(town) == once
+
+
+def test_an_imported_group_survives_the_next_start(town: Town, tmp_path: Path) -> None:
+    def start() -> None:
+        group, account = {"name": "east", "first_day": 10}, {"id": "A-1", "name": "Ada", "group": "east"}
+        town.enrol(billing_groups=[group], accounts=[account])
+
+    start()
+    imported(town, written(tmp_path / "in", groups="account,group,from\nA-1,north,2026-01-01\n"))
+    with town.database.read() as tx:
+        told = memberships(tx)
+    assert [each.group.name for each in told["A-1"]] == ["north"]
+    start()
+    with town.database.read() as tx:
+        assert memberships(tx) == told
 
 
 def test_what_a_file_does_not_say_stays(town: Town, tmp_path: Path) -> None:
