@@ -55,9 +55,9 @@ class Standing:
     first
         billing period in which the account's first plan began.
     carried
-        what it was billed less what was asked for, before the period.
+        by currency, what it was billed less what was asked for, before the period; none is 0.
     last
-        the last period before with a statement; None: there is none.
+        the last period before with a statement that is not taken back; None: there is none.
     issued
         all its statements before are issued.
     ends
@@ -66,7 +66,7 @@ class Standing:
 
     plan: Plan
     first: str
-    carried: Decimal
+    carried: Mapping[str, Decimal]
     last: str | None
     issued: bool
     ends: date | None
@@ -145,14 +145,17 @@ def on_plans(
             detail = f"its budget plan is in {plan.currency}, its bill in {currency}"
             exceptions[account] = BillException(account, ExceptionCode.CURRENCIES, detail)
             continue
+        if others := [f"{carried} {other}" for other, carried in standing.carried.items() if other != currency]:
+            detail = f"its budget plan carries {' and '.join(others)}, its bill is in {currency}"
+            exceptions[account] = BillException(account, ExceptionCode.CURRENCIES, detail)
+            continue
         if missing := _to_bill_first(records, account, standing, period):
             detail = f"what {missing} leaves to its budget plan is not known: bill {missing} first"
             exceptions[account] = BillException(account, ExceptionCode.MONTH_BEFORE, detail)
             continue
         last_bill = statement.kind == "final" or (standing.ends is not None and standing.ends <= _end(statement))
-        budget = budget_of(
-            plan, statement.totals.gross, standing.carried + major(0, currency), period, last_bill=last_bill
-        )
+        brought = standing.carried.get(currency, Decimal(0)) + major(0, currency)
+        budget = budget_of(plan, statement.totals.gross, brought, period, last_bill=last_bill)
         if budget is not None and not standing.issued:
             on_drafts.add(account)
         yield replace(statement, budget=budget)

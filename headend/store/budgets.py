@@ -82,23 +82,26 @@ def _standings(tx: Connection, accounts: Sequence[str], period: str) -> Iterator
         told[row.account_id].append(Plan(row.since, Decimal(row.instalment), row.currency, row.settles_in))
     if not told:
         return
-    carried: dict[str, Decimal] = defaultdict(Decimal)
+    carried: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     last: dict[str, str] = {}
     drafts: set[str] = set()
-    before = select(s.account_id, s.period, s.state, s.total, s.due).where(s.account_id.in_(told), s.period < period)
+    columns = (s.account_id, s.period, s.state, s.currency, s.total, s.due, stands().label("stands"))
+    before = select(*columns).where(s.account_id.in_(told), s.period < period)
     for row in tx.execute(before):
-        last[row.account_id] = max(row.period, last.get(row.account_id, row.period))
+        if row.stands:
+            last[row.account_id] = max(row.period, last.get(row.account_id, row.period))
         if row.state != "issued":
             drafts.add(row.account_id)
         if row.due is not None:
-            carried[row.account_id] += Decimal(row.total) - Decimal(row.due)
-    for (whose, _), settled in _settled(tx, sorted(told)).items():
-        carried[whose] -= settled
+            carried[row.account_id][row.currency] += Decimal(row.total) - Decimal(row.due)
+    for (account, currency), settled in _settled(tx, sorted(told)).items():
+        carried[account][currency] -= settled
     ends = {
         row.account_id: row.ends
         for row in tx.execute(
             select(a.account_id, func.max(func.coalesce(a.valid_to, _OPEN)).label("ends"))
-            .where(a.account_id.in_(told))
+            # Of one that ends as it begins nothing is billed: it never applies.
+            .where(a.account_id.in_(told), (a.valid_to.is_(None)) | (a.valid_from < a.valid_to))
             .group_by(a.account_id)
         )
     }
@@ -110,7 +113,7 @@ def _standings(tx: Connection, accounts: Sequence[str], period: str) -> Iterator
                 Standing(
                     plan,
                     min(each.since for each in its),
-                    carried[account],
+                    {currency: sum_ for currency, sum_ in sorted(carried[account].items()) if sum_},
                     last.get(account),
                     account not in drafts,
                     None if end == _OPEN else date.fromisoformat(end),
@@ -180,13 +183,13 @@ def not_booked(tx: Connection, account: str) -> str | None:
 
 
 def billed_since(tx: Connection, account: str, period: str) -> str | None:
-    """A statement of an account, of a period or later, that nothing changes any more; None: there is none."""
+    """A statement of an account, of a period or later, that nothing changes any more; None: none but taken back."""
     s = statement.c
     query = (
         select(s.id)
         .join(bill_cycle, bill_cycle.c.id == s.cycle_id)
         .where(s.account_id == account, s.period >= period)
-        .where((s.state == "issued") | bill_cycle.c.state.in_(FOR_GOOD))
+        .where((s.state == "issued") | bill_cycle.c.state.in_(FOR_GOOD), stands())
         .order_by(s.period.desc(), s.revision.desc())
     )
     return tx.execute(query).scalars().first()

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from headend.billing.approval import approve
+from headend.billing.approval import approve, issue
 from headend.billing.budgets import Plan, billed_again, budget_of, off_by, taken_back
+from headend.billing.correcting import make_corrections
+from headend.billing.corrections import Way
 from headend.billing.cycle import CycleScope
 from headend.billing.run import rate_cycle
 from headend.billing.statement import Budget, canonical_json, parse_statement
@@ -24,6 +26,7 @@ from headend.errors import BillingConflict, InvalidInput, NotFound
 from headend.process.asbilled import SitePast
 from headend.process.budgeting import end_plan, set_plan, suggest
 from headend.store.budgets import balances, plans
+from tests.billing.kinds import GAS
 from tests.billing.made import made_statement
 from tests.billing.test_commands import Run, run
 from tests.billing.town import IMPORT, Town
@@ -125,6 +128,55 @@ def test_the_last_bill_settles_also_in_the_regular_cycle(town: Town) -> None:
     bill(town, "2026-10")
     town.account("Ada", {"tariff": "flat", "valid_to": "2026-12-01"})
     assert bill(town, "2026-11") == Budget(None, D("54.85"), D("0.00"), D("204.98"))
+
+
+def take_back(town: Town, number: str) -> None:
+    """Cancel a statement alone."""
+    (made,) = make_corrections(town.office, [number], Way.CANCEL, "billed otherwise", "ann")
+    approve(town.office, made.period, made.cycle, "ann")
+    issue(town.office, made.period, made.cycle, "bob")
+
+
+def test_who_moved_out_before_anybody_said_so_is_settled_by_billing_the_last_month_again(town: Town) -> None:
+    set_plan(town.site, "Ada", plan("100.00"), "ann")
+    bill(town, "2026-10")
+    town.account("Ada", {"tariff": "flat", "valid_to": "2026-11-01"})
+    take_back(town, "Ada-2026-10-1")
+    assert bill(town, "2026-10", cycle="late") == Budget(None, D("0.00"), D("0.00"), D("154.85"))
+    with town.database.read() as tx:
+        assert balances(tx) == {}
+
+
+def test_a_month_that_was_taken_back_is_billed_again_first(town: Town) -> None:
+    set_plan(town.site, "Ada", plan("100.00"), "ann")
+    bill(town, "2026-10")
+    take_back(town, "Ada-2026-10-1")
+    town.now = datetime(2026, 12, 3, 9, tzinfo=UTC)
+    rate_cycle(town.office, "2026-11", "monthly", "ann")
+    assert "bill 2026-10 first" in town.exceptions("2026-11")["Ada"].detail
+    bill(town, "2026-10", cycle="late")
+    assert bill(town, "2026-11") == Budget(D("100.00"), D("54.85"), D("104.98"), D("100.00"))
+
+
+def test_what_is_carried_in_one_currency_is_not_asked_for_in_another(town: Town) -> None:
+    """From November on Ada has gas alone, in dollars; her plan of October left 54.85 EUR."""
+    gas = {"commodity": "gas", "tariff": "dollars", "valid_from": "2026-11-01"}
+    town.account("Ada", {"tariff": "flat", "valid_to": "2026-11-01"}, gas)
+    town.meter("G-1", "Ada", GAS, commodity="gas")
+    town.reads("G-1", channel=GAS, last=date(2026, 12, 2))
+    set_plan(town.site, "Ada", plan("100.00"), "ann")
+    bill(town, "2026-10")
+    set_plan(town.site, "Ada", Plan("2026-11", D(90), "USD", 12), "ann")
+    town.now = datetime(2026, 12, 3, 9, tzinfo=UTC)
+    rate_cycle(town.office, "2026-11", "monthly", "ann")
+    refused = town.exceptions("2026-11")["Ada"]
+    assert (refused.code, "carries 54.85 EUR, its bill is in USD" in refused.detail) == ("currencies", True)
+    take_back(town, "Ada-2026-10-1")
+    end_plan(town.site, "Ada", "2026-10", "ann")
+    assert bill(town, "2026-10", cycle="late") is None  # nothing was brought: it is a bill as usual
+    dollars = bill(town, "2026-11")
+    assert dollars is not None
+    assert (dollars.brought, dollars.due) == (D("0.00"), D("90.00"))
 
 
 def test_who_moves_within_the_town_goes_on_paying(town: Town) -> None:
