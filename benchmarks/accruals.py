@@ -5,17 +5,21 @@ month: a day's 24 reads of all of them are published, and every account is rated
 Counted are the reads that were published, from when they are in the store to when the last accrual is. Beside it stand
 the same accounts rated one after the other.
 
-For the range, use of a year is foreseen some days before the end of each month, from the reads up to then: of simulated
-homes of several kinds, and of a real home and a real building that the simulator replays.
+For the range, use and bills of a year are foreseen some days before the end of each month, from the reads up to then:
+of simulated homes of several kinds, and of a real home and a real building that the simulator replays.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +44,7 @@ from headend.store.accruals import note_changed
 from headend.store.database import Database
 from headend.store.journal import Journal
 from headend.store.sql import SqlIntervalStore
-from headend.tariffs import load_book
+from headend.tariffs import BillingWindow, Tariff, Use, load_book, load_tariff, rate_batch
 from headend.vee import load_rule_set
 
 _ZONE = "Europe/Berlin"
@@ -175,12 +179,14 @@ def main(quick: bool = False) -> None:
         ],
     )
     lefts = (26, 21, 10, 3)
-    found = [range_shares(homes=20 if quick else 100, left=left) for left in lefts]
-    show(
-        "Share of months whose use fell in the range (meant: 0.8), by days before the end",
-        ("use", *map(str, lefts)),
-        [(kind, *(f"{each[kind]:.2f}" for each in found)) for kind in found[0]],
-    )
+    found = [tried(homes=20 if quick else 100, left=left) for left in lefts]
+    for what, of in (
+        ("Share of months whose bill was in the range (meant: 0.8)", attrgetter("bills")),
+        ("Share of months whose use was in the range (meant: 0.8)", attrgetter("use")),
+        ("How far the expected bill was off: median [% of the bill]", attrgetter("off")),
+    ):
+        rows = [(kind, *(f"{of(each[kind]):.2f}" for each in found)) for kind in found[0]]
+        show(f"{what}, by days before the end", ("use", *map(str, lefts)), rows)
 
 
 def _figures(taken_s: float, worked_s: float) -> tuple[str, str, str]:
@@ -222,9 +228,30 @@ _AS_SIMULATED = {
 _YEAR = date(2025, 1, 1)
 
 
-def range_shares(homes: int, left: int) -> dict[str, float]:
-    """Share of months of a year whose use was in the range that was told `left` days before their end, by kind."""
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """How months of a year ended, for what was told of them before.
+
+    Parameters
+    ----------
+    use, bills
+        share of them that ended within the range.
+    off
+        median of how far the expected bill was off [% of the bill].
+    """
+
+    use: float
+    bills: float
+    off: float
+
+
+def tried(homes: int, left: int) -> dict[str, Tried]:
+    """What was told `left` days before months of a year ended, by kind; bills are those of a TOU tariff with tiers."""
     hours = np.arange(365 * 24) + day_number(_YEAR) * 24
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "home.toml"
+        file.write_text(_TARIFF, encoding="utf-8")
+        tariff = load_tariff(file)
     found = {}
     for kind, commodity, channel in _KINDS:
         simulated = _AS_SIMULATED.get(kind, commodity)
@@ -232,27 +259,40 @@ def range_shares(homes: int, left: int) -> dict[str, float]:
         chances = Chances([seed_of(kind, home) for home in range(1 if real else homes)])
         use = consumption(commodity, simulated, chances, hours, "UTC")[channel]
         # Of a real one there is one: so a month may begin on any day.
-        ends = range(60, 366) if real else [(date(2025, month, 1) - _YEAR).days for month in range(3, 13)]
-        found[kind] = float(np.mean([_inside(use[:, : end * 24], left) for end in ends]))
+        ends = range(60, 366, 3) if real else [(date(2025, month, 1) - _YEAR).days for month in range(3, 13)]
+        told = [_told(use[:, : end * 24], left, tariff) for end in ends]
+        in_use, in_bills, off = (np.concatenate(each) for each in zip(*told, strict=True))
+        found[kind] = Tried(float(in_use.mean()), float(in_bills.mean()), float(np.median(off)))
     return found
 
 
-def _inside(use: NDArray[np.int64], left: int) -> NDArray[np.bool_]:
-    """Whether the last 30 days' use is in the range told `left` days before their end (m,)."""
+def _told(
+    use: NDArray[np.int64], left: int, tariff: Tariff
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether the last 30 days' use, and their bill, are in the range told `left` days before their end (each m,).
+
+    And how far the expected bill is off [% of the bill].
+    """
     first = max(0, use.shape[1] // 24 - 30 - HISTORY_DAYS)
     read = use[:, first * 24 :].copy()
     n = read.shape[1] // 24
     present = np.ones(read.shape, dtype=np.bool_)
     present[:, (n - left) * 24 :] = False
     month = slice((n - 30) * 24, None)
-    actual = read[:, month].sum(axis=1)
+    actual = read[:, month].copy()
     read[~present] = 0
     days = Days(_YEAR + timedelta(days=first), np.arange(n) * 24, n * 24)
     pattern = pattern_of(read, present, days, n - left, np.zeros(len(use), dtype=np.int64))
     expected, missing = expected_rest(read, present, days, range(n - 30, n), pattern), ~present[:, month]
     share = share_off(np.where(missing, expected, 0).sum(axis=1), np.full(len(use), float(left)), pattern)
-    low, high = (scaled_rest(expected, missing, sign * share).sum(axis=1) for sign in (-1, 1))
-    return (low <= actual) & (actual <= high)
+    low, high = (scaled_rest(expected, missing, sign * share) for sign in (-1, 1))
+    begin = days.first + timedelta(days=n - 30)
+    window = BillingWindow(begin, begin + timedelta(days=30), ZoneInfo("UTC"), Fraction(1), begin.replace(day=1))
+    bills = [rate_batch(tariff, window, Use(3600, its)).totals for its in (low, expected, high, actual)]
+    sums = [its.sum(axis=1) for its in (low, high, actual)]
+    off = np.abs(bills[1] - bills[3]) / np.maximum(bills[3], 1) * 100
+    in_use, in_bills = (sums[0] <= sums[2]) & (sums[2] <= sums[1]), (bills[0] <= bills[3]) & (bills[3] <= bills[2])
+    return np.asarray(in_use), np.asarray(in_bills, dtype=np.bool_), np.asarray(off, dtype=np.float64)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,10 @@ WEEK = 7
 #: What is looked back on, and how many days of it must have been read all through.
 HISTORY_DAYS = 4 * WEEK
 ENOUGH_DAYS = 2 * WEEK
-#: Of ten periods, this many are meant to end within the range.
-INSIDE_OF_TEN = 8
 
-# Half widths of the range in standard deviations of chance, and in changes: found by trying them on simulated and real
-# meters, as `python -m benchmarks.accruals` does. Chance alone, were it normal and well known, would have 1.28.
+# Half widths of the range, in which eight of ten periods are meant to end, in standard deviations of chance, and in
+# changes: found by trying them on simulated and real meters, as `python -m benchmarks.accruals` does. Chance alone, were
+# it normal and well known, would have 1.28.
 _OF_CHANCE = 1.6
 _OF_CHANGE = 1.6
 _GOES_ON = 0.5
