@@ -26,8 +26,8 @@ HISTORY_DAYS = 4 * WEEK
 ENOUGH_DAYS = 2 * WEEK
 
 # Half widths of the range, in which eight of ten periods are meant to end, in standard deviations of chance, and in
-# changes: found by trying them on simulated and real meters, as `python -m benchmarks.accruals` does. Chance alone, were
-# it normal and well known, would have 1.28.
+# changes: found by trying them on simulated and real meters, as `python -m benchmarks.accruals` does. Chance alone,
+# were it normal and well known, would have 1.28.
 _OF_CHANCE = 1.6
 _OF_CHANGE = 1.6
 _GOES_ON = 0.5
