@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from yarl import URL
 from headend.billing.agreements import Account
 from headend.billing.books.entries import Entry
 from headend.billing.books.position import Position
+from headend.billing.budgets import Plan, plan_in
 from headend.billing.statement import Statement, parse_statement
 from headend.errors import NotFound, StoreAway
 from headend.monitor.lag import Behind
@@ -22,6 +24,7 @@ from headend.reads.channels import Channel
 from headend.reads.days import Period, previous_month, seconds
 from headend.registry.registry import account_named, agreements
 from headend.store import tables as t
+from headend.store.budgets import balances, plans
 from headend.store.ledger import SqlLedger
 from headend.web.access import CUSTOMER, SITE, Page, known_user
 from headend.web.accrual import Seen, seen
@@ -62,6 +65,8 @@ class CustomerPage:
         None for an account without agreement, and where the interval store does not answer.
     standing, payments
         what is owed, by currency; what was paid, newest first.
+    plan, carried
+        the budget plan in force, if there is one; by currency, what was billed and is not asked for yet.
     store_away
         it does not.
     behind
@@ -76,6 +81,8 @@ class CustomerPage:
     statements: list[Statement]
     standing: list[Position]
     payments: list[Entry]
+    plan: Plan | None
+    carried: dict[str, Decimal]
     store_away: bool
     behind: Behind | None
 
@@ -96,6 +103,8 @@ async def page(request: web.Request) -> web.Response:
             held = _in_view(holdings(tx, account_id), view, now)
             statements = [parse_statement(kept.document) for kept in SqlLedger(tx).statements_of(account_id)]
             standing, payments = standing_of(tx, account_id, now.astimezone(zone).date())
+            plan = plan_in([kept.plan for kept in plans(tx, account_id)], f"{now.astimezone(zone):%Y-%m}")
+            carried = {currency: amount for (_, currency), amount in sorted(balances(tx, account_id).items())}
             behind = next(
                 filter(None, (on_the_way(tx, site, one.channel, _end_s(one, view, now)) for one in held)), None
             )
@@ -109,7 +118,21 @@ async def page(request: web.Request) -> web.Response:
         this = f"{now.astimezone(zone):%Y-%m}"
         months = (this, previous_month(now.astimezone(zone).date()))
         channels = sorted({(one.channel.meter_name, one.channel.channel) for one in held}, key=_by_medium)
-        return CustomerPage(account, months, view, channels, cost, statements, standing, payments, store_away, behind)
+        in_force = None if plan is None or plan.has_ended else plan
+        return CustomerPage(
+            account,
+            months,
+            view,
+            channels,
+            cost,
+            statements,
+            standing,
+            payments,
+            in_force,
+            carried,
+            store_away,
+            behind,
+        )
 
     found = await asyncio.to_thread(look)
     whose = {} if known_user(request).role == "customer" else {"account": account_id}

@@ -8,9 +8,12 @@ from decimal import Decimal
 
 from aiohttp.test_utils import TestServer
 
+from headend.billing.budgets import Plan
 from headend.billing.statement import parse_statement
 from headend.process.bookkeeping import reverse, write_off
+from headend.process.budgeting import set_plan, settle
 from headend.site import Site
+from headend.store import tables as t
 from headend.store.ledger import SqlLedger
 from headend.web import make_app
 from headend.web.words import money
@@ -149,3 +152,27 @@ async def test_the_api_tells_a_customer_their_own_books(site, visit):
     assert (await anna.get("/api/v1/accounts/A-1/ledger?day=yesterday")).status == 422
     assert (await (await anna.get("/api/v1/accounts/A-1/ledger?day=2025-01-01")).json())["entries"] == []
     assert (await (await visit("olga")).get("/api/v1/accounts/A-1/ledger")).status == 403
+
+
+async def test_a_customer_with_a_budget_plan_reads_what_it_asks_for_and_carries(site, visit):
+    set_plan(site, "A-1", Plan("2025-10", Decimal("20.00"), "EUR", 12), "clara")
+    bill_october(site, until="issued")
+    anna, billed = await visit("anna"), total(site)
+    card = (await text(anna, "/customer")).split('id="balance"')[1].split("</section>")[0]
+    assert '<p class="total">€20.00</p>' in card
+    assert "you pay €20.00 for each bill" in card
+    assert "settled once a year, with the bill of December." in card
+    assert f"{money(billed - 20, 'EUR')} more was billed than asked for so far." in card
+    statements = (await text(anna, "/customer")).split("<h2>Statements</h2>")[1]
+    assert "€20.00 instalment" in " ".join(statements.replace("&#160;", " ").split())
+    with site.database.write() as tx:
+        tx.execute(
+            t.service_agreement.update().where(t.service_agreement.c.account_id == "A-1"), {"valid_to": "2025-11-01"}
+        )
+    settle(site, "A-1", "clara")
+    card = (await text(anna, "/customer")).split('id="balance"')[1].split("</section>")[0]
+    assert f'<p class="total">{money(billed, "EUR")}</p>' in card
+    assert "Settlement A-1-budget-1 of the budget plan" in card
+    assert "more was billed than asked for" not in card
+    clara = await visit("clara")
+    assert '<span class="tag">budget plan</span> Settlement A-1-budget-1' in await text(clara, ACCOUNT)
