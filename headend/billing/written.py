@@ -1,8 +1,7 @@
 """A document written out, field by field: the same bytes as by way of plain data, in a fraction of the time.
 
-How each type is written is worked out once. Parts that always have all of their fields are written by a pattern, and a
-list of them column by column, so that a month of days costs no more than a few calls. Numbers stand as text without
-exponent, moments as pydantic writes them.
+How each type is written is worked out once, as one format string for all of its fields, which Python compiles: a year
+of bills is billions of fields. Numbers stand as text without exponent, moments as pydantic writes them.
 """
 
 from __future__ import annotations
@@ -25,11 +24,10 @@ _MOMENT = TypeAdapter(datetime)
 
 
 class _Written(NamedTuple):
-    """How a type is written: a pattern (`"%s"`) around what a function makes of a value; `many`: of a tuple of them."""
+    """How a type is written: a pattern (`"%s"`) around what a function makes of a value."""
 
     pattern: str
     each: Writer
-    many: Writer | None = None
 
     @property
     def whole(self) -> Writer:
@@ -50,48 +48,27 @@ def writer_of(kind: type, later: Mapping[type, tuple[str, ...]]) -> Writer:
 
 def _dataclass(kind: type, later: Mapping[type, tuple[str, ...]]) -> _Written:
     hints = get_type_hints(kind, include_extras=True)
-    names = sorted(field.name for field in fields(kind))
-    written = [_written(hints[name], later) for name in names]
+    written = {name: _written(hints[name], later) for name in sorted(field.name for field in fields(kind))}
     if kind not in later:
-        return _always_whole(names, written)
-    values_of = attrgetter(*names)
-    steps = [(f'"{name}":', its.whole, name in later[kind]) for name, its in zip(names, written, strict=True)]
+        return _Written("%s", _all_of(written))
+    # One attribute more than asked for: of a single one it would give no tuple.
+    values_of = attrgetter(*later[kind], "__class__")
 
-    def write(part: Any) -> str:
-        return (
-            "{"
-            + ",".join(
-                [
-                    head + its(value)
-                    for (head, its, is_later), value in zip(steps, values_of(part), strict=True)
-                    if not is_later or _is_something(value)
-                ]
-            )
-            + "}"
-        )
+    @lru_cache(maxsize=4096)
+    def where(*there: bool) -> Writer:
+        """What writes those of which the same stands."""
+        missing = {name for name, is_there in zip(later[kind], there, strict=False) if not is_there}
+        return _all_of({name: its for name, its in written.items() if name not in missing})
 
-    return _Written("%s", write)
+    return _Written("%s", lambda part: where(*map(_is_something, values_of(part)))(part))
 
 
-def _always_whole(names: list[str], written: list[_Written]) -> _Written:
-    """Of a dataclass, of several fields, that all stand, whatever is in them."""
-    values_of, eaches = attrgetter(*names), [its.each for its in written]
-    pattern = "{" + ",".join(f'"{name}":{its.pattern}' for name, its in zip(names, written, strict=True)) + "}"
-
-    def write(part: Any) -> str:
-        return pattern % tuple([each(value) for each, value in zip(eaches, values_of(part), strict=True)])
-
-    # What stands between the values, with a place for each of them.
-    between = ("," + pattern).split("%s")
-    row = [piece for each in between[:-1] for piece in (each, "")] + between[-1:]
-
-    def many(parts: tuple[Any, ...]) -> str:
-        pieces = row * len(parts)
-        for place, (each, column) in enumerate(zip(eaches, zip(*map(values_of, parts), strict=True), strict=False)):
-            pieces[2 * place + 1 :: len(row)] = map(each, column)
-        return "[" + "".join(pieces)[1:] + "]"
-
-    return _Written("%s", write, many)
+def _all_of(written: Mapping[str, _Written]) -> Writer:
+    """What writes fields that all stand, whatever is in them."""
+    each = {f"write_{name}": its.each for name, its in written.items()}
+    places = ",".join(f'"{name}":' + its.pattern % f"{{write_{name}(part.{name})}}" for name, its in written.items())
+    write: Writer = eval("lambda part: f'{{" + places + "}}'", each)  # noqa: S307 - names of our own fields
+    return write
 
 
 def _written(hint: Any, later: Mapping[type, tuple[str, ...]]) -> _Written:
@@ -102,8 +79,7 @@ def _written(hint: Any, later: Mapping[type, tuple[str, ...]]) -> _Written:
         (only,) = (each for each in get_args(hint) if each is not NoneType)
         return _Written("%s", _or_null(_written(only, later).whole))
     if origin is tuple:
-        its = _written(get_args(hint)[0], later)
-        return _Written("%s", its.many or _all(its.whole))
+        return _Written("%s", _all(_written(get_args(hint)[0], later).whole))
     if is_dataclass(hint) and isinstance(hint, type):
         return _dataclass(hint, later)
     return _PLAIN[str] if origin is Literal else _PLAIN[hint]
