@@ -144,6 +144,11 @@ class CycleScope:
     final: bool = False
     correction: bool = False
 
+    def __str__(self) -> str:
+        """In words, for messages."""
+        who = f"accounts {', '.join(self.accounts)} of group {self.group}" if self.accounts else f"group {self.group}"
+        return f"who has moved out of {who}" if self.final else who
+
 
 @dataclass(frozen=True, slots=True)
 class BillCycle:

@@ -78,8 +78,12 @@ def move_in(
     to: Annotated[str, typer.Option("--to", metavar="DATE", help="First day that is not theirs; default: open.")] = "",
     commodity: Annotated[str, typer.Option("--commodity", help="electricity, gas, water or heat.")] = "electricity",
     name: Annotated[str | None, typer.Option("--name", help="Of an account that is new.")] = None,
-    customer_class: Annotated[str, typer.Option("--class", help="Of an account that is new.")] = "residential",
-    locale: Annotated[str, typer.Option("--locale", help="Of the statements of an account that is new.")] = "en_GB",
+    customer_class: Annotated[
+        str | None, typer.Option("--class", help="Of an account that is new; default: residential.")
+    ] = None,
+    locale: Annotated[
+        str | None, typer.Option("--locale", help="Of the statements of an account that is new; default: en_GB.")
+    ] = None,
     billed_too: BilledToo = False,
     config: Config = None,
 ) -> None:
@@ -90,7 +94,10 @@ def move_in(
     from headend.registry.site_file import AccountRow
 
     held = Held(account, usage_point, commodity, tariff, _day(from_, "--from"), _day(to, "--to") if to else None)
-    row = {"id": account, "name": name, "customer_class": customer_class, "locale": locale}
+    its = {"customer_class": customer_class, "locale": locale}
+    row = {"id": account, "name": name} | {key: value for key, value in its.items() if value is not None}
+    if name is None and len(row) > 2:
+        raise InvalidInput("--class, --locale", "no --name", "the name too: they are of an account that is new")
     new = None if name is None else checked("account", lambda: AccountRow.model_validate(row))
     site = _site(config)
     with site.database.write() as tx:

@@ -296,6 +296,9 @@ def test_commands_say_what_they_did(tmp_path: Path) -> None:
         tmp_path, "registry", "move-in", "A-2", "--usage-point", "UP-1", "--tariff", "x", "--from", "2026-04-01"
     )
     assert (again.returncode, "'x', expected a tariff of the book" in again.stderr) == (2, True)
+    nameless = ("registry", "move-in", "A-3", "--locale", "de_DE", "--usage-point", "UP-1", "--tariff", "home-tou")
+    refused = headend(tmp_path, *nameless, "--from", "2026-04-01")
+    assert (refused.returncode, "expected the name too" in refused.stderr) == (2, True)
     unfit = ("registry", "move-in", "A/3", "--name", "Cem", "--usage-point", "UP-1", "--tariff", "home-tou")
     ended = headend(tmp_path, *unfit, "--from", "2026-04-01")
     assert (ended.returncode, "account: id: found 'A/3'" in ended.stderr) == (2, True)
