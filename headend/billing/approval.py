@@ -32,6 +32,9 @@ from headend.errors import BillingConflict, NotFound, StoreBroken
 from headend.reads.days import zone_named
 from headend.tariffs import Tariff
 
+#: Statements of so many accounts are in memory at once while they are issued.
+ACCOUNTS_AT_ONCE = 500
+
 
 def review_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     """Take out of the cycle what clerks hold or leave out; what stays in it is what is approved.
@@ -226,8 +229,10 @@ def _few(accounts: Sequence[str]) -> str:
     return ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if len(accounts) > 5 else "")
 
 
-def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:
+def issue(office: Office, period: str, name: str, clerk: str, *, accounts_a_range: int = ACCOUNTS_AT_ONCE) -> BillCycle:
     """Make the drafts statements: dated, due, chained to each account's statement before, and final.
+
+    Range by range, so that no more than one is in memory, but in one transaction: all are issued or none is.
 
     Raises
     ------
@@ -238,10 +243,11 @@ def issue(office: Office, period: str, name: str, clerk: str) -> BillCycle:
         ledger, reviews = office.ledger(tx), office.reviews(tx)
         cycle = advance(_known(ledger, period, name), "issue", office.clock(), clerk)
         _check_totals(ledger, cycle)
-        heads = ledger.chain_heads(cycle)
         used = PeerUse()
-        issued = _issued(ledger.statements(cycle), heads, cycle.changed_at, office.due_days)
-        ledger.issue(cycle, used.seen(issued))
+        for accounts in list(cut(ledger.billed(cycle), accounts_a_range)):
+            heads = ledger.chain_heads(cycle, accounts)
+            issued = _issued(ledger.statements(cycle, accounts), heads, cycle.changed_at, office.due_days)
+            ledger.issue(cycle, used.seen(issued))
         ledger.keep_cycle(cycle)
         reviews.keep_peers(cycle, used.peers(period))
         reviews.note(cycle, "issue")

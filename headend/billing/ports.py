@@ -230,11 +230,14 @@ class Ledger(Protocol):
     def statements(self, cycle: BillCycle, accounts: AccountRange | None = None) -> Iterator[Kept]:
         """The cycle's statements, of all accounts or a range; by account."""
 
-    def chain_heads(self, cycle: BillCycle) -> dict[str, str]:
-        """Hash of the last issued statement of each of the cycle's accounts that has one."""
+    def billed(self, cycle: BillCycle) -> Iterator[str]:
+        """Accounts that the cycle has statements for, in order."""
+
+    def chain_heads(self, cycle: BillCycle, accounts: AccountRange) -> dict[str, str]:
+        """Hash of the last issued statement of each of a range of the cycle's accounts that has one."""
 
     def issue(self, cycle: BillCycle, statements: Iterable[Statement]) -> None:
-        """Put issued statements in the place of their drafts, for good."""
+        """Put issued statements in the place of their drafts, for good; all of an account together."""
 
     def keep_tariffs(self, cycle: BillCycle, tariffs: Iterable[Tariff]) -> None:
         """Keep for good the tariff versions that the cycle's statements were made by."""

@@ -7,6 +7,7 @@ statements of a run, so that it makes no difference in which parts, and in which
 from __future__ import annotations
 
 import hashlib
+from array import array
 from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -359,7 +360,8 @@ def peer_group(statement: Statement, segment: Segment) -> PeerGroup:
 class PeerUse:
     """What bills use a day, as they go by: later, others are compared with them."""
 
-    by_group: dict[PeerGroup, list[int]] = field(default_factory=lambda: defaultdict(list))
+    # Of a million bills as well: eight bytes each.
+    by_group: dict[PeerGroup, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("q")))
 
     def seen(self, statements: Iterable[Statement]) -> Iterator[Statement]:
         """The same statements, each noted as it goes by: bills as usual, of a week at least."""

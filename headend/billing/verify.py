@@ -19,7 +19,7 @@ from headend.billing.backbilling import has_write_off, is_write_off, with_lines
 from headend.billing.bundle.checking import Differs, told
 from headend.billing.corrections import cancellation_of, difference_comes_out, spans_of, tariffs_as_billed
 from headend.billing.digests import ENGINE
-from headend.billing.ports import Kept, Office, Records
+from headend.billing.ports import AccountRange, Kept, Office, Records
 from headend.billing.recount import (
     Evidence,
     FigureDiffers,
@@ -242,7 +242,7 @@ def _verified(office: Office, tx: Any, past: Past, several: Sequence[Kept]) -> I
         for its in whole.values():
             todays[its.customer.account] = list(records.agreements(its.customer.account))
     else:
-        for agreement in records.agreements():
+        for agreement in records.agreements_between(_accounts_of(several)):
             todays.setdefault(agreement.account.id, []).append(agreement)
     rated, problem = _rated_today(office, records, list(whole.values()), todays)
     for kept in several:
@@ -257,6 +257,11 @@ def _verified(office: Office, tx: Any, past: Past, several: Sequence[Kept]) -> I
             anew = rated.get(kept.id)
             again = Again(made, None, problem) if anew is None else replace(again_of(statement, anew), made=made)
             yield _one(past, kept, statement, again, said)
+
+
+def _accounts_of(several: Sequence[Kept]) -> AccountRange:
+    """From the first to the last account of statements that are in the order of their accounts."""
+    return AccountRange(several[0].account, several[-1].account, len({kept.account for kept in several}))
 
 
 def _rated_today(

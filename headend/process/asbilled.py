@@ -21,7 +21,6 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
 from headend.billing.bundle import make_bundle
-from headend.billing.parts import by_usage_point
 from headend.billing.ports import Kept
 from headend.billing.recount import Evidence, channels_of, counted, days_of
 from headend.billing.statement import Segment, SeriesUsed, Statement
@@ -51,14 +50,9 @@ class SitePast:
     site: Site
 
     @cached_property
-    def _hung(self) -> dict[tuple[str, str, str], EnrolledChannel]:
-        """Channels by usage point, meter and OBIS code."""
-        hung = by_usage_point(enrolled_channels(self.tx))
-        return {
-            (its.usage_point, its.meter_name, its.channel.obis): its  # type: ignore[misc]
-            for several in hung.values()
-            for its in several
-        }
+    def _hung(self) -> dict[str, dict[tuple[str, str], EnrolledChannel]]:
+        """Channels by meter and OBIS code, of the usage points that were asked for."""
+        return {}
 
     def kept(self, statement_id: str) -> Kept:
         """A statement; raises `NotFound`."""
@@ -116,7 +110,11 @@ class SitePast:
         return Billed(replace(then, prices=series), reads_proven and prices_proven, reads, prices)
 
     def _channel(self, segment: Segment, meter: str, channel: str) -> EnrolledChannel:
-        its = self._hung.get((segment.usage_point, meter, channel))
+        at = segment.usage_point
+        if at not in self._hung:
+            there = enrolled_channels(self.tx, usage_points=[at])
+            self._hung[at] = {(each.meter_name, each.channel.obis): each for each in there}
+        its = self._hung[at].get((meter, channel))
         if its is None:
             raise CannotRate(f"no meter {meter} with {channel} is at {segment.usage_point} any more")
         return its

@@ -234,13 +234,19 @@ class SqlLedger:
         )
         return [Kept(*row) for row in self.tx.execute(query)]
 
-    def chain_heads(self, cycle: BillCycle) -> dict[str, str]:
-        """Hash of the last issued statement of each of the cycle's accounts that has one.
+    def billed(self, cycle: BillCycle) -> Iterator[str]:
+        """Accounts that the cycle has statements for, in order."""
+        query = select(statement.c.account_id).distinct().where(statement.c.cycle_id == cycle.id)
+        in_order = query.order_by(statement.c.account_id).execution_options(yield_per=_ROWS_A_STATEMENT)
+        yield from self.tx.execute(in_order).scalars()
+
+    def chain_heads(self, cycle: BillCycle, accounts: AccountRange) -> dict[str, str]:
+        """Hash of the last issued statement of each of a range of the cycle's accounts that has one.
 
         The last is the one that no other names as its predecessor: that holds whatever the clock said.
         """
         later = statement.alias()
-        in_cycle = select(statement.c.account_id).where(statement.c.cycle_id == cycle.id)
+        in_cycle = select(statement.c.account_id).where(_in_range(statement, cycle.id, accounts))
         query = select(statement.c.account_id, statement.c.sha256).where(
             statement.c.state == "issued",
             statement.c.account_id.in_(in_cycle),
@@ -251,7 +257,7 @@ class SqlLedger:
         return {row.account_id: row.sha256 for row in self.tx.execute(query)}
 
     def issue(self, cycle: BillCycle, statements: Iterable[Statement]) -> None:
-        """Put issued statements in the place of their drafts, for good, and book them."""
+        """Put issued statements in the place of their drafts, for good, and book them; all of an account together."""
         statements = booked_as_issued(self.tx, statements, cycle.changed_at, cycle.changed_by)
         final = (
             update(statement)

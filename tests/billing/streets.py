@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from headend.billing.approval import issue
 from headend.billing.ports import AccountRange, Office
 from headend.billing.run import rate_cycle
 from headend.store.ledger import SqlLedger
@@ -69,6 +70,18 @@ class _Mortal(SqlLedger):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class _MortalClerk(SqlLedger):
+    """Is killed over the second range of statements, when they are written and not committed."""
+
+    ranges = 0
+
+    def issue(self, cycle: Any, statements: Any) -> None:
+        super().issue(cycle, statements)
+        self.ranges += 1
+        if self.ranges == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def all_of(town: Town) -> tuple[Any, ...]:
     """What a run left: documents, exceptions and totals."""
     with town.database.read() as tx:
@@ -93,3 +106,9 @@ def forget_run(town: Town) -> None:
 def rate_and_die(folder: Path) -> None:
     """Rate in this process, which does not live to see the end."""
     rate_cycle(TownAt(folder, dies=True)(), OCTOBER, "monthly", "ann", accounts_a_range=2)
+
+
+def issue_and_die(folder: Path) -> None:
+    """Issue in this process, which is killed in the middle of it."""
+    office = replace(Town(folder).office, ledger=_MortalClerk)
+    issue(office, OCTOBER, "monthly", "ann", accounts_a_range=2)

@@ -118,7 +118,7 @@ def test_cost_so_far_needs_no_prices_of_days_to_come(town: Town) -> None:
     assert cost_so_far(town.office, "Ada", now).segments[0].gross == D("11.06")
     town.reads("E-1", first=date(2026, 10, 2), last=date(2026, 10, 2))
     (problem,) = cost_so_far(town.office, "Ada", now).problems
-    assert "no price for 24 of 745 intervals, first 2026-10-02T00:00Z" in problem.detail
+    assert "no price for 24 of 745 intervals, first 2026-10-02T00:00Z" in problem
 
 
 # -- events, seasons, capacity --
