@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -106,14 +107,17 @@ class Proposal:
     exceptions
         accounts that cannot be billed as they stand.
     same
-        ids of standing bills that would come out the same.
+        standing bills that would come out the same, by account.
+    flagged
+        accounts of those that are flagged: making the corrections settles that, for there is nothing to correct.
     """
 
     period: str
     cycle: str
     corrections: tuple[Correction, ...]
     exceptions: tuple[BillException, ...]
-    same: tuple[str, ...]
+    same: Mapping[str, Statement]
+    flagged: frozenset[str]
     totals: ControlTotals
 
 
@@ -144,6 +148,8 @@ def propose(office: Office, ids: Collection[str], way: Way, reason: str) -> list
 def make_corrections(office: Office, ids: Collection[str], way: Way, reason: str, clerk: str) -> list[Proposal]:
     """Make the drafts, a cycle of corrections for each period; what was made.
 
+    Flags of what comes out the same are settled, by the clerk and for the reason.
+
     Raises
     ------
     NotFound, BillingConflict, InvalidInput
@@ -154,22 +160,26 @@ def make_corrections(office: Office, ids: Collection[str], way: Way, reason: str
         raise InvalidInput("clerk", "nothing", "the name of who does it")
     with office.database.read() as tx:
         proposals = _proposed(office, tx, ids, way, reason)
-        seen = {one.period: office.corrections(tx).newest(one.period, _accounts(one)) for one in proposals}
-    made = [one for one in proposals if one.corrections]
+        seen = {one.period: _seen(office.corrections(tx), one) for one in proposals}
+    made = [one for one in proposals if one.corrections or one.flagged]
     if not made:
         raise BillingConflict(_nothing(proposals))
     now = office.clock()
     with office.database.write() as tx:
         desk = office.corrections(tx)
         for one in made:
+            if _seen(desk, one) != seen[one.period] or one.cycle in desk.names(one.period):
+                raise BillingConflict(f"{one.period} was corrected or flagged while it was looked at: try again")
+            _settle(office, tx, one, reason, clerk, now)
+            if not one.corrections:
+                continue
             accounts = _accounts(one)
-            if desk.newest(one.period, accounts) != seen[one.period] or one.cycle in desk.names(one.period):
-                raise BillingConflict(f"{one.period} was corrected while it was looked at: try again")
             scope = CycleScope(accounts=tuple(sorted(accounts)), correction=True)
             cycle = open_cycle(one.cycle, one.period, now, clerk, scope)
             cycle = replace(cycle, state=CycleState.RATED, totals=one.totals)
             documents = [document for each in one.corrections for document in each.documents]
             office.ledger(tx).keep_correction(cycle, documents, one.exceptions)
+            office.reviews(tx).note(cycle, "correct", reason)
     return made
 
 
@@ -186,9 +196,10 @@ def withdraw(office: Office, period: str, name: str, clerk: str) -> BillCycle:
         if cycle.state not in (CycleState.RATED, CycleState.REVIEWED):
             raise BillingConflict(f"cycle {cycle.id} is {cycle.state}: only what is not approved is withdrawn")
         cycle = replace(
-            cycle, state=CycleState.OPEN, changed_at=office.clock(), changed_by=clerk, totals=ControlTotals()
+            cycle, state=CycleState.CLOSED, changed_at=office.clock(), changed_by=clerk, totals=ControlTotals()
         )
         office.ledger(tx).withdraw(cycle)
+        office.reviews(tx).note(cycle, "withdraw")
     return cycle
 
 
@@ -242,9 +253,25 @@ def _accounts(one: Proposal) -> set[str]:
     return {each.account for each in one.corrections} | {each.account for each in one.exceptions}
 
 
+def _seen(desk: Corrections, one: Proposal) -> tuple[Any, Any]:
+    """What must not change between the look at the accounts and what is written of them."""
+    accounts = _accounts(one) | one.flagged
+    return desk.newest(one.period, accounts), desk.open_flags(one.period, one.flagged)
+
+
+def _settle(office: Office, tx: Any, one: Proposal, reason: str, clerk: str, now: datetime) -> None:
+    """Settle the flags of what comes out the same; the cycle that billed it tells of that."""
+    desk = office.corrections(tx)
+    for account, flags in desk.open_flags(one.period, one.flagged).items():
+        desk.nothing_to_correct(flags, clerk, reason)
+        bill = one.same[account]
+        told = f"{bill.id}: nothing to correct: {reason}"
+        office.reviews(tx).note_of(f"{bill.period}/{bill.cycle}", "settle", told, now, clerk)
+
+
 def _nothing(proposals: Iterable[Proposal]) -> str:
     whys = [f"{each.account}: {each.detail}" for one in proposals for each in one.exceptions]
-    whys += [f"{each} would come out the same" for one in proposals for each in one.same]
+    whys += [f"{each.id} would come out the same" for one in proposals for each in one.same.values()]
     more = f", and {len(whys) - 5} more" if len(whys) > 5 else ""
     return f"nothing to correct: {'; '.join(whys[:5])}{more}" if whys else "nothing to correct: no statement is named"
 
@@ -290,17 +317,18 @@ def _of_period(
             )
     name = cycle or _next_name(desk.names(period))
     rated = _Today({}, {}) if way == Way.CANCEL else _rated(office, office.records(tx), period, standing)
-    made, same = [], []
+    made, same = [], dict[str, Statement]()
     for account in sorted(standing.keys() - rated.exceptions.keys()):
         its, now = standing[account], rated.statements.get(account)
         if now is not None and says_the_same(now[0], its.statements):
-            same.append(its.bill.id)
+            same[account] = its.bill
             continue
         made.append(_correction(its, now, way, reason, name))
     made = _with_touched(desk, period, standing, rated.statements, made)
     exceptions = tuple(rated.exceptions[account] for account in sorted(rated.exceptions))
     totals = _totals(made, exceptions, standing, rated.statements)
-    return Proposal(period, name, tuple(made), exceptions, tuple(same), totals)
+    flagged = frozenset(desk.open_flags(period, same))
+    return Proposal(period, name, tuple(made), exceptions, same, flagged, totals)
 
 
 def _next_name(names: Iterable[str]) -> str:

@@ -134,6 +134,10 @@ def exclude(office: Office, period: str, name: str, account: str, clerk: str, re
     why = _given("reason", reason, "why it is not billed")
     with _at_desk(office, period, name, clerk, (*BEFORE_APPROVAL, CycleState.ISSUED)) as desk:
         cycle, reviews = desk.cycle, desk.reviews
+        if cycle.scope.correction:
+            raise BillingConflict(
+                f"cycle {cycle.id} corrects what is issued: withdraw it and make it without {account}"
+            )
         if (before := reviews.excluded(cycle).get(account)) is not None:
             raise BillingConflict(f"{account}: {before.by} has left it out of {before.cycle} already: {before.reason}")
         if cycle.state == CycleState.ISSUED:

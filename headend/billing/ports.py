@@ -243,6 +243,10 @@ class Ledger(Protocol):
         """Keep for good the tariff versions that the cycle's statements were made by."""
 
 
+#: An open flag: statement, meter and channel, by how much it is off [base units], and since when [µs since 1970].
+FlagAt = tuple[Any, ...]
+
+
 class Corrections(Protocol):
     """What corrections look at and keep, as one transaction sees it."""
 
@@ -257,6 +261,12 @@ class Corrections(Protocol):
 
     def newest(self, period: str, accounts: Collection[str]) -> Mapping[str, int]:
         """The highest revision, of drafts as well, by account."""
+
+    def open_flags(self, period: str, accounts: Collection[str]) -> Mapping[str, Sequence[FlagAt]]:
+        """Open flags of a period's issued documents as they stand, by account; accounts without are left out."""
+
+    def nothing_to_correct(self, flags: Iterable[FlagAt], by: str, reason: str) -> None:
+        """Settle flags under which nothing comes out otherwise."""
 
     def names(self, period: str) -> Collection[str]:
         """Names of the period's cycles."""

@@ -54,7 +54,8 @@ def rebill(
         raise InvalidInput("bill rebill", "both or nothing", "numbers of statements, or --flagged")
     if period is not None and not flagged:
         raise InvalidInput("--period", "no --flagged", "--flagged with it: a statement has its period in its number")
-    ids = _flagged(office, period) if flagged else [*(statements or ()), *(_told(from_file) if from_file else ())]
+    told = _told(office, from_file) if from_file else []
+    ids = _flagged(office, period) if flagged else [*(statements or ()), *told]
     if flagged and not ids:
         typer.echo("No statement is flagged.")
         return
@@ -102,17 +103,23 @@ def _flagged(office: Office, period: str | None) -> list[str]:
         return flagged_for_correction(tx, period)
 
 
-def _told(file: Path) -> list[str]:
+def _told(office: Office, file: Path) -> list[str]:
+    """The numbers that a file has; raises `InvalidInput` for a line that is none."""
     from headend.errors import InvalidInput
 
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(str(file), str(error), "a text file that can be read") from None
-    found = [told for line in lines if (told := line.partition("#")[0].strip())]
+    found = {number: told for number, line in enumerate(lines, 1) if (told := line.partition("#")[0].strip())}
     if not found:
         raise InvalidInput(str(file), "no number", "numbers of statements, one a line")
-    return found
+    with office.database.read() as tx:
+        known = office.corrections(tx).whereabouts(set(found.values()))
+    for number, told in found.items():
+        if told not in known:
+            raise InvalidInput(f"{file}:{number}", repr(told[:80]), "the number of a statement that there is")
+    return list(found.values())
 
 
 def _correct(office: Office, ids: Sequence[str], way: Way, reason: str, by: str, *, dry_run: bool) -> None:
@@ -121,8 +128,8 @@ def _correct(office: Office, ids: Sequence[str], way: Way, reason: str, by: str,
     proposals = propose(office, ids, way, reason) if dry_run else make_corrections(office, ids, way, reason, by)
     console = Console(markup=False, emoji=False)
     for one in proposals:
-        _show(console, one)
-        if dry_run:
+        _show(console, one, dry_run=dry_run)
+        if dry_run or not one.corrections:
             continue
         where = f"--period {one.period} --cycle {one.cycle}"
         console.print(f"drafts are in cycle {one.period}/{one.cycle}: headend bill approve {where}, then issue")
@@ -130,7 +137,7 @@ def _correct(office: Office, ids: Sequence[str], way: Way, reason: str, by: str,
         console.print("nothing was kept: this was a dry run")
 
 
-def _show(console: Console, one: Proposal) -> None:
+def _show(console: Console, one: Proposal, *, dry_run: bool) -> None:
     table = Table(
         Column("statement", no_wrap=True, overflow="fold"),
         "account",
@@ -167,5 +174,11 @@ def _show(console: Console, one: Proposal) -> None:
     for refused in one.exceptions:
         console.print(f"not corrected: {refused.account} ({refused.code}): {refused.detail}")
     if one.same:
-        shown = ", ".join(one.same[:5]) + (f" and {len(one.same) - 5} more" if len(one.same) > 5 else "")
-        console.print(f"would come out the same: {shown}")
+        console.print(f"comes out the same: {_few([bill.id for bill in one.same.values()])}")
+    if one.flagged:
+        settled = _few([one.same[account].id for account in sorted(one.flagged)])
+        console.print(f"nothing to correct, flag {'would be settled' if dry_run else 'settled'}: {settled}")
+
+
+def _few(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:5]) + (f" and {len(ids) - 5:,} more" if len(ids) > 5 else "")

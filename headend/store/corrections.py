@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from headend.billing.corrections import may_touch, standing_of, touched_by
 from headend.billing.cycle import BEFORE_APPROVAL, CycleState
-from headend.billing.ports import Kept
+from headend.billing.ports import FlagAt, Kept
 from headend.billing.recount import days_of
 from headend.billing.statement import Statement, parse_statement
 from headend.reads.channels import Channel
@@ -81,6 +81,28 @@ class SqlCorrections:
     def names(self, period: str) -> set[str]:
         """Names of the period's cycles."""
         return set(self.tx.execute(select(bill_cycle.c.name).where(bill_cycle.c.period == period)).scalars())
+
+    def open_flags(self, period: str, accounts: Collection[str]) -> dict[str, list[FlagAt]]:
+        """Open flags of a period's issued documents as they stand, by account; accounts without are left out."""
+        f = rebill_flag.c
+        query = (
+            select(_S.account_id, f.statement_id, f.meter, f.channel, f.change, f.changed_us)
+            .join(rebill_flag, f.statement_id == _S.id)
+            .where(_S.period == period, _S.state == "issued", f.settled_by.is_(None))
+            .order_by(f.statement_id, f.meter, f.channel)
+        )
+        found: dict[str, list[FlagAt]] = defaultdict(list)
+        for some in _portions(accounts):
+            for account, *its in self.tx.execute(query.where(_S.account_id.in_(some))):
+                found[account].append(tuple(its))
+        return dict(found)
+
+    def nothing_to_correct(self, flags: Iterable[FlagAt], by: str, reason: str) -> None:
+        """Settle flags under which nothing comes out otherwise."""
+        f = rebill_flag.c
+        for some in _portions({its[0] for its in flags}):
+            settled = update(rebill_flag).where(f.statement_id.in_(some), f.settled_by.is_(None))
+            self.tx.execute(settled.values(settled_by=by, settled_reason=reason))
 
     def resting_on(self, period: str, accounts: Collection[str]) -> dict[str, list[Kept]]:
         """Newest standing documents of later periods, by account, earliest period first."""
@@ -164,7 +186,7 @@ def _flag_later(
             key = touched.statement.id, its, Channel.parse(meters.channel).code
             cause = f"{touched.why}, by {corrections[account][-1].id}"
             stretch = seconds(days.start_utc), seconds(days.end_utc)
-            rows.append((*key, *stretch, 0, cause, microseconds(at), microseconds(at), None))
+            rows.append((*key, *stretch, 0, cause, microseconds(at), microseconds(at), None, None))
     there = {
         (row.statement_id, row.meter, row.channel)
         for some in _portions({row[0] for row in rows})

@@ -2,7 +2,8 @@
 
 A statement says itself what it billed: meter channels, and the local days of its segments. A change of value within
 these is added to the flag of that statement and channel. The statement stays as it is, and so does a flag: where what
-changed has changed back, it tells of a change of 0. Issuing a correction settles the flags of what it corrects.
+changed has changed back, it tells of a change of 0. Issuing a correction settles the flags of what it corrects; a clerk
+settles those of what would come out the same.
 
 Of an account's documents for a period the newest is flagged; none, where that is a cancellation.
 
@@ -56,7 +57,9 @@ class RebillFlag:
     cause
         what changed them last: journal entries, a rule set, a user.
     settled_by
-        id of the correction that took the change into account; None: it is open.
+        id of the correction that took the change into account, or who found nothing to correct; None: it is open.
+    settled_reason
+        why nothing is corrected; None: it is, or nobody said yet.
     """
 
     statement: str
@@ -71,6 +74,7 @@ class RebillFlag:
     flagged_at: datetime
     changed_at: datetime
     settled_by: str | None = None
+    settled_reason: str | None = None
 
 
 def rebills(tx: Connection, *, cycle: str | None = None, period: str | None = None) -> list[RebillFlag]:
@@ -123,6 +127,7 @@ def _flags(tx: Connection, query: Select[tuple[object, ...]]) -> list[RebillFlag
             moment_us(row.flagged_us),
             moment_us(row.changed_us),
             row.settled_by,
+            row.settled_reason if row.settled_by else None,
         )
         for row in tx.execute(query)
     ]
@@ -293,7 +298,7 @@ def _put(tx: Connection, found: dict[tuple[str, int, int], _Change], by: str, at
                 why[key] = row.cause if by.startswith(_BY_RULES) else by
                 found[key] = found[key].added_to(_Change(row.first_s, row.end_s, row.change))
     rows = [
-        (*key, change.first_s, change.end_s, change.energy, why.get(key, by), since.get(key, at_us), at_us, None)
+        (*key, change.first_s, change.end_s, change.energy, why.get(key, by), since.get(key, at_us), at_us, None, None)
         for key, change in found.items()
     ]
     upsert_rows(tx, rebill_flag, rows)

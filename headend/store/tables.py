@@ -647,7 +647,8 @@ rebill_flag = Table(
     Column("cause", Text, nullable=False),  # what changed them last: journal entries, a rule set, a user
     Column("flagged_us", BigInteger, nullable=False),
     Column("changed_us", BigInteger, nullable=False),
-    Column("settled_by", Text),  # id of the correction that took it into account; null: it is open
+    Column("settled_by", Text),  # id of the correction that took it into account, or a clerk; null: it is open
+    Column("settled_reason", Text),  # of a clerk who found nothing to correct
     sqlite_with_rowid=False,
 )
 

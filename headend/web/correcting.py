@@ -49,6 +49,8 @@ async def correct(request: web.Request) -> web.StreamResponse:
         (made,) = await asyncio.to_thread(make_corrections, office, [which], way, reason, clerk)
     except (BillingConflict, InvalidInput) as error:
         raise await see_other(request, _changes(which), str(error), good=False) from None
+    if not made.corrections:
+        raise await see_other(request, _changes(which), f"There is nothing to correct of {which}: its flag is settled.")
     target = str(URL(f"/clerk/cycles/{made.period}/{made.cycle}"))
     raise await see_other(request, target, f"The correction of {which} is drafted: approve it, then issue it.")
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from headend.billing.approval import approve, issue
+from headend.billing.approval import approve, close, issue, review_cycle
 from headend.billing.backbilling import BackBilling
+from headend.billing.collecting import collect_cycle
 from headend.billing.correcting import Proposal, make_corrections, propose, withdraw
 from headend.billing.corrections import Way
+from headend.billing.deciding import exclude
 from headend.billing.run import rate_cycle
 from headend.billing.statement import Statement, parse_statement
 from headend.billing.verify import verify_period, verify_statement
@@ -307,7 +309,7 @@ def test_many_are_corrected_together_and_who_cannot_be_billed_is_named(town: Tow
     (made,) = make_corrections(town.office, [f"{name}-2026-10-1" for name in names], Way.REBILL, WHY, "ann")
     assert [each.account for each in made.corrections] == ["H0", "H2"]
     assert [(each.account, each.code) for each in made.exceptions] == [("H1", "incomplete_reads")]
-    assert made.same == ("H3-2026-10-1",)
+    assert [bill.id for bill in made.same.values()] == ["H3-2026-10-1"]
     assert (made.totals.accounts, made.totals.billed, made.totals.excepted) == (3, 2, 1)
     assert made.totals.money == {"EUR": D("7.58")}
     approve(town.office, OCTOBER, made.cycle, "ann")
@@ -337,7 +339,7 @@ def test_of_two_clerks_at_once_one_wins(billed: Town) -> None:
             quicker.pop()()
         return billed.office.records(tx)
 
-    with pytest.raises(BillingConflict, match="was corrected while it was looked at"):
+    with pytest.raises(BillingConflict, match="was corrected or flagged while it was looked at"):
         make_corrections(replace(billed.office, records=records), [FIRST], Way.REBILL, WHY, "ann")
     with billed.database.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM statement").scalar_one() == 3
@@ -452,3 +454,90 @@ def test_the_next_statement_is_explained_by_the_rebill_and_not_by_what_was_cance
         explanation = explained(tx, SqlLedger(tx).statement("Ada-2026-11-1"))
     assert explanation.compared_with == "Ada-2026-10-3"
     assert explanation.before[2] == D("158.64")
+
+
+def steps(town: Town, cycle: str) -> list[tuple[str, str, str]]:
+    with town.database.read() as tx:
+        found = SqlLedger(tx).cycle(cycle, OCTOBER)
+        assert found is not None
+        return [(taken.step, taken.by, taken.note) for taken in town.office.reviews(tx).steps(found)]
+
+
+def test_each_step_of_a_correction_is_in_its_history_and_it_is_closed_like_others(billed: Town) -> None:
+    edit(billed, 10_500)
+    make_corrections(billed.office, [FIRST], Way.REBILL, WHY, "ann")
+    withdraw(billed.office, OCTOBER, "correction-1", "bob")
+    assert steps(billed, "correction-1") == [("correct", "ann", WHY), ("withdraw", "bob", "")]
+    with pytest.raises(BillingConflict, match="is closed"):
+        collect_cycle(billed.office, OCTOBER, "correction-1", "ann")
+
+    make_corrections(billed.office, [FIRST], Way.REBILL, WHY, "ann")
+    with pytest.raises(BillingConflict, match="withdraw it and make it without Ada"):
+        exclude(billed.office, OCTOBER, "correction-2", "Ada", "ann", "Not now")
+    review_cycle(billed.office, OCTOBER, "correction-2", "bob")
+    approve(billed.office, OCTOBER, "correction-2", "cleo")
+    issue(billed.office, OCTOBER, "correction-2", "dan")
+    close(billed.office, OCTOBER, "correction-2", "eva")
+    took = [("review", "bob", ""), ("approve", "cleo", ""), ("issue", "dan", ""), ("close", "eva", "")]
+    assert steps(billed, "correction-2") == [("correct", "ann", WHY), *took]
+
+
+def test_what_changed_and_changed_back_is_settled_by_name_and_reason_and_flagged_anew_by_the_next_change(
+    billed: Town,
+) -> None:
+    edit(billed, 10_500)
+    edit(billed, 500)
+    with billed.database.read() as tx:
+        assert [(flag.statement, flag.change) for flag in rebills(tx)] == [(FIRST, 0)]
+    (seen,) = propose(billed.office, [FIRST], Way.REBILL, WHY)
+    assert (seen.corrections, seen.same["Ada"].id, seen.flagged) == ((), FIRST, {"Ada"})
+    (one,) = make_corrections(billed.office, [FIRST], Way.REBILL, "Changed back", "ann")
+    assert one.corrections == ()
+    with billed.database.read() as tx:
+        assert rebills(tx) == []
+        assert [(flag.settled_by, flag.settled_reason) for flag in rebills_of(tx, FIRST)] == [("ann", "Changed back")]
+        assert [cycle.name for cycle in SqlLedger(tx).cycles()] == ["monthly"]
+    assert steps(billed, "monthly")[-1] == ("settle", "ann", f"{FIRST}: nothing to correct: Changed back")
+    with pytest.raises(BillingConflict, match=f"{FIRST} would come out the same"):
+        make_corrections(billed.office, [FIRST], Way.REBILL, WHY, "ann")
+
+    edit(billed, 10_500)
+    with billed.database.read() as tx:
+        (flag,) = rebills(tx)
+    assert (flag.statement, flag.change, flag.settled_by, flag.settled_reason) == (FIRST, 10_000, None, None)
+    correct(billed)
+    with billed.database.read() as tx:
+        assert [(flag.settled_by, flag.settled_reason) for flag in rebills_of(tx, FIRST)] == [("Ada-2026-10-3", None)]
+
+
+def test_of_many_what_comes_out_the_same_is_settled_and_the_rest_is_corrected(town: Town) -> None:
+    for name, meter in (("Ada", "E-1"), ("Bea", "E-2")):
+        town.account(name, {"tariff": "flat"})
+        town.meter(meter, name, IMPORT)
+        town.reads(meter)
+    town.bill()
+    edit(town, 10_500)
+    edit(town, 10_500, meter="E-2")
+    edit(town, 500, meter="E-2")
+    (one,) = make_corrections(town.office, [FIRST, "Bea-2026-10-1"], Way.DIFFERENCE, WHY, "ann")
+    assert [each.account for each in one.corrections] == ["Ada"]
+    assert one.flagged == {"Bea"}
+    with town.database.read() as tx:
+        assert [flag.statement for flag in rebills(tx)] == [FIRST]  # until the correction is issued
+
+
+def test_what_is_flagged_while_it_is_looked_at_is_not_settled(billed: Town) -> None:
+    edit(billed, 10_500)
+    edit(billed, 500)
+    looks: list[datetime] = []
+
+    def clock() -> datetime:
+        looks.append(billed.now)
+        if len(looks) == 2:  # rated already, and nothing is written yet
+            edit(billed, 9_500)
+        return billed.now
+
+    with pytest.raises(BillingConflict, match="was corrected or flagged while it was looked at"):
+        make_corrections(replace(billed.office, clock=clock), [FIRST], Way.REBILL, WHY, "ann")
+    with billed.database.read() as tx:
+        assert [flag.settled_by for flag in rebills_of(tx, FIRST)] == [None]

@@ -58,3 +58,19 @@ async def test_what_cannot_be_corrected_is_said(site, visit):
     assert (await post(clara, f"{STATEMENT}/correction", way="burn"))[0] == 422
     assert (await post(clara, "/clerk/statements/nobody/correction", way="cancel"))[0] == 404
     assert cycles(site) == ["monthly"]
+
+
+async def test_a_flag_under_which_nothing_comes_out_otherwise_is_settled(site, visit):
+    bill_october(site, until="issued")
+    change(site, 10_000)
+    change(site, -10_000)
+    clara = await visit("clara")
+    _, page = await post(clara, f"{STATEMENT}/correction/preview", way="rebill")
+    assert "there is nothing to correct" in page
+    assert "Settle its flag" in page
+    _, page = await post(clara, f"{STATEMENT}/correction", way="rebill")
+    assert "There is nothing to correct of A-1-2025-10-1: its flag is settled." in page
+    assert "clara, nothing to correct: Reading &lt;corrected&gt;" in page
+    _, page = await post(clara, f"{STATEMENT}/correction/preview", way="rebill")
+    assert "Settle its flag" not in page
+    assert cycles(site) == ["monthly"]

@@ -177,3 +177,4 @@ def upgrade() -> None:
     )
 
     op.add_column("rebill_flag", sa.Column("settled_by", sa.Text(), nullable=True))
+    op.add_column("rebill_flag", sa.Column("settled_reason", sa.Text(), nullable=True))
