@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,17 +15,19 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import insert, select
 
-from headend.billing.agreements import Agreement, group_in, period_at
+from headend.billing.agreements import Agreement, group_in, in_force, period_at
 from headend.billing.approval import approve, issue
 from headend.billing.budgets import Plan
 from headend.billing.correcting import make_corrections, withdraw
 from headend.billing.corrections import Way
 from headend.billing.cycle import BillCycle, CycleScope, CycleState
+from headend.billing.deciding import confirm, exclude, hold, include, release, reopen
 from headend.billing.groups import MONTHLY
+from headend.billing.review import FindingState, Limits, ReviewRules
 from headend.billing.run import rate_cycle
 from headend.billing.statement import Statement, parse_statement, sha256
 from headend.errors import BillingConflict, HeadendError, NotFound
-from headend.process.budgeting import end_plan, set_plan
+from headend.process.budgeting import end_plan, set_plan, settle
 from headend.reads.days import midnight, next_period
 from headend.registry.changes import Clerk
 from headend.registry.contracts import Held, change_tariff, move_in, move_out
@@ -34,7 +36,7 @@ from headend.registry.grouping import assign, change_dates
 from headend.registry.members import billing_groups
 from headend.registry.registry import agreements
 from headend.registry.site_file import AccountRow
-from headend.store import books
+from headend.store import books, budgets
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
 from tests.billing.town import BERLIN, IMPORT, Town
@@ -158,6 +160,7 @@ class History:
             if its.state == CycleState.RATED:
                 if not its.scope.correction:
                     rate_cycle(self.town.office, period, name, "ann")
+                    self.decide(period, name)
                 approve(self.town.office, period, name, "ann")
             issue(self.town.office, period, name, "bob")
         except HeadendError as refused:
@@ -183,6 +186,68 @@ class History:
             self.told.append(f"{self.today}: no plan of {account} from {since}: {refused}")
         else:
             self.told.append(f"{self.today}: plan of {account} from {since}")
+
+    def settle_budget(self) -> None:
+        """What is left of a plan is settled in the books, where no bill follows."""
+        with self.town.database.read() as tx:
+            left = sorted({account for account, _ in budgets.balances(tx)})
+        for account in left[:1]:
+            try:
+                settle(self.town.site, account, "ann")
+            except BillingConflict as refused:
+                self.told.append(f"{self.today}: {account} not settled: {refused}")
+            else:
+                self.told.append(f"{self.today}: {account} settled")
+
+    def decide(self, period: str, name: str) -> None:
+        """What was found in a cycle is released, with a second person where it takes one, or held; or it waits."""
+        office, is_over = self.town.office, self.today > LAST
+        for code, account in sorted({(one.code, one.account) for one in self.found(period, name, FindingState.HELD)}):
+            if is_over:
+                reopen(office, period, name, "ann", "it is time", account=account, code=code)
+        for one in self.found(period, name, FindingState.OPEN):
+            chance = 0 if is_over else self.dice.random()
+            if chance < 0.95:
+                what = release if chance < 0.7 else hold
+                what(office, period, name, "ann", "looked at", account=one.account, code=one.code)
+                self.told.append(f"{self.today}: {period}/{name} {what.__name__} {one.told}")
+        for one in self.found(period, name, FindingState.WAITING):
+            if is_over or self.dice.random() < 0.9:
+                confirm(office, period, name, "bob", account=one.account, code=one.code)
+
+    def found(self, period: str, name: str, state: FindingState) -> Sequence[Any]:
+        with self.town.database.read() as tx:
+            cycle = SqlLedger(tx).cycle(name, period)
+            assert cycle is not None
+            return self.town.office.reviews(tx).findings(cycle, states=(state,))
+
+    def leave_out(self) -> None:
+        """An account is left out of a cycle, or taken in again."""
+        with self.town.database.read() as tx:
+            cycles = [each for each in SqlLedger(tx).cycles() if not each.scope.correction]
+            accounts = sorted({each.account.id for each in agreements(tx)})
+        if not cycles:
+            return
+        its, account = self.dice.choice(sorted(cycles, key=lambda each: each.id)), self.dice.choice(accounts)
+        try:
+            if self.dice.random() < 0.7:
+                exclude(self.town.office, its.period, its.name, account, "ann", "in dispute")
+            else:
+                include(self.town.office, its.period, its.name, account, "ann")
+        except HeadendError as refused:
+            self.told.append(f"{self.today}: {account} not left out of {its.id}: {refused}")
+        else:
+            self.told.append(f"{self.today}: {account} left out of {its.id}, or taken in again")
+
+    def take_all_in(self) -> None:
+        """Whoever is left out of a cycle that is not approved is not any more."""
+        with self.town.database.read() as tx:
+            rows = tx.execute(select(t.bill_exclusion.c.cycle_id, t.bill_exclusion.c.account_id)).all()
+            cycles = {each.id: each for each in SqlLedger(tx).cycles()}
+        for cycle_id, account in sorted(tuple(row) for row in rows):
+            its = cycles[cycle_id]
+            if its.state in (CycleState.RATED, CycleState.ISSUED):
+                include(self.town.office, its.period, its.name, account, "ann")
 
     def settle(self) -> None:
         """Somebody moves in, perhaps where there is no room."""
@@ -242,6 +307,7 @@ class History:
         name = f"c{self.made}"
         try:
             rate_cycle(self.town.office, period, name, "ann", scope)
+            self.decide(period, name)
             if far in ("approve", "issue"):
                 approve(self.town.office, period, name, "ann")
             if far == "issue":
@@ -250,6 +316,39 @@ class History:
             self.told.append(f"{self.today}: {period}/{name} {scope}: {refused}")
         else:
             self.told.append(f"{self.today}: {period}/{name} {scope} {far}d")
+            if far != "rate":
+                self.check_named(period, name)
+
+    def check_named(self, period: str, name: str) -> None:
+        """Whoever has days that a cycle bills is billed, or named: as an exception, or left out by somebody."""
+        e, x, s, c = t.bill_exception.c, t.bill_exclusion.c, t.statement.c, t.bill_cycle.c
+        with self.town.database.read() as tx:
+            cycle = SqlLedger(tx).cycle(name, period)
+            assert cycle is not None
+            its = cycle.scope
+            if its.final:
+                return
+            of_period = select(c.id).where(c.period == period)
+            billed = set(tx.execute(select(s.account_id).where(s.cycle_id == cycle.id)).scalars())
+            elsewhere = set(
+                tx.execute(select(s.account_id).where(s.period == period, s.cycle_id != cycle.id)).scalars()
+            )
+            excepted = set(tx.execute(select(e.account_id).where(e.cycle_id == cycle.id)).scalars())
+            out = select(x.account_id).where(x.cycle_id == cycle.id if its.accounts else x.cycle_id.in_(of_period))
+            left_out = set(tx.execute(out).scalars())
+            held = set(self.town.office.reviews(tx).held(cycle))
+            every = agreements(tx)
+        due = {
+            each.account.id
+            for each in every
+            if in_force(each, period) is not None and group_in(each.account, period).name == its.group
+            if not its.accounts or each.account.id in its.accounts
+        }
+        assert due <= billed | elsewhere | excepted | left_out
+        assert not billed & (excepted | left_out | held)
+        assert held - left_out <= excepted
+        assert cycle.totals.billed == len(billed)
+        assert cycle.totals.excepted == len(excepted)
 
     def take_up(self) -> None:
         """Go on with a cycle that was left."""
@@ -282,6 +381,9 @@ def begin(folder: Path, seed: int) -> History:
     town = Town(folder)
     dice = random.Random(seed)
     town.now = datetime(2026, 8, 20, 9, tzinfo=UTC)
+    limit, second = dice.choice([(0, 0), (60, 0), (120, 150), (150, 160)])
+    rules = ReviewRules(Limits(over_limit={"residential": {"EUR": Decimal(limit)}}), {"EUR": Decimal(second)})
+    town.office = replace(town.office, review=rules)
     history = History(town, dice)
     with town.database.write() as tx:
         tx.execute(
@@ -319,6 +421,9 @@ def live(history: History) -> None:
                 history.correct,
                 history.correct,
                 history.plan,
+                history.settle_budget,
+                history.leave_out,
+                history.leave_out,
             ]
             + [history.bill] * 5
         )
@@ -330,8 +435,11 @@ def live(history: History) -> None:
         place = its.account.id, its.usage_point
         assert history.does(f"{place[0]} goes", move_out, BOOK, place, max(history.today, its.valid_from))
     history.town.now = datetime(2027, 5, 1, 9, tzinfo=UTC)
+    history.take_all_in()
     for its in history.left():
         history.take(its.period, its.name)
+    # Who was left out of what was approved then.
+    history.take_all_in()
     with history.town.database.read() as tx:
         groups = [*billing_groups(tx), MONTHLY]
     for period in PERIODS:
@@ -345,6 +453,10 @@ def live(history: History) -> None:
     for its in history.left():
         history.take(its.period, its.name)
     assert not history.left()
+    with history.town.database.read() as tx:
+        left = sorted({account for account, _ in budgets.balances(tx)})
+    for account in left:
+        settle(history.town.site, account, "ann")
 
 
 def check(history: History) -> None:
@@ -370,9 +482,12 @@ def check(history: History) -> None:
         assert cycle.totals.money.get("EUR", Decimal(0)) == sum(each.totals.gross for each in its)
 
 
-def signed(statement: Statement) -> int:
+def signed(statement: Statement, by_id: Mapping[str, Statement]) -> int:
     """How often a statement's days count; a cancellation takes them back, a difference bills none anew."""
-    return {"cancellation": -1, "difference": 0}.get(statement.kind or "", 1)
+    if statement.kind == "cancellation":
+        assert statement.corrects is not None
+        return -signed(by_id[statement.corrects.id], by_id)
+    return 0 if statement.kind == "difference" else 1
 
 
 def standing(statements: Sequence[Statement]) -> list[Statement]:
@@ -389,10 +504,11 @@ def standing(statements: Sequence[Statement]) -> list[Statement]:
 
 def _check_days(every: list[Agreement], statements: list[Statement]) -> None:
     billed: dict[str, Counter[date]] = defaultdict(Counter)
+    by_id = {statement.id: statement for statement in statements}
     for statement in statements:
         for segment in statement.segments:
             for use in segment.daily:
-                billed[segment.agreement][use.day] += signed(statement)
+                billed[segment.agreement][use.day] += signed(statement, by_id)
                 assert period_at(next(e.account for e in every if e.id == segment.agreement), use.day) == (
                     statement.period
                 )
@@ -423,16 +539,23 @@ def _check_energy(history: History, every: list[Agreement], statements: list[Sta
 
 def _check_money(statements: list[Statement], entries: list) -> None:
     owed: Counter[str] = Counter()
+    billed: Counter[str] = Counter()
     for statement in statements:
         lines = [line for segment in statement.segments for line in segment.lines if not line.included]
         assert sum(line.amount for line in lines) == statement.totals.gross
         owed[statement.customer.account] += int(statement.due * 100)
+        billed[statement.customer.account] += int(statement.totals.gross * 100)
         if statement.budget is not None:
             assert statement.budget.does_not_add_up(statement.totals.gross) is None
     booked: Counter[str] = Counter()
     for entry in entries:
         booked[entry.account] += entry.change
+    settled = [entry for entry in entries if entry.kind == "settlement"]
+    for entry in settled:
+        owed[entry.account] += entry.change
     assert booked == owed
+    # Whoever has gone has been asked for all that they were billed.
+    assert booked == billed
 
 
 def _check_chains(kept: list, statements: list[Statement]) -> None:
