@@ -46,7 +46,9 @@ class Metered:
     quality: Bytes
 
     def take(self, rows: Sequence[int]) -> Metered:
-        """The chosen usage points."""
+        """The chosen usage points, in rising order."""
+        if len(rows) == len(self.values):
+            return self
         return Metered(self.values[rows], self.quality[rows])
 
 
@@ -63,12 +65,19 @@ def at_usage_points(
         the intervals wanted.
     """
     first = [pairs[0][0] for pairs in meters]
-    values, quality = profiles.values[first, columns], profiles.quality[first, columns]
+    span = _span(first) if first else first
+    values, quality = profiles.values[span, columns], profiles.quality[span, columns]
     begin_s = profiles.start_s + columns.start * profiles.interval_s
     end_s = profiles.start_s + columns.stop * profiles.interval_s
-    for place, pairs in enumerate(meters):
-        if len(pairs) > 1 or not _hung_throughout(pairs[0][1], begin_s, end_s):
-            values[place], quality[place] = _combined(profiles, pairs, columns)
+    apart = [
+        place
+        for place, pairs in enumerate(meters)
+        if len(pairs) > 1 or not _hung_throughout(pairs[0][1], begin_s, end_s)
+    ]
+    if apart:
+        values, quality = values.copy(), quality.copy()
+    for place in apart:
+        values[place], quality[place] = _combined(profiles, meters[place], columns)
     return Metered(values, quality)
 
 
@@ -100,14 +109,16 @@ def reads_digest(profiles: LoadProfiles, meters: Sequence[tuple[int, MeterChanne
     For each meter channel, in order: `meter|channel|begin of the first interval [s since 1970]|interval [s]|count`
     and a line feed, in UTF-8; the values as little-endian int64; the quality codes, a byte each.
     """
-    digest = hashlib.sha256()
     begin_s = profiles.start_s + columns.start * profiles.interval_s
-    count = columns.stop - columns.start
+    which = f"{begin_s}|{profiles.interval_s}|{columns.stop - columns.start}\n"
+    billed = []
     for row, meter in meters:
-        digest.update(f"{meter.meter_name}|{meter.channel.obis}|{begin_s}|{profiles.interval_s}|{count}\n".encode())
-        digest.update(profiles.values[row, columns].astype("<i8").tobytes())
-        digest.update(profiles.quality[row, columns].tobytes())
-    return digest.hexdigest()
+        billed += [
+            f"{meter.meter_name}|{meter.channel.obis}|{which}".encode(),
+            profiles.values[row, columns].astype("<i8", copy=False).tobytes(),
+            profiles.quality[row, columns].tobytes(),
+        ]
+    return hashlib.sha256(b"".join(billed)).hexdigest()
 
 
 def plain_meter_reads(
@@ -120,17 +131,20 @@ def plain_meter_reads(
     begin_s = profiles.start_s + columns.start * profiles.interval_s
     end_s = profiles.start_s + columns.stop * profiles.interval_s
     plain = [(row, meter) for row, meter in meters if not meter.constants and _hung_throughout(meter, begin_s, end_s)]
-    rows = np.array([row for row, _ in plain], dtype=np.int64)
-    if not len(rows):
+    if not plain:
         return {}
+    rows = _span([row for row, _ in plain])
     anew = np.logical_or.reduce(profiles.flags[rows, columns] & _NEW_REGISTER, axis=1).tolist()
-    register, used = profiles.register[rows, columns], np.cumsum(profiles.values[rows, columns], axis=1)
-    estimated = np.cumsum(IS_ESTIMATED[profiles.quality[rows, columns]], axis=1, dtype=np.int32)
-    known, each, n = register != NO_REGISTER, np.arange(len(rows)), register.shape[1]
+    register, values = profiles.register[rows, columns], profiles.values[rows, columns]
+    known, each, n = register != NO_REGISTER, np.arange(len(plain)), register.shape[1]
     there = np.logical_or.reduce(known, axis=1).tolist()
     first, last = np.argmax(known, axis=1), n - 1 - np.argmax(known[:, ::-1], axis=1)
+    used = np.cumsum(values, axis=1)
+    is_estimated = IS_ESTIMATED[profiles.quality[rows, columns]]
+    # Mostly there are none, and to add up nothing takes as long as to add up the reads.
+    estimated = np.cumsum(is_estimated, axis=1, dtype=np.int32) if is_estimated.any() else is_estimated
     opens, closes = moment(begin_s), moment(end_s)
-    before = profiles.register[rows, columns.start - 1].tolist() if columns.start else [NO_REGISTER] * len(rows)
+    before = profiles.register[rows, columns.start - 1].tolist() if columns.start else [NO_REGISTER] * len(plain)
     opening = (register[each, first] - used[each, first]).tolist()
     closing = (register[each, last] + used[:, -1] - used[each, last]).tolist()
     estimated_before = (estimated[each, first] > 0).tolist()
@@ -151,6 +165,12 @@ def plain_meter_reads(
             closed = RegisterRead(closes, units(closing[place] % modulus), how)
         found[row] = [MeterReads(meter.meter_name, meter.channel.obis, opened, closed, quantity[place])]
     return found
+
+
+def _span(rows: list[int]) -> slice | list[int]:
+    """The same rows as a slice, where they follow one another: nothing is copied then."""
+    first, last = rows[0], rows[-1]
+    return slice(first, last + 1) if rows == list(range(first, last + 1)) else rows
 
 
 def meter_reads(profiles: LoadProfiles, row: int, meter: MeterChannel, columns: slice) -> list[MeterReads]:

@@ -141,7 +141,7 @@ def rated_anew(statement: Statement, segment: Segment, evidence: Evidence) -> Se
         lines=tuple([statement_line(line) for line in bill.lines]),
         intervals=int(tables.present[0]),
         estimated_intervals=int(tables.estimated[0]),
-        daily=tables.by_day(0),
+        daily=tables.by_day()[0],
         reads_sha256=evidence.reads_sha256,
         currency=bill.currency,
         net=bill.total - tax,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -35,15 +36,18 @@ from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
 from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
 from headend.billing.statement import (
     Comparison,
+    DayUse,
     EventUsed,
     GasEnergy,
     InBank,
     MeterReads,
     Segment,
     SeriesUsed,
+    StatementLine,
     TariffVersion,
+    TierUse,
 )
-from headend.billing.usage import UseTables, rated_use, statement_line, tiered_energy, use_by_tier
+from headend.billing.usage import UseTables, rated_use, statement_lines, tiered_energy, uses_by_tier
 from headend.errors import CannotRate, PriceMissing
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds
@@ -346,8 +350,11 @@ class _Group:
         self.calendar = calendar_digest(part, self.window, interval_s, market)
         meters = [each for row in rows for each in self.rows(self.parts[row].meters)]
         self.meter_reads = plain_meter_reads(self.place.profiles, meters, self.columns)
-        balances = self.ground.balances
-        for place, (row, bill) in enumerate(zip(rows, batch.bills(), strict=True)):
+        bills, balances = batch.bills(), self.ground.balances
+        lines = iter(statement_lines([line for bill in bills for line in bill.lines]))
+        by_tier, by_day = uses_by_tier(self.tiered, bills), tables.by_day()
+        version, last = TariffVersion(tariff.id, tariff.name, tariff.digest), part.end - timedelta(days=1)
+        for place, (row, bill) in enumerate(zip(rows, bills, strict=True)):
             agreement = self.parts[row].agreement
             after = left(tariff, batch.carried, place)
             segment = self._segment(
@@ -355,6 +362,11 @@ class _Group:
                 bill,
                 place,
                 tables,
+                version=version,
+                last=last,
+                lines=tuple(islice(lines, len(bill.lines))),
+                by_tier=by_tier[place],
+                daily=by_day[place],
                 export=None if fed_in is None else units(fed_in.values[place].sum()),
                 reactive=None if reactive is None else units(reactive.values[place].sum()),
                 gas=shown[place],
@@ -372,6 +384,11 @@ class _Group:
         place: int,
         tables: UseTables,
         *,
+        version: TariffVersion,
+        last: date,
+        lines: tuple[StatementLine, ...],
+        by_tier: tuple[TierUse, ...],
+        daily: tuple[DayUse, ...],
         export: Decimal | None,
         reactive: Decimal | None,
         gas: tuple[GasEnergy, ...],
@@ -380,7 +397,7 @@ class _Group:
         part, profiles = self.parts[row], self.place.profiles
         agreement, tariff = part.agreement, part.tariff
         meters = self.rows(part.meters)
-        tax = sum((line.amount for line in bill.lines if line.kind == "tax"), Decimal(0))
+        tax = sum([line.amount for line in lines if line.kind == "tax"], Decimal(0))
         return Segment(
             agreement=agreement.id,
             usage_point=agreement.usage_point,
@@ -389,9 +406,9 @@ class _Group:
             unit=tariff.unit,
             timezone=agreement.timezone,
             first=part.first,
-            last=part.end - timedelta(days=1),
+            last=last,
             days=(part.end - part.first).days,
-            tariff=TariffVersion(tariff.id, tariff.name, tariff.digest),
+            tariff=version,
             meters=tuple(
                 [
                     each
@@ -402,11 +419,11 @@ class _Group:
             usage=units(tables.total[place]),
             export=export,
             usage_by_period=tables.by_period(tariff, place),
-            usage_by_tier=use_by_tier(self.tiered, bill),
-            lines=tuple([statement_line(line) for line in bill.lines]),
+            usage_by_tier=by_tier,
+            lines=lines,
             intervals=int(tables.present[place]),
             estimated_intervals=int(tables.estimated[place]),
-            daily=tables.by_day(place),
+            daily=daily,
             reads_sha256=reads_digest(profiles, meters, self.columns),
             previous=self.place.previous.get(agreement.id),
             currency=bill.currency,

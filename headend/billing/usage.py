@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import repeat
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.billing.metered import Int64s, Metered, all_units, units
+from headend.billing.columns import made_of
+from headend.billing.metered import Int64s, Metered, units
 from headend.billing.parts import Part
 from headend.billing.statement import DayUse, PeriodUse, StatementLine, TierUse
 from headend.reads import Quality
 from headend.reads.days import midnight, seconds
 from headend.reads.quality import IS_ESTIMATED
-from headend.tariffs import BillingWindow, Line, Market, RatedBill, Tariff, Use, codes_of
+from headend.tariffs import BillingWindow, Charge, Line, Market, RatedBill, Tariff, Use, codes_of
 from headend.tariffs.format.components import Energy
 from headend.tariffs.money import plain
 
@@ -88,16 +90,19 @@ class UseTables:
             periods=np.stack([used.values[:, codes == i].sum(axis=1) for i in range(len(tariff.periods))]),
         )
 
-    def by_day(self, row: int) -> tuple[DayUse, ...]:
-        """One usage point's use by local day."""
-        return tuple(map(DayUse, self.days, all_units(self.daily[row]), (self.daily_estimated[row] > 0).tolist()))
+    def by_day(self) -> list[tuple[DayUse, ...]]:
+        """Each usage point's use by local day."""
+        m, n = self.daily.shape
+        quantities = map(_usual_units, self.daily.ravel().tolist())
+        made = made_of(DayUse, m * n, self.days * m, quantities, (self.daily_estimated > 0).ravel().tolist())
+        return [tuple(made[first : first + n]) for first in range(0, m * n, n)]
 
     def by_period(self, tariff: Tariff, row: int) -> tuple[PeriodUse, ...]:
         """One usage point's use by TOU period; nothing where the tariff has but one."""
         if len(tariff.periods) == 1:
             return ()
         return tuple(
-            PeriodUse(period.name, period.label, units(value))
+            PeriodUse(period.name, period.label, _usual_units(value))
             for period, value in zip(tariff.periods, self.periods[:, row].tolist(), strict=True)
         )
 
@@ -125,18 +130,36 @@ def tiered_energy(part: Part) -> Energy | None:
 
 def use_by_tier(component: Energy | None, bill: RatedBill) -> tuple[TierUse, ...]:
     """Use by tier, as a component counted it; nothing without one."""
+    return uses_by_tier(component, [bill])[0]
+
+
+def uses_by_tier(component: Energy | None, bills: Sequence[RatedBill]) -> list[tuple[TierUse, ...]]:
+    """The same of many bills by one tariff version."""
     if component is None:
-        return ()
-    use = [Decimal(0)] * len(component.tiers)
-    for line in bill.lines:
-        if line.tier is not None and _is_of(line, component):
-            use[line.tier - 1] += line.quantity
-    return tuple([TierUse(tier + 1, quantity) for tier, quantity in enumerate(use)])
+        return [()] * len(bills)
+    # Bills by one version have its charges in common.
+    charges = {id(line.charge): line.charge for bill in bills for line in bill.lines}
+    tier_of = {
+        number: charge.tier - 1
+        for number, charge in charges.items()
+        if charge.tier is not None and _is_of(charge, component)
+    }
+    found = []
+    for bill in bills:
+        use = [_NOTHING] * len(component.tiers)
+        for line in bill.lines:
+            tier = tier_of.get(id(line.charge))
+            if tier is not None:
+                use[tier] += line.quantity
+        found.append(tuple(map(TierUse, range(1, len(use) + 1), use)))
+    return found
 
 
-def _is_of(line: Line, component: Energy) -> bool:
+_NOTHING = Decimal(0)
+
+
+def _is_of(charge: Charge, component: Energy) -> bool:
     # A name is its component's alone; where there is none, the label begins all of its lines.
-    charge = line.charge
     if component.name is not None:
         return charge.component == component.name
     return charge.kind == "energy" and charge.component is None and charge.label.startswith(f"{component.label}, ")
@@ -144,17 +167,37 @@ def _is_of(line: Line, component: Energy) -> bool:
 
 def statement_line(line: Line) -> StatementLine:
     """A rated line as it stands on the statement."""
-    charge = line.charge
-    return StatementLine(
-        charge.kind,
-        charge.label,
-        Decimal(plain(line.quantity)),
-        charge.unit,
-        line.price,
-        line.amount,
-        charge.period,
-        charge.tier,
-        estimated=Decimal(plain(line.estimated)) if line.estimated else None,
-        included=charge.included,
-        mean=charge.price is None,
+    return statement_lines([line])[0]
+
+
+def statement_lines(lines: Sequence[Line]) -> list[StatementLine]:
+    """Rated lines as they stand on the statement."""
+    charges = [line.charge for line in lines]
+    return made_of(
+        StatementLine,
+        len(lines),
+        [charge.kind for charge in charges],
+        [charge.label for charge in charges],
+        [_plain(line.quantity) for line in lines],
+        [charge.unit for charge in charges],
+        [line.price if line.charge.price is None else line.charge.price for line in lines],
+        [line.amount for line in lines],
+        [charge.period for charge in charges],
+        [charge.tier for charge in charges],
+        [_plain(line.estimated) if line.estimated else None for line in lines],
+        [charge.included for charge in charges],
+        [charge.price is None for charge in charges],
+        repeat(None),
     )
+
+
+def _plain(number: Decimal) -> Decimal:
+    """The same without exponent or trailing zeros; almost all numbers have none."""
+    text = str(number)
+    return Decimal(plain(number)) if text[-1] == "0" or "E" in text else number
+
+
+@lru_cache(maxsize=65_536)
+def _usual_units(base_units: int) -> Decimal:
+    """`units` of what people use in a day or a month: many use as much as others."""
+    return units(base_units)
