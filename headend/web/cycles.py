@@ -32,6 +32,7 @@ from headend.store import tables as t
 from headend.store.ledger import SqlLedger
 from headend.store.rebills import RebillFlag, flagged_by_cycle, rebills
 from headend.store.reviews import SqlReviews
+from headend.store.standing import stands
 from headend.web import billruns, words
 from headend.web.access import CLERK, SITE, Page, known_user
 from headend.web.billruns import UnderWay
@@ -417,7 +418,15 @@ def _exists(site: Site, cycle_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StatementRow:
-    """One line of the cycle's list."""
+    """One line of the cycle's list.
+
+    Parameters
+    ----------
+    kind, corrects
+        of a correction: cancellation, rebill or difference, and the statement it corrects.
+    cancelled
+        whether it was taken back.
+    """
 
     id: str
     account: str
@@ -425,6 +434,9 @@ class StatementRow:
     state: str
     currency: str
     total: str
+    kind: str | None
+    corrects: str | None
+    cancelled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -564,8 +576,9 @@ def _with_statements(tx: Connection, page: CyclePage, text: str, wanted: int) ->
     found = tx.execute(select(func.count()).select_from(joined).where(its)).scalar_one()
     pages = max(1, -(-found // _STATEMENT_ROWS))
     number = min(wanted, pages)
+    taken_back = ~stands() & (func.coalesce(s.kind, "") != "cancellation")
     query = (
-        select(s.id, s.account_id, a.name, s.state, s.currency, s.total)
+        select(s.id, s.account_id, a.name, s.state, s.currency, s.total, s.kind, s.corrects, taken_back)
         .select_from(joined)
         .where(its)
         .order_by(s.account_id, s.revision)

@@ -74,3 +74,21 @@ async def test_a_flag_under_which_nothing_comes_out_otherwise_is_settled(site, v
     _, page = await post(clara, f"{STATEMENT}/correction/preview", way="rebill")
     assert "Settle its flag" not in page
     assert cycles(site) == ["monthly"]
+
+
+async def test_lists_name_what_corrects_what_and_what_is_cancelled(site, visit):
+    bill_october(site, until="issued")
+    change(site, 10_000)
+    clara = await visit("clara")
+    await post(clara, f"{STATEMENT}/correction", way="rebill")
+    cycle = "/clerk/cycles/2025-10/correction-1"
+    original = "/clerk/cycles/2025-10/monthly"
+    assert ">cancelled<" not in await (await clara.get(original)).text()
+    for step in ("approve", "issue"):
+        assert (await post(clara, f"{cycle}/{step}"))[0] == 200
+    page = await (await clara.get(cycle)).text()
+    assert 'A-1-2025-10-2<br><span class="tag info">cancellation</span> <span class="dim">takes back A-1-2025-10-1' in (
+        "".join(line.strip() for line in page.splitlines())
+    )
+    assert "in place of A-1-2025-10-1" in page
+    assert ">cancelled<" in await (await clara.get(original)).text()
