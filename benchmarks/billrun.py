@@ -140,10 +140,12 @@ def _reads(database: Database, accounts: int) -> None:
 
 
 class Peak:
-    """Highest resident memory of this process and those it started, added up, while it is looked at [MiB]."""
+    """While it is looked at: highest resident memory of this process and those it started, added up, and the longest
+    log of the database [MiB].
+    """
 
-    def __init__(self) -> None:
-        self.mib, self._over = 0.0, threading.Event()
+    def __init__(self, log: Path) -> None:
+        self.mib, self.log_mib, self._log, self._over = 0.0, 0.0, log, threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Peak:
@@ -158,6 +160,8 @@ class Peak:
         while not self._over.wait(0.2):
             children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
             self.mib = max(self.mib, sum(map(_resident, [str(os.getpid()), *children])))
+            if self._log.exists():
+                self.log_mib = max(self.log_mib, self._log.stat().st_size / 2**20)
 
 
 def _resident(process: str) -> float:
@@ -169,11 +173,12 @@ def _resident(process: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Time that a run takes, on the clock and of processors [s], and the most memory it has [MiB]."""
+    """Time that a run takes, on the clock and of processors [s], the most memory it has, the longest log [MiB]."""
 
     took: float
     cpu: float
     mib: float
+    log_mib: float
 
 
 def _cpu() -> float:
@@ -184,7 +189,7 @@ def _cpu() -> float:
 def measure(folder: Path, accounts: int, executor: Executor, name: str) -> Measured:
     """One run, of which nothing is left."""
     office = SiteIn(folder)()
-    with Peak() as peak:
+    with Peak(folder / "site.db-wal") as peak:
         begun, cpu = time.perf_counter(), _cpu()
         totals = rate_cycle(office, PERIOD, name, "benchmark", executor=executor).totals
         took, cpu = time.perf_counter() - begun, _cpu() - cpu
@@ -194,7 +199,7 @@ def measure(folder: Path, accounts: int, executor: Executor, name: str) -> Measu
         for table in ("statement", "bill_exception", "bill_partition", "bill_finding", "bill_step", "peer_use"):
             tx.exec_driver_sql(f"DELETE FROM {table}")
         tx.exec_driver_sql("DELETE FROM bill_cycle")
-    return Measured(took, cpu, peak.mib)
+    return Measured(took, cpu, peak.mib, peak.log_mib)
 
 
 def main(sizes: list[int], workers: int, repeats: int, folder: Path | None, alone: bool) -> None:
@@ -213,11 +218,12 @@ def main(sizes: list[int], workers: int, repeats: int, folder: Path | None, alon
                 runs = [measure(site, accounts, executor, "monthly") for _ in range(repeats)]
                 took, cpu = (statistics.median(getattr(run, name) for run in runs) for name in ("took", "cpu"))
                 each = (f"{accounts / took:,.0f}", f"{took / accounts * 1e6:,.0f}", f"{cpu / accounts * 1e6:,.0f}")
-                rows.append((f"{accounts:,}", way, f"{took:.1f}", *each, f"{max(run.mib for run in runs):,.0f}"))
+                most = (f"{max(getattr(run, name) for run in runs):,.0f}" for name in ("mib", "log_mib"))
+                rows.append((f"{accounts:,}", way, f"{took:.1f}", *each, *most))
                 print("  ".join(rows[-1]), flush=True)
     show(
         f"Bill runs of {PERIOD}, {TARIFF}, 744 hours (median of {repeats}; load {os.getloadavg()[0]:.1f})",
-        ("accounts", "by", "s", "accounts/s", "µs each", "of processors", "MiB"),
+        ("accounts", "by", "s", "accounts/s", "µs each", "of processors", "MiB", "log MiB"),
         rows,
     )
 

@@ -373,6 +373,9 @@ class Transactions(Protocol):
     def read(self) -> AbstractContextManager[Any]:
         """A view that holds up no writer."""
 
+    def trim_log(self) -> None:
+        """Between two pieces of long work: keep what the database logs from growing with it."""
+
     def write(self) -> AbstractContextManager[Any]:
         """A transaction."""
 

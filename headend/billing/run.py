@@ -168,6 +168,7 @@ def rate_range(office: Office, task: Task) -> int:
     Nothing happens to a range that is committed already.
     """
     cycle, accounts = task.cycle, task.accounts
+    office.database.trim_log()
     office.check(cycle.period, accounts)
     for _ in range(_TRIES):
         with office.database.read() as tx:

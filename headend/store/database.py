@@ -32,6 +32,10 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 #: A writer that has waited this long for the others gives up, and is tried again by whoever wanted it.
 _PATIENCE_S = 60
 
+#: So long SQLite's log of changes may become before it is trimmed: waiting for readers costs, and disk is cheap.
+LOG_BYTES = 256 * 2**20
+_TRIM_PATIENCE_S = 10
+
 # Both schemas may live in one PostgreSQL database, so there each has a version and a lock of its own.
 _VERSION_TABLE: Mapping[str, Mapping[Schema, str]] = {
     "sqlite": {"journal": "alembic_version", "site": "alembic_version"},
@@ -68,6 +72,8 @@ class Database:
         self.url, self.schema = url, schema
         self.engine = _open(url, schema)
         self._reading = _READING[self.engine.dialect.name]
+        file = self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+        self._log = Path(f"{file}-wal") if file else None
         # Who lets go of a database need not remember to close it.
         weakref.finalize(self, self.engine.dispose)
         self.upgrade()
@@ -108,6 +114,24 @@ class Database:
         """A consistent view that holds up no writer."""
         with self.engine.connect() as connection:
             yield connection.execution_options(**self._reading)
+
+    def trim_log(self) -> None:
+        """Write SQLite's log of changes back to the file and empty it, once it is long; PostgreSQL trims its own.
+
+        SQLite does so itself in a moment in which nobody reads. Where processes always read by turns there is none:
+        then writers wait until those who read now are done, but no longer than `_TRIM_PATIENCE_S`; where that is not
+        enough the log stays, and whoever asks next tries again. Who asks must not be reading.
+        """
+        if self._log is None or not self._log.exists() or self._log.stat().st_size < LOG_BYTES:
+            return
+        pooled = self.engine.raw_connection()
+        try:
+            cursor = pooled.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={_TRIM_PATIENCE_S * 1000}")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            cursor.execute(f"PRAGMA busy_timeout={_PATIENCE_S * 1000}")
+        finally:
+            pooled.close()
 
     def close(self) -> None:
         """Give back all connections."""

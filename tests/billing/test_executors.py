@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from distributed import Client
+from distributed.utils import json_load_robust
 
 from headend.billing.approval import approve
 from headend.billing.ports import Office
@@ -38,10 +38,12 @@ def rated_alone(street: Town) -> tuple[object, ...]:
     return whole
 
 
-def test_killed_process_leaves_its_range_to_another(street: Town) -> None:
+# Each process begins with two seconds of imports: as usual there is one, and one after it has died.
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_killed_process_leaves_its_range_to_another(street: Town, workers: int) -> None:
     whole = rated_alone(street)
     seen: list[tuple[int, int]] = []
-    processes = Processes(TownAt(street.folder, dies=True), 2)
+    processes = Processes(TownAt(street.folder, dies=True), workers)
     rate_cycle(
         street.office,
         OCTOBER,
@@ -56,23 +58,31 @@ def test_killed_process_leaves_its_range_to_another(street: Town) -> None:
     assert (seen[0], seen[-1]) == ((0, 9), (9, 9))
     (partitions,) = tables(street, "bill_partition")
     assert len(partitions) == 5
+
+
+@pytest.mark.slow
+def test_cycle_is_approved_by_processes(street: Town) -> None:
+    rate_cycle(street.office, OCTOBER, "monthly", "ann", accounts_a_range=2)
+    processes = Processes(TownAt(street.folder), 2)
     assert approve(street.office, OCTOBER, "monthly", "bob", executor=processes).state == "approved"
 
 
-def _dies() -> Office:
-    os._exit(1)
+# In any process, without the imports of a test.
+_dies = partial(os._exit, 1)
 
 
 def _refuses() -> Office:
     raise InvalidInput("headend.toml: site.tariffs", "nothing", "a folder")
 
 
+@pytest.mark.slow
 def test_processes_that_only_die_are_not_started_for_ever(street: Town) -> None:
     with pytest.raises(WorkersDied, match="3 times all of 2 workers ended"):
         rate_cycle(street.office, OCTOBER, "monthly", "ann", executor=Processes(_dies, 2))
     assert all_of(street)[0] == "rating"
 
 
+@pytest.mark.slow
 def test_what_a_worker_refuses_is_told_as_it_is(street: Town) -> None:
     with pytest.raises(InvalidInput, match=r"headend.toml: site.tariffs: found nothing, expected a folder"):
         rate_cycle(street.office, OCTOBER, "monthly", "ann", executor=Processes(_refuses, 2))
@@ -99,27 +109,17 @@ def test_killed_dask_worker_leaves_its_range_to_the_other(street: Town, tmp_path
     with ExitStack() as stack:
         scheduler = ("distributed.cli.dask_scheduler", *local, "--port", "0", "--scheduler-file", str(at))
         stack.enter_context(_program(*scheduler, log=tmp_path / "scheduler.log"))
-        until = time.monotonic() + 60
-        while not at.exists() and time.monotonic() < until:
-            os.sched_yield()
         worker = ("distributed.cli.dask_worker", *local, "--scheduler-file", str(at), "--nthreads", "1", "--no-nanny")
         workers = [stack.enter_context(_program(*worker, log=tmp_path / f"worker-{n}.log")) for n in range(2)]
-        address = _address(at)
-        _wait_for_workers(address, 2)
+        # The workers wait for it as well.
+        address = json_load_robust(at, timeout=60)["address"]
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
         dask = Dask(TownAt(street.folder, dies=True), address)
         rate_cycle(street.office, OCTOBER, "monthly", "ann", executor=dask, accounts_a_range=2)
         assert (street.folder / "died").exists()
         assert sorted(worker.poll() is None for worker in workers) == [False, True]
     assert all_of(street) == whole
-
-
-def _address(scheduler_file: Path) -> str:
-    return str(json.loads(scheduler_file.read_text())["address"])
-
-
-def _wait_for_workers(address: str, count: int) -> None:
-    with Client(address, set_as_default=False) as client:
-        client.wait_for_workers(count, timeout=60)
 
 
 def test_scheduler_that_does_not_answer_is_named(street: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,3 +259,30 @@ def test_threads_that_write_at_once_wait_for_each_other(site_database: Database)
     assert errors == []
     with site_database.read() as tx:
         assert tx.execute(select(tables.gateway.c.messages).where(tables.gateway.c.name == "sum")).scalar_one() == 100
+
+
+def test_long_log_is_emptied_as_soon_as_nobody_reads_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headend.store.database._TRIM_PATIENCE_S", 0)
+    file = tmp_path / "site.db"
+    log = tmp_path / "site.db-wal"
+    database, reader = Database(f"sqlite:///{file}", "site"), Database(f"sqlite:///{file}", "site")
+    long = log.stat().st_size
+    assert long > 0
+    database.trim_log()  # it is not long yet
+    assert log.stat().st_size == long
+
+    monkeypatch.setattr("headend.store.database.LOG_BYTES", long)
+    there = select(func.count()).select_from(tables.price_series)
+    with reader.read() as view:
+        assert view.execute(there).scalar_one() == 0
+        with database.write() as tx:
+            tx.execute(insert(tables.price_series), {"name": "day-ahead", "currency": "EUR", "unit": "kWh"})
+        database.trim_log()
+        assert log.stat().st_size >= long
+        assert view.execute(there).scalar_one() == 0
+    database.trim_log()
+    assert log.stat().st_size == 0
+    with reader.read() as view, database.read() as tx:
+        assert view.execute(there).scalar_one() == 1
+        assert tx.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 60_000
+    Database("sqlite://", "site").trim_log()  # has no log
