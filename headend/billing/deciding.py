@@ -27,10 +27,16 @@ def release(
     *,
     account: str | None = None,
     code: FindingCode | None = None,
+    seen: str = "",
 ) -> list[Queued]:
     """Bill as it is what was found of an account, by one code or all, or of every account by one code.
 
     What comes to more than one person may release waits for a second.
+
+    Parameters
+    ----------
+    seen
+        the beginning of the digest of the figures that it is decided by; "" for any.
 
     Returns
     -------
@@ -40,14 +46,15 @@ def release(
     Raises
     ------
     BillingConflict
-        nothing is open: somebody was first, and is named; or the cycle is not in review.
+        nothing is open: somebody was first, and is named; it was rated anew and is not what was seen; or the cycle is
+        not in review.
     NotFound
         there is no such cycle, or finding.
     InvalidInput
         nobody's name, or no reason, or neither account nor code.
     """
     with _at_desk(office, period, name, clerk) as desk:
-        found = desk.findings(account, code, (FindingState.OPEN,))
+        found = desk.findings(account, code, (FindingState.OPEN,), seen)
         amounts = desk.reviews.amounts(desk.cycle, {one.account for one in found})
 
         def released(one: Queued) -> Queued:
@@ -67,10 +74,11 @@ def hold(
     *,
     account: str | None = None,
     code: FindingCode | None = None,
+    seen: str = "",
 ) -> list[Queued]:
     """Bill an account later: review makes it an exception. Arguments and errors are those of `release`."""
     with _at_desk(office, period, name, clerk) as desk:
-        found = desk.findings(account, code, (FindingState.OPEN, FindingState.WAITING))
+        found = desk.findings(account, code, (FindingState.OPEN, FindingState.WAITING), seen)
         why = _given("reason", reason, "why it is not billed now")
         return desk.decide("hold", found, lambda one: desk.decided(one, FindingState.HELD, why))
 
@@ -83,10 +91,11 @@ def confirm(
     *,
     account: str | None = None,
     code: FindingCode | None = None,
+    seen: str = "",
 ) -> list[Queued]:
     """As the second person, agree to release what waits for one. Raises as `release`, and to whoever was the first."""
     with _at_desk(office, period, name, clerk) as desk:
-        found = desk.findings(account, code, (FindingState.WAITING,))
+        found = desk.findings(account, code, (FindingState.WAITING,), seen)
         for one in found:
             if (one.decided_by or "").strip().casefold() == desk.clerk.casefold():
                 raise BillingConflict(f"{one.told}: {one.decided_by} released it, somebody else has to confirm it")
@@ -106,10 +115,11 @@ def reopen(
     *,
     account: str | None = None,
     code: FindingCode | None = None,
+    seen: str = "",
 ) -> list[Queued]:
     """Take a decision back, so that it can be made anew. Arguments and errors are those of `release`."""
     with _at_desk(office, period, name, clerk) as desk:
-        found = desk.findings(account, code, (FindingState.WAITING, FindingState.RELEASED, FindingState.HELD))
+        found = desk.findings(account, code, (FindingState.WAITING, FindingState.RELEASED, FindingState.HELD), seen)
         why = _given("reason", reason, "why it is decided anew")
         return desk.decide(
             "reopen",
@@ -200,9 +210,9 @@ class _Desk:
     now: datetime
 
     def findings(
-        self, account: str | None, code: FindingCode | None, states: Collection[FindingState]
+        self, account: str | None, code: FindingCode | None, states: Collection[FindingState], seen: str
     ) -> Sequence[Queued]:
-        """Those of an account, or a code, in one of these states; at least one."""
+        """Those of an account, or a code, in one of these states; at least one, and each as it was seen."""
         if account is None and code is None:
             raise InvalidInput("finding", "neither account nor code", "an account, a code, or both")
         every = self.reviews.findings(self.cycle, account=account, code=code)
@@ -214,6 +224,9 @@ class _Desk:
         found = [one for one in every if one.state in states]
         if not found:
             raise BillingConflict(_already(every[0]))
+        for one in found:
+            if not one.figures.startswith(seen):
+                raise BillingConflict(f"{one.told}: it was rated anew and is not what was seen")
         return found
 
     def decided(self, one: Queued, state: FindingState, reason: str) -> Queued:

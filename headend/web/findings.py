@@ -218,12 +218,8 @@ def decide(
         raise InvalidInput("findings", "none", "those to decide: tick them")
     if verb != "confirm" and not reason.strip():
         raise InvalidInput("reason", "nothing", "why it is decided so")
-    stale = _stale(office, period, name, which)
     decided = Decided()
     for one in _each_account(which) if verb == "exclude" else which:
-        if one in stale:
-            decided.refused.append(f"{one.account}: {one.code} is not what it was when this page was made")
-            continue
         try:
             _decide_one(office, period, name, clerk, verb, reason, one, decided)
         except (BillingConflict, NotFound) as error:
@@ -239,10 +235,10 @@ def _decide_one(
         decided.done += 1
         return
     if verb == "confirm":
-        now = deciding.confirm(office, period, name, clerk, account=one.account, code=one.code)
+        now = deciding.confirm(office, period, name, clerk, account=one.account, code=one.code, seen=one.figures)
     else:
         do = _WITH_REASON[verb]
-        now = do(office, period, name, clerk, reason, account=one.account, code=one.code)
+        now = do(office, period, name, clerk, reason, account=one.account, code=one.code, seen=one.figures)
     _count_done(now, decided)
 
 
@@ -272,20 +268,6 @@ def _count_done(findings: Sequence[Queued], decided: Decided) -> None:
 
 def _each_account(which: Sequence[Which]) -> list[Which]:
     return list({one.account: one for one in which}.values())
-
-
-def _stale(office: Office, period: str, name: str, which: Sequence[Which]) -> set[Which]:
-    """Those whose figures are not the ones they were seen with."""
-    with office.database.read() as tx:
-        cycle = office.ledger(tx).cycle(name, period)
-        if cycle is None:
-            raise NotFound(f"no cycle {name!r} was ever rated for {period}")
-        reviews, stale = office.reviews(tx), set[Which]()
-        for one in which:
-            found = reviews.findings(cycle, account=one.account, code=one.code) if one.figures else ()
-            if found and not found[0].figures.startswith(one.figures):
-                stale.add(one)
-    return stale
 
 
 # ---- pages ---------------------------------------------------------------------------------------------------------

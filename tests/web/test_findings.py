@@ -128,7 +128,8 @@ async def test_nothing_is_decided_unseen(site, visit):
     with site.database.write() as tx:
         tx.execute(update(t.bill_finding).where(t.bill_finding.c.account_id == "A-1").values(figures="f" * 64))
     page = await (await decide(clara, "release", list(seen.values()), "fine")).text()
-    assert "A-1: over_limit is not what it was when this page was made" in page
+    assert "A-1: over_limit, " in page
+    assert ": it was rated anew and is not what was seen" in page
     assert states(site) == {"A-1": "open", "A-2": "released"}
 
 
