@@ -127,7 +127,7 @@ def hung_at(meters: Hung, usage_point: str, channel: Channel, days: Period) -> t
     begin_s, end_s = seconds(days.start_utc), seconds(days.end_utc)
     there = meters.get((usage_point, channel.code), ())
     hung = [each for each in there if each.installed_s < end_s and (each.removed_s is None or each.removed_s > begin_s)]
-    return tuple(sorted(hung, key=attrgetter("installed_s")))
+    return tuple(hung) if len(hung) == 1 else tuple(sorted(hung, key=attrgetter("installed_s")))
 
 
 def _problem(part: Part, days: Period) -> str | None:  # noqa: PLR0911 - one for each there is

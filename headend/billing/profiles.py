@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
+from dataclasses import dataclass, field, is_dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -64,12 +65,34 @@ def _steps(path: str) -> tuple[_Step, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _leads_somewhere(path: str) -> Callable[[object], bool]:
-    """Tells of a statement whether every way of the path ends at something."""
+def _checks(paths: tuple[str, ...]) -> tuple[Callable[[object], bool], ...]:
+    """Of each path what tells of a statement whether every way of it ends at something; what does the same, once."""
+    return tuple(dict.fromkeys(_leads_somewhere(_telling(_steps(path))) for path in paths))
+
+
+@lru_cache(maxsize=1024)
+def _leads_somewhere(steps: tuple[_Step, ...]) -> Callable[[object], bool]:
     leads: Callable[[object], bool] = _is_something
-    for step in reversed(_steps(path)):
+    for step in reversed(steps):
         leads = _in_each(step, leads) if step.each else _in_one(step, leads)
     return leads
+
+
+def _telling(steps: tuple[_Step, ...]) -> tuple[_Step, ...]:
+    """The steps without those behind the last list, where they lead to a number or a day: that is always something."""
+    kind: object = Statement
+    for step in steps:
+        hint = get_type_hints(kind).get(step.name) if isinstance(kind, type) and is_dataclass(kind) else None
+        kind = (get_args(hint)[0] if get_origin(hint) is tuple else None) if step.each else hint
+    lists = [place for place, step in enumerate(steps) if step.each]
+    if not lists or kind not in _ALWAYS_SOMETHING:
+        return steps
+    last = steps[lists[-1]]
+    # Of a whole list, that it has elements says it all.
+    return (*steps[: lists[-1]], last if last.key is not None else _Step(last.name, False, None, None))
+
+
+_ALWAYS_SOMETHING = (Decimal, int, bool, date, datetime)
 
 
 def _is_something(part: object) -> bool:
@@ -138,8 +161,9 @@ class RequiredItem(_Data):
             if not segments:
                 # Nothing on the statement is what the item is about.
                 return True
-            statement = replace(statement, segments=segments)
-        there = (_leads_somewhere(path)(statement) for path in self.paths)
+            if len(segments) < len(statement.segments):
+                statement = replace(statement, segments=segments)
+        there = [leads(statement) for leads in _checks(self.paths)]
         return any(there) if self.one_of else all(there)
 
 

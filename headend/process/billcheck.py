@@ -165,8 +165,10 @@ def _bill(
     return _Bill(one.account, tuple(months), since_s, is_done, billed, around) if billed else None
 
 
-def _in_force(together: Iterable[Agreement], period: str) -> Period | None:
+def _in_force(together: Sequence[Agreement], period: str) -> Period | None:
     """The days of a month from the first to the last on which one of these agreements applies."""
+    if len(together) == 1:
+        return in_force(together[0], period)
     parts = [part for agreement in together if (part := in_force(agreement, period)) is not None]
     if not parts:
         return None
@@ -206,7 +208,9 @@ def _on_estimates_alone(
         bill
         for row, bill in enumerate(bills)
         if unread[row]
-        and not bill.is_done and len(bill.months) == rule.bills and use.is_estimated_throughout(row, *bill.utc_days())
+        and not bill.is_done
+        and len(bill.months) == rule.bills
+        and use.is_estimated_throughout(row, *bill.utc_days())
     ]
     found = []
     if suspects:

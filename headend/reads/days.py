@@ -124,6 +124,7 @@ def previous_month(day: date) -> str:
     return (day.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
 
 
+@lru_cache(maxsize=4096)
 def previous_period(period: str) -> str:
     """`YYYY-MM` of the month before the month `YYYY-MM`."""
     return previous_month(date(int(period[:4]), int(period[5:]), 1))
