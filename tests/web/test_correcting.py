@@ -87,8 +87,7 @@ async def test_lists_name_what_corrects_what_and_what_is_cancelled(site, visit):
     for step in ("approve", "issue"):
         assert (await post(clara, f"{cycle}/{step}"))[0] == 200
     page = await (await clara.get(cycle)).text()
-    assert 'A-1-2025-10-2<br><span class="tag info">cancellation</span><br><span class="dim">takes back A-1-2025-10-1' in (
-        "".join(line.strip() for line in page.splitlines())
-    )
+    assert '<span class="tag info">cancellation</span>' in page
+    assert "takes back A-1-2025-10-1" in page
     assert "in place of A-1-2025-10-1" in page
     assert ">cancelled<" in await (await clara.get(original)).text()
