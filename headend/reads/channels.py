@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from headend.errors import InvalidInput
 
@@ -51,8 +52,7 @@ class Channel:
     @property
     def obis(self) -> str:
         """The code as people write it."""
-        a, b, c, d, e = self.code.to_bytes(5, "big")
-        return f"{a}-{b}:{c}.{d}.{e}"
+        return _obis(self.code)
 
     @property
     def commodity(self) -> str:
@@ -73,6 +73,13 @@ class Channel:
 
     def __str__(self) -> str:
         return self.obis
+
+
+# There are few of them, and every digest of reads names one.
+@lru_cache(maxsize=256)
+def _obis(code: int) -> str:
+    a, b, c, d, e = code.to_bytes(5, "big")
+    return f"{a}-{b}:{c}.{d}.{e}"
 
 
 IMPORT = Channel.parse("1-0:1.8.0")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -233,6 +234,9 @@ def enrolled_channels(
     return _enrolled_channels(tx, meter, None)
 
 
+_channel = lru_cache(maxsize=256)(Channel)
+
+
 def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] | None) -> list[EnrolledChannel]:
     held = (
         select(
@@ -279,22 +283,24 @@ def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] 
         query = query.where(t.installation.c.usage_point_id.in_(points))
     constants = _constants(tx, meter, points)
     found = {}
-    for row in tx.execute(query):
-        found[row.id, row.channel] = EnrolledChannel(
-            row.id,
-            row.name,
-            Channel(row.channel),
-            row.gateway,
-            row.interval_s,
-            row.max_per_interval,
-            row.register_digits,
-            row.usage_point,
-            row.timezone,
-            row.customer_class or "residential",
-            row.installed_s,
-            row.removed_s,
-            constants.get((row.id, row.channel), ()),
-            row.polled,
+    # By their places: rows of a fleet looked up by name take as long as the query.
+    for meter_id, name, code, *between, customer_class, installed_s, removed_s, polled in tx.execute(query):
+        gateway, interval_s, max_per_interval, register_digits, usage_point, timezone = between
+        found[meter_id, code] = EnrolledChannel(
+            meter_id,
+            name,
+            _channel(code),
+            gateway,
+            interval_s,
+            max_per_interval,
+            register_digits,
+            usage_point,
+            timezone,
+            customer_class or "residential",
+            installed_s,
+            removed_s,
+            constants.get((meter_id, code), ()),
+            polled,
         )
     return list(found.values())
 
