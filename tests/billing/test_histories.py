@@ -583,6 +583,6 @@ def test_every_day_of_a_random_history_is_billed_once(tmp_path: Path, seed: int)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 200))
+@pytest.mark.parametrize("seed", range(100, 130))
 def test_every_day_of_many_random_histories_is_billed_once(tmp_path: Path, seed: int) -> None:
     test_every_day_of_a_random_history_is_billed_once(tmp_path, seed)

@@ -166,7 +166,7 @@ def _peak(folder: Path, count: int, at_once: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("few", "many", "at_once"), [(40, 400, 20), pytest.param(2_000, 20_000, 500, marks=pytest.mark.slow)]
+    ("few", "many", "at_once"), [(40, 400, 20), pytest.param(1_000, 8_000, 250, marks=pytest.mark.slow)]
 )
 def test_memory_does_not_grow_with_the_cycle(tmp_path: Path, few: int, many: int, at_once: int) -> None:
     """Of a statement more nothing is kept but names, in caches that have an end: far less than its document."""
