@@ -128,7 +128,8 @@ def test_first_bill_of_an_account_takes_nothing_over(netted: Town) -> None:
 def test_cost_so_far_takes_over_what_the_last_statement_left(netted: Town) -> None:
     only(netted, JANUARY)
     (segment,) = cost_so_far(netted.office, "Ada", datetime(2027, 3, 31, 12, tzinfo=UTC)).segments
-    # 155 evening hours: 46.5 - 31 - 46.5 = -31; 588 others: 176.4 - 117.6 - 176.7 = -117.9: 148.9 kWh × 0.074 = 11.0186.
+    # 155 evening hours: 46.5 - 31 - 46.5 = -31; 588 others: 176.4 - 117.6 - 176.7 = -117.9.
+    # 148.9 kWh × 0.074 = 11.0186.
     assert (segment.lines[0].label, segment.lines[0].amount) == ("Surplus", D("-11.02"))
 
 

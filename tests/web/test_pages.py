@@ -145,7 +145,7 @@ async def test_cost_so_far_is_the_rating_engines(site, visit):
     page = await text(await visit("anna"), "/customer")
     assert money(segment.gross, "EUR") in page
     assert "provisional" in page
-    assert "From reads up to 2025-11-12 12:00" in page
+    assert ">2025-11-12 12:00</span>, with standing charges for the whole period" in page
     assert "No reads have come this month yet" in await text(await visit("root"), "/customer?account=A-3")
 
 
