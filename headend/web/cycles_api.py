@@ -159,7 +159,7 @@ class FindingIn(BaseModel):
     figures: str = Field(default="", description="as the finding told it; empty: whatever they are")
 
 
-class DecisionIn(BaseModel):
+class FindingsDecisionIn(BaseModel):
     """What is to be done about findings: those that are named, or all open ones of a code."""
 
     model_config = ConfigDict(extra="forbid")
@@ -250,7 +250,7 @@ async def findings(
 
 
 @endpoint
-async def decision(request: web.Request, period: str, name: str, /, body: DecisionIn) -> r200[DecidedOut]:
+async def decision(request: web.Request, period: str, name: str, /, body: FindingsDecisionIn) -> r200[DecidedOut]:
     """Release, hold, leave out, confirm or open again; each by itself, what is refused is told."""
     site, by = request.app[SITE], known_user(request).login
 
