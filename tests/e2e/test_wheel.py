@@ -41,8 +41,8 @@ def test_demo_runs_from_the_wheel_in_an_empty_folder(tmp_path: Path):
 
 def test_everything_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
-    declared = {normal(re.split(r"[<>=!~\[; ]", line)[0]) for line in wanted}
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    declared = {normal(re.split(r"[<>=!~\[; ]", line)[0]) for line in [*project["dependencies"], *extras]}
     owners = packages_distributions()
     undeclared = set()
     for path in [*(ROOT / "headend").rglob("*.py"), *(ROOT / "firmware_sim").rglob("*.py")]:
