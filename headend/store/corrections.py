@@ -16,7 +16,7 @@ from headend.billing.recount import days_of
 from headend.billing.statement import Statement, parse_statement
 from headend.reads.channels import Channel
 from headend.reads.days import microseconds, seconds
-from headend.store.bulk import insert_rows
+from headend.store.bulk import upsert_rows
 from headend.store.standing import stands
 from headend.store.tables import bill_cycle, meter, rebill_flag, statement
 
@@ -188,11 +188,17 @@ def _flag_later(
             stretch = seconds(days.start_utc), seconds(days.end_utc)
             rows.append((*key, *stretch, 0, cause, microseconds(at), microseconds(at), None, None))
     there = {
-        (row.statement_id, row.meter, row.channel)
+        (row.statement_id, row.meter, row.channel): row
         for some in _portions({row[0] for row in rows})
         for row in tx.execute(select(rebill_flag).where(rebill_flag.c.statement_id.in_(some)))
     }
-    insert_rows(tx, rebill_flag, [row for key, row in {row[:3]: row for row in rows}.items() if key not in there])
+    new = {row[:3]: row for row in rows}
+    for key in new.keys() & there.keys():
+        if there[key].settled_by is not None:
+            # Settled for an earlier change: it is open again, and goes on from what its reads differ by.
+            new[key] = (*there[key][:6], new[key][6], there[key].flagged_us, *new[key][8:])
+    open_already = {key for key, row in there.items() if row.settled_by is None}
+    upsert_rows(tx, rebill_flag, [row for key, row in new.items() if key not in open_already])
 
 
 def _portions(keys: Iterable[str]) -> Iterator[list[str]]:
