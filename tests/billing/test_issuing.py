@@ -170,6 +170,6 @@ def _peak(folder: Path, count: int, at_once: int) -> int:
 )
 def test_memory_does_not_grow_with_the_cycle(tmp_path: Path, few: int, many: int, at_once: int) -> None:
     """Of a statement more nothing is kept but names, in caches that have an end: far less than its document."""
-    _peak(tmp_path / "warm", 2, 1)  # what is kept from the first time on
+    _peak(tmp_path / "warm", many, at_once)  # what is kept from the first time on
     more = _peak(tmp_path / "many", many, at_once) - _peak(tmp_path / "few", few, at_once)
     assert more / (many - few) < _DOCUMENT / 2

@@ -20,7 +20,7 @@ if CHROMIUM is None and not os.environ.get("CI"):
 
 @pytest.mark.parametrize(
     ("login", "path", "charts"),
-    [("olga", "/operator/meters/E-1?from=2025-11-01&to=2025-11-05", 2), ("anna", "/customer", 2)],
+    [("olga", "/operator/meters/E-1?from=2025-11-01&to=2025-11-05", 2), ("anna", "/customer", 3)],
 )
 async def test_browser_draws_every_chart_and_complains_of_nothing(visit, server, tmp_path: Path, login, path, charts):
     assert CHROMIUM, "CI must have Chromium"
