@@ -298,7 +298,10 @@ class History:
         for end, account in [each for each in self.finals if each[0] < self.today]:
             self.finals.remove((end, account))
             with self.town.database.read() as tx:
-                its = agreements(tx, account=account)[0]
+                those = agreements(tx, account=account)
+            if not those:  # It moved out on the day it moved in: it never had a day.
+                continue
+            its = those[0]
             period = period_at(its.account, end - timedelta(days=1))
             self.cycle(period, CycleScope(group_in(its.account, period).name, final=True))
 
