@@ -384,13 +384,14 @@ def _with_touched(
 ) -> list[Correction]:
     """Corrections, and which later statements rest on what they change."""
     today = {each.account: now[each.account][0] if each.account in now else None for each in corrections}
-    looked = [account for account, its in today.items() if may_touch(standing[account], its)]
+    ratcheted = desk.ratcheted()
+    looked = [account for account, its in today.items() if may_touch(standing[account], its, ratcheted)]
     later = desk.resting_on(period, looked) if looked else {}
     made = []
     for each in corrections:
         if each.account in later:
             statements = [parse_statement(kept.document) for kept in later[each.account]]
-            found = touched_by(standing[each.account], today[each.account], statements)
+            found = touched_by(standing[each.account], today[each.account], statements, ratcheted)
             each = replace(each, touches=tuple(dict.fromkeys(one.statement.id for one in found)))  # noqa: PLW2901
         made.append(each)
     return made

@@ -17,6 +17,7 @@ from typing import Any
 from headend.billing.backbilling import is_write_off, with_lines
 from headend.billing.budgets import billed_again, off_by, taken_back
 from headend.billing.digests import ENGINE
+from headend.billing.peaks import goes_by_peaks_of
 from headend.billing.ports import Kept
 from headend.billing.statement import (
     Budget,
@@ -355,7 +356,9 @@ class Touched:
     why: str
 
 
-def touched_by(standing: Standing, now: Statement | None, later: Iterable[Statement]) -> list[Touched]:
+def touched_by(
+    standing: Standing, now: Statement | None, later: Iterable[Statement], ratcheted: Mapping[str, Tariff]
+) -> list[Touched]:
     """Statements of later periods that take over another bank now, or go by a peak that may be another.
 
     Parameters
@@ -364,6 +367,9 @@ def touched_by(standing: Standing, now: Statement | None, later: Iterable[Statem
         None: the period is taken back.
     later
         what stands of later periods.
+    ratcheted
+        versions whose demand goes by peaks of earlier months, by digest. A statement does not say which months it went
+        by: peaks of nothing are left out.
     """
     before, period = standing.statements[-1], standing.bill.period
     left = {segment.agreement: segment.carried for segment in before.segments}
@@ -377,17 +383,19 @@ def touched_by(standing: Standing, now: Statement | None, later: Iterable[Statem
             whys = []
             if statement.period == next_period(period) and segment.agreement in banks:
                 whys.append("the bank")
-            if segment.agreement in peaks and any(peak.month == period for peak in segment.peaks):
+            tariff = ratcheted.get(segment.tariff.sha256) if segment.agreement in peaks else None
+            if tariff is not None and goes_by_peaks_of(tariff, statement.period, period):
                 whys.append("the peak")
             if whys:
                 found.append(Touched(statement, segment, f"{' and '.join(whys)} of {period}"))
     return found
 
 
-def may_touch(standing: Standing, now: Statement | None) -> bool:
-    """Whether later statements have to be looked at: there is a bank, or demand is charged."""
+def may_touch(standing: Standing, now: Statement | None, ratcheted: Mapping[str, Tariff]) -> bool:
+    """Whether later statements have to be looked at: there is a bank, or a version of the tariff has a ratchet."""
     segments = [*standing.statements[-1].segments, *(now.segments if now else ())]
-    return any(segment.carried or any(line.kind == "demand" for line in segment.lines) for segment in segments)
+    tariffs = {tariff.id for tariff in ratcheted.values()}
+    return any(segment.carried or segment.tariff.id in tariffs for segment in segments)
 
 
 def _reads_of(statement: Statement) -> set[tuple[str, str]]:

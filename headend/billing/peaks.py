@@ -37,6 +37,20 @@ def ratchet_months(tariff: Tariff) -> int:
     return max((ratchet.months for ratchet in ratchets), default=0)
 
 
+def goes_by_peaks_of(tariff: Tariff, period: str, earlier: str) -> bool:
+    """Whether a bill of a period charges at least a part of the peak of an earlier one."""
+    ratchets = [each.ratchet for each in tariff.components if isinstance(each, Demand) and each.ratchet]
+    its, month = int(earlier[5:]), _months_between(earlier, period)
+    return any(
+        0 < month <= ratchet.months and (ratchet.of_months is None or its in ratchet.of_months) for ratchet in ratchets
+    )
+
+
+def _months_between(earlier: str, period: str) -> int:
+    (first, its), (year, month) = ((int(each[:4]), int(each[5:])) for each in (earlier, period))
+    return 12 * (year - first) + month - its
+
+
 def peaks_before(records: Records, hung: Hung, parts: Sequence[Part], gas: GasQualities, period: str) -> Carried:
     """Peaks of parts of one kind in the periods before `period`, as what their bills take over; latest first.
 

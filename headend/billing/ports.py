@@ -274,6 +274,9 @@ class Corrections(Protocol):
     def resting_on(self, period: str, accounts: Collection[str]) -> Mapping[str, Sequence[Kept]]:
         """Newest standing documents of later periods, by account, earliest period first."""
 
+    def ratcheted(self) -> Mapping[str, Tariff]:
+        """Tariff versions of bills whose demand goes by peaks of earlier months, by digest."""
+
 
 class Reviews(Protocol):
     """A cycle's history and its queue of findings, who is left out, and what alike bills use; in one transaction."""

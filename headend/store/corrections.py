@@ -19,6 +19,8 @@ from headend.reads.days import microseconds, seconds
 from headend.store.bulk import upsert_rows
 from headend.store.standing import stands
 from headend.store.tables import bill_cycle, meter, rebill_flag, statement
+from headend.store.tariffversions import ratcheted_versions
+from headend.tariffs import Tariff
 
 _KEYS_A_QUERY = 500
 _OPEN = (*BEFORE_APPROVAL, CycleState.APPROVED)
@@ -113,6 +115,10 @@ class SqlCorrections:
                 found[row.account_id][row.period] = Kept(*row[:-1])
         return {account: list(its.values()) for account, its in found.items()}
 
+    def ratcheted(self) -> dict[str, Tariff]:
+        """Tariff versions of bills whose demand goes by peaks of earlier months, by digest."""
+        return ratcheted_versions(self.tx)
+
 
 def flagged_for_correction(tx: Connection, period: str | None = None) -> list[str]:
     """Issued statements, of a period or all, that have an open flag and are in no open correction."""
@@ -172,12 +178,13 @@ def _flag_later(
         account: next((each for each in its if each.kind != "cancellation"), None)
         for account, its in corrections.items()
     }
-    looked = [account for account, its in standing.items() if may_touch(its, now[account])]
+    ratcheted = ratcheted_versions(tx)
+    looked = [account for account, its in standing.items() if may_touch(its, now[account], ratcheted)]
     later = SqlCorrections(tx).resting_on(period, looked) if looked else {}
     rows = []
     for account, kept in later.items():
         statements = [parse_statement(each.document) for each in kept]
-        for touched in touched_by(standing[account], now[account], statements):
+        for touched in touched_by(standing[account], now[account], statements, ratcheted):
             segment, days = touched.segment, days_of(touched.segment)
             meters = segment.meters[0]
             its = tx.execute(select(meter.c.id).where(meter.c.name == meters.meter)).scalar()

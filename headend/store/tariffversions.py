@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row, insert, select
 
+from headend.billing.peaks import ratchet_months
 from headend.errors import BillingConflict, InvalidTariff, StoreBroken
 from headend.reads.days import microseconds, moment_us
 from headend.store.tables import tariff_version
@@ -73,6 +74,13 @@ def with_kept_versions(tx: Connection, book: TariffBook, folder: Path) -> Tariff
                 "the file as it was, and a new file with a later valid_from",
             )
     return TariffBook(versions.values())
+
+
+def ratcheted_versions(tx: Connection) -> dict[str, Tariff]:
+    """Kept versions whose demand goes by peaks of earlier months, by digest; raises `StoreBroken`."""
+    query = select(tariff_version).where(tariff_version.c.document.contains('"ratchet"'))
+    kept = {row.digest: _tariff(row) for row in tx.execute(query)}
+    return {digest: tariff for digest, tariff in kept.items() if ratchet_months(tariff)}
 
 
 def _tariff(row: Row[Any]) -> Tariff:

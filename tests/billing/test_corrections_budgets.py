@@ -8,6 +8,7 @@ Ada uses 500 Wh an hour at 0.3174 a kWh, 11.90 a month, 19 % on both: 154.85 EUR
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,13 +21,15 @@ from headend.billing.correcting import make_corrections, propose
 from headend.billing.corrections import Way
 from headend.billing.statement import Budget, Statement
 from headend.billing.verify import verify_statement
+from headend.office import office_of
 from headend.process.asbilled import SitePast
 from headend.process.budgeting import set_plan
 from headend.store.books import entries_of, journal, verify
 from headend.store.budgets import balances
 from headend.store.rebills import rebills, rebills_of
+from headend.tariffs import load_book
 from tests.billing.test_corrections import FIRST, NOON, WHY, correct, edit
-from tests.billing.town import IMPORT, Town
+from tests.billing.town import IMPORT, TARIFFS, Town
 
 D = Decimal
 OCTOBER, NOVEMBER, DECEMBER, JANUARY = "2026-10", "2026-11", "2026-12", "2027-01"
@@ -197,6 +200,26 @@ def test_who_was_given_something_back_is_given_less(town: Town, way: Way) -> Non
 # -- later bills that go by a peak of the month: 12 EUR a kW, at least half the peak of the two months before --
 
 PEAK = datetime(2026, 10, 20, 12, tzinfo=UTC)
+DEMAND = TARIFFS["demand-next"]
+METERING = """
+[[components]]
+kind = "standing"
+label = "Metering"
+per = "month"
+price = 3
+"""
+
+
+def charged_for_demand(folder: Path, later: str) -> Town:
+    """Eve and her meter; her tariff has `later` in the place of its second version, and no demand before that."""
+    town = Town(folder)
+    (folder / "tariffs" / "demand-first.toml").write_text(TARIFFS["flat"].replace('"flat"', '"demand"'))
+    (folder / "tariffs" / "demand-next.toml").write_text(later)
+    town.site = replace(town.site, tariffs=load_book(folder / "tariffs"))
+    town.office = office_of(town.site)
+    town.account("Eve", {"tariff": "demand"})
+    town.meter("E-3", "Eve", IMPORT)
+    return town
 
 
 @pytest.fixture
@@ -248,3 +271,32 @@ def test_who_looked_and_found_nothing_is_told_again_by_the_next_correction(eve: 
     correct(eve, "Eve-2026-11-1")
     with eve.database.read() as tx:
         assert [flag.settled_by for flag in rebills_of(tx, "Eve-2026-11-1")] == ["Eve-2026-11-3"]
+
+
+@pytest.mark.parametrize("way", [Way.REBILL, Way.DIFFERENCE])
+def test_bills_that_went_by_a_peak_of_nothing_are_flagged_where_there_is_one_now(tmp_path: Path, way: Way) -> None:
+    """Nothing is used at all, but 8 kW in one hour of October, as is found later: half of it for two months."""
+    town = charged_for_demand(tmp_path, DEMAND.replace("2026-10-11", "2026-10-01") + METERING)
+    town.reads("E-3", 0, first=date(2026, 7, 31), last=date(2027, 2, 2))
+    assert bill(town, OCTOBER, NOVEMBER, DECEMBER, JANUARY, account="Eve").totals.gross == D("3.00")
+    town.now = datetime(2027, 2, 10, 9, tzinfo=UTC)
+    edit(town, 8_000, PEAK, "E-3")
+    (one,) = propose(town.office, ["Eve-2026-10-1"], way, WHY)
+    assert one.corrections[0].touches == ("Eve-2026-11-1", "Eve-2026-12-1")
+    last = correct(town, "Eve-2026-10-1", way=way)[-1]
+    why = f"the peak of 2026-10, by {last.id}"
+    assert flagged(town) == [("Eve-2026-11-1", why), ("Eve-2026-12-1", why)]
+    documents = correct(town, "Eve-2026-11-1", "Eve-2026-12-1", way=Way.DIFFERENCE)
+    assert [each.totals.gross for each in documents] == [D("48.00")] * 2
+    assert flagged(town) == []
+
+
+def test_a_bill_of_before_the_ratchet_was_agreed_touches_those_that_have_it(tmp_path: Path) -> None:
+    """Demand is charged from November on, at least half the peak of the two months before: of October as well."""
+    town = charged_for_demand(tmp_path, DEMAND.replace("2026-10-11", "2026-11-01"))
+    town.reads("E-3", 1_000, first=date(2026, 7, 31), last=date(2027, 2, 2))
+    assert bill(town, OCTOBER, NOVEMBER, account="Eve").totals.gross == D("12.00")
+    town.now = datetime(2027, 2, 10, 9, tzinfo=UTC)
+    edit(town, 8_000, PEAK, "E-3")
+    correct(town, "Eve-2026-10-1")
+    assert [statement for statement, _ in flagged(town)] == ["Eve-2026-11-1"]
