@@ -13,7 +13,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
 
 import structlog
 
@@ -26,6 +25,7 @@ from headend.errors import StoreAway
 from headend.reads.days import day_of, zone_named
 from headend.store import accruals as kept
 from headend.store.accruals import ChangedReads
+from headend.store.bulk import portions
 from headend.tariffs.rating.bill import uncollected
 
 log = structlog.get_logger(__name__)
@@ -87,8 +87,7 @@ def _changed(notes: Iterable[ChangedReads]) -> dict[int, int]:
 
 def _ranges(accounts: Iterable[str], touched: AbstractSet[str] | None) -> Iterator[AccountRange]:
     """Ranges of accounts, as the database orders them, of which some are touched; None: all are."""
-    rest = iter(accounts)
-    while its := list(islice(rest, ACCOUNTS_A_RANGE)):
+    for its in portions(accounts, ACCOUNTS_A_RANGE):
         if touched is None or not touched.isdisjoint(its):
             yield AccountRange(its[0], its[-1], len(its))
 

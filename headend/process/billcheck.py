@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from headend.reads.days import DAY_S, Period, midnight, previous_period, seconds
 from headend.registry.registry import agreements, agreements_between, enrolled_channels
 from headend.site import Site
 from headend.store import dailyuse, history
+from headend.store.bulk import portions
 from headend.store.exceptions import BILL_RULES, clear_unfound, open_found
 from headend.store.ledger import SqlLedger
 from headend.vee.dailyuse import DAYS, UNKNOWN, DailyUse, nothing_known, use_of_days
@@ -105,7 +105,7 @@ def check_bills(site: Site, period: str, accounts: AccountRange | None = None) -
     class_of: dict[tuple[int, int], str] = {}
     with site.database.read() as tx:
         bills = _bills(tx, rules, period, now, accounts)
-        while some := list(islice(bills, _BILLS_AT_ONCE)):
+        for some in portions(bills, _BILLS_AT_ONCE):
             for customer_class, alike in _by_class(some).items():
                 asked = [bill.stretch for bill in alike if not bill.is_done]
                 looked_at += asked

@@ -34,6 +34,7 @@ from headend.store import commands, exceptions, history
 from headend.store import tables as t
 from headend.store.accruals import note_changed
 from headend.store.births import births, keep_births
+from headend.store.bulk import portions
 from headend.store.checkpoints import IntakeCounts, advance, checkpoint
 from headend.store.database import storable, upsert
 from headend.store.journal import Entry
@@ -274,9 +275,9 @@ def _untold(tx: Connection, told: Sequence[dict[str, Any]]) -> list[dict[str, An
     same = ("gateway", "at_s", "kind", "meter", "detail")
     untold = {tuple(event[name] for name in same): event for event in reversed(told)}
     at = sorted({event["at_s"] for event in told})
-    for first in range(0, len(at), _TIMES_A_QUERY):
+    for some in portions(at, _TIMES_A_QUERY):
         query = select(*(t.event.c[name] for name in same))
-        for row in tx.execute(query.where(t.event.c.at_s.in_(at[first : first + _TIMES_A_QUERY]))):
+        for row in tx.execute(query.where(t.event.c.at_s.in_(some))):
             untold.pop(tuple(row), None)
     return list(untold.values())
 

@@ -27,7 +27,7 @@ from headend.reads.profiles import LoadProfiles
 from headend.reads.quality import IS_ACTUAL, IS_DECIDED, IS_MEASURED, Quality
 from headend.site import Site
 from headend.store import tables as t
-from headend.store.bulk import insert_rows, rows_at
+from headend.store.bulk import insert_rows, portions, rows_at
 from headend.store.checkpoints import checkpoint
 from headend.store.completeness import channel_days, days_there_are
 from headend.store.database import Database
@@ -192,9 +192,7 @@ class _Comparison:
                 if self._scope.has(day, found.meter):
                     by_interval[found.interval_s].add((found.meter, found.channel))
         for interval_s, channels in sorted(by_interval.items()):
-            ordered = sorted(channels)
-            for first in range(0, len(ordered), _CHANNELS_AT_ONCE):
-                some = ordered[first : first + _CHANNELS_AT_ONCE]
+            for some in portions(sorted(channels), _CHANNELS_AT_ONCE):
                 window = some, day * DAY_S, (day + 1) * DAY_S, interval_s
                 self._compare_profiles(
                     tx,

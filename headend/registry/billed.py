@@ -6,11 +6,10 @@ A statement counts from its approval on. One that was taken back without another
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Column, Connection, or_, select
 
@@ -21,12 +20,9 @@ from headend.errors import BillingConflict
 from headend.reads.channels import Channel
 from headend.reads.days import Period, microseconds, seconds, zone_named
 from headend.registry.changes import Clerk
+from headend.store.bulk import portions
 from headend.store.database import upsert
 from headend.store.tables import bill_cycle, meter, rebill_flag, statement
-
-T = TypeVar("T")
-
-_KEYS_A_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +47,9 @@ class Span:
 def rows_of(tx: Connection, column: Column[Any], keys: Iterable[object], query: Any) -> list[Any]:
     """Rows of a query where a column is among many keys."""
     found: list[Any] = []
-    for some in portions(keys):
+    for some in portions(dict.fromkeys(keys)):
         found += tx.execute(query.where(column.in_(some))).all()
     return found
-
-
-def portions(keys: Iterable[T]) -> Iterator[list[T]]:
-    """Different keys, as many at once as a query takes."""
-    rest = iter(dict.fromkeys(keys))
-    while some := list(islice(rest, _KEYS_A_QUERY)):
-        yield some
 
 
 def billed(tx: Connection, accounts: Iterable[str]) -> dict[str, list[Billed]]:

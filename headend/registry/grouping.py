@@ -21,11 +21,12 @@ from headend.billing.groups import (
 )
 from headend.errors import BillingConflict, InvalidInput, NotFound
 from headend.reads.days import Period
-from headend.registry.billed import Billed, billed, portions
+from headend.registry.billed import Billed, billed
 from headend.registry.changes import GROUP, MEMBER, Clerk, changed_by_hand, note
 from headend.registry.members import billing_groups, memberships
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
+from headend.store.bulk import portions
 from headend.store.database import upsert
 
 _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")

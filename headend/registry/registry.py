@@ -24,9 +24,9 @@ from headend.registry.grouping import enrol_groups
 from headend.registry.members import memberships
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
+from headend.store.bulk import portions
 from headend.store.database import upsert
 
-_POINTS_A_QUERY = 500
 _IDS_AT_ONCE = 10_000
 
 
@@ -227,9 +227,7 @@ def enrolled_channels(
 ) -> list[EnrolledChannel]:
     """Every channel in service, or those of one meter, or at some usage points; by meter name."""
     if usage_points is not None:
-        points = sorted(usage_points)
-        portions = (points[begin : begin + _POINTS_A_QUERY] for begin in range(0, len(points), _POINTS_A_QUERY))
-        found = [each for some in portions for each in _enrolled_channels(tx, meter, some)]
+        found = [each for some in portions(sorted(usage_points)) for each in _enrolled_channels(tx, meter, some)]
         return sorted(found, key=attrgetter("meter_name", "channel.code"))
     return _enrolled_channels(tx, meter, None)
 

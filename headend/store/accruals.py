@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
 
 import numpy as np
 from sqlalchemy import Connection, delete, exists, select
@@ -15,12 +14,11 @@ from headend.billing.accrued import Accrual, document_of, parse_document
 from headend.billing.ports import AccountRange
 from headend.reads.blocks import Blocks
 from headend.reads.days import microseconds, moment_us, seconds
-from headend.store.bulk import upsert_rows
+from headend.store.bulk import portions, upsert_rows
 from headend.store.intervals import Bools
 from headend.store.tables import accrual as table
 from headend.store.tables import changed_reads, installation, service_agreement, statement
 
-_KEYS_A_QUERY = 500
 #: So many notes are looked through for one account's meters; more are there only while nothing works through them.
 _NOTES_LOOKED_AT = 1_000
 
@@ -74,8 +72,7 @@ def accounts_measured_by(tx: Connection, meters: Iterable[int]) -> set[str]:
     hung, agreed = installation.c, service_agreement.c
     join = installation.join(service_agreement, hung.usage_point_id == agreed.usage_point_id)
     found: set[str] = set()
-    rest = iter(meters)
-    while some := list(islice(rest, _KEYS_A_QUERY)):
+    for some in portions(meters):
         query = select(agreed.account_id).distinct().select_from(join).where(hung.meter_id.in_(some))
         found.update(tx.execute(query).scalars())
     return found
@@ -83,8 +80,7 @@ def accounts_measured_by(tx: Connection, meters: Iterable[int]) -> set[str]:
 
 def worked_through(tx: Connection, notes: Iterable[ChangedReads]) -> None:
     """Accruals know of these reads."""
-    numbers = iter([note.number for note in notes])
-    while some := list(islice(numbers, _KEYS_A_QUERY)):
+    for some in portions(note.number for note in notes):
         tx.execute(delete(changed_reads).where(changed_reads.c.number.in_(some)))
 
 
@@ -128,8 +124,8 @@ def keep_accruals(tx: Connection, accruals: Sequence[Accrual], made_at: datetime
 
 def _made(tx: Connection, accounts: Sequence[str], period: str) -> Iterable[tuple[tuple[str, str], int]]:
     a = table.c
-    for begin in range(0, len(accounts), _KEYS_A_QUERY):
-        some = a.account_id.in_(accounts[begin : begin + _KEYS_A_QUERY])
+    for asked in portions(accounts):
+        some = a.account_id.in_(asked)
         for row in tx.execute(select(a.account_id, a.period, a.made_us).where(some, a.period == period)):
             yield (row.account_id, row.period), row.made_us
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import groupby, islice
-from typing import Any, TypeVar
+from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
@@ -21,11 +21,10 @@ from headend.billing.books.postings import source_of_statement, statement_draft
 from headend.billing.statement import Statement, parse_statement
 from headend.errors import NotFound, StoreBroken
 from headend.reads.days import microseconds, moment_us
-from headend.store.bulk import insert_rows
+from headend.store.bulk import insert_rows, portions
 from headend.store.database import storable
 from headend.store.tables import book_entry, book_posting, dunning_note, statement
 
-_T = TypeVar("_T")
 _AT_ONCE = 500
 _ENTRY = [column for column in book_entry.columns if column.name != "chain"]
 
@@ -68,7 +67,7 @@ def _newest(tx: Connection) -> tuple[int, bytes]:
 def _balances(tx: Connection, accounts: Collection[str]) -> dict[tuple[str, str], int]:
     """What these accounts owe, by account and currency [minor units]."""
     owed: dict[tuple[str, str], int] = {}
-    for some in _portions(sorted(accounts)):
+    for some in portions(sorted(accounts)):
         last = _last_numbers().where(book_entry.c.account_id.in_(some))
         query = select(book_entry.c.account_id, book_entry.c.currency, book_entry.c.balance).where(
             book_entry.c.number.in_(last)
@@ -83,8 +82,7 @@ def _last_numbers() -> Any:
 
 def booked_as_issued(tx: Connection, statements: Iterable[Statement], at: datetime, by: str) -> Iterator[Statement]:
     """The same statements, each booked as it goes by."""
-    rest = iter(statements)
-    while some := list(islice(rest, _AT_ONCE)):
+    for some in portions(statements, _AT_ONCE):
         book(tx, [statement_draft(each) for each in some], at, by)
         yield from some
 
@@ -127,7 +125,7 @@ def reversal_of(tx: Connection, number: int) -> Entry | None:
 def sources_there(tx: Connection, sources: Collection[str]) -> set[str]:
     """Those of the sources for which something is booked."""
     there: set[str] = set()
-    for some in _portions(sorted(sources)):
+    for some in portions(sorted(sources)):
         there.update(tx.execute(select(book_entry.c.source).where(book_entry.c.source.in_(some))).scalars())
     return there
 
@@ -135,7 +133,7 @@ def sources_there(tx: Connection, sources: Collection[str]) -> set[str]:
 def entries_of(tx: Connection, accounts: Collection[str], until: date | None = None) -> list[Entry]:
     """Entries of these accounts up to a day, by number."""
     found: list[Entry] = []
-    for some in _portions(sorted(accounts)):
+    for some in portions(sorted(accounts)):
         query = select(*_ENTRY).where(book_entry.c.account_id.in_(some))
         if until is not None:
             query = query.where(book_entry.c.booked_on <= until.isoformat())
@@ -166,7 +164,7 @@ def owing(tx: Connection, due_before: date) -> Iterator[list[Entry]]:
         .order_by(e.account_id)
     )
     accounts = list(tx.execute(query).scalars())
-    for some in _portions(accounts):
+    for some in portions(accounts):
         yield entries_of(tx, some, due_before)
 
 
@@ -281,7 +279,7 @@ def notes_of(tx: Connection, accounts: Collection[str]) -> list[Note]:
     """The stages that were noted of these accounts, in the order they were reached."""
     d = dunning_note.c
     found: list[Note] = []
-    for some in _portions(sorted(accounts)):
+    for some in portions(sorted(accounts)):
         query = select(dunning_note).where(d.account_id.in_(some)).order_by(d.account_id, d.statement_id, d.days)
         found += [
             Note(
@@ -341,8 +339,3 @@ def _entry(row: Row[Any]) -> Entry:
         moment_us(row.booked_us),
         row.booked_by,
     )
-
-
-def _portions(all_: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for first in range(0, len(all_), _AT_ONCE):
-        yield all_[first : first + _AT_ONCE]

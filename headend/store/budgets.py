@@ -15,11 +15,11 @@ from headend.billing.books.postings import source_of_statement
 from headend.billing.budgets import Plan, Standing, plan_in
 from headend.billing.cycle import FOR_GOOD
 from headend.reads.days import microseconds, moment_us
+from headend.store.bulk import portions
 from headend.store.database import storable, upsert
 from headend.store.standing import stands
 from headend.store.tables import bill_cycle, book_entry, budget_plan, service_agreement, statement
 
-_ACCOUNTS_A_QUERY = 500
 #: Of an agreement that is open.
 _OPEN = "9999-12-31"
 
@@ -70,7 +70,7 @@ def standings(tx: Connection, accounts: Collection[str], period: str) -> dict[st
     if tx.execute(select(budget_plan.c.account_id).limit(1)).first() is None:
         return {}
     found: dict[str, Standing] = {}
-    for some in _portions(sorted(accounts)):
+    for some in portions(sorted(accounts)):
         found.update(_standings(tx, some, period))
     return found
 
@@ -148,7 +148,7 @@ def _settled(tx: Connection, accounts: Sequence[str] | None) -> dict[tuple[str, 
 def gone(tx: Connection, accounts: Collection[str], day: date) -> set[str]:
     """Those of the accounts that have no agreement in force on a day, or later."""
     a, there = service_agreement.c, set[str]()
-    for some in _portions(sorted(accounts)):
+    for some in portions(sorted(accounts)):
         ends = func.coalesce(a.valid_to, _OPEN)
         applies = (a.valid_to.is_(None)) | (a.valid_from < a.valid_to)
         query = select(a.account_id).where(a.account_id.in_(some), applies, ends > day.isoformat())
@@ -193,8 +193,3 @@ def billed_since(tx: Connection, account: str, period: str) -> str | None:
         .order_by(s.period.desc(), s.revision.desc())
     )
     return tx.execute(query).scalars().first()
-
-
-def _portions(accounts: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(accounts), _ACCOUNTS_A_QUERY):
-        yield accounts[first : first + _ACCOUNTS_A_QUERY]

@@ -11,15 +11,18 @@ beside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Dialect, String, Table, bindparam, delete
 from sqlalchemy.dialects import sqlite
 
-_KEYS_A_QUERY = 2_000
+_Key = TypeVar("_Key")
+
+_KEYS_A_JOIN = 2_000
+KEYS_A_QUERY = 500
 # As arrays: PostgreSQL takes no value of more than a gigabyte.
 _ROWS_A_STATEMENT = 2_000
 
@@ -28,6 +31,13 @@ BINARY = {"headend_binary": True}
 
 #: Values of all of a table's columns, in its order.
 Row = tuple[Any, ...]
+
+
+def portions(keys: Iterable[_Key], at_once: int = KEYS_A_QUERY) -> Iterator[list[_Key]]:
+    """Keys in the order they come in, as many at a time as a query should ask for by `IN`; none: no portion."""
+    rest = iter(keys)
+    while some := list(islice(rest, at_once)):
+        yield some
 
 
 def insert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -43,8 +53,7 @@ def upsert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
 def rows_at(tx: Connection, table: Table, keys: Iterable[tuple[int, ...]]) -> list[Any]:
     """The rows whose primary key is, or begins with, one of these different tuples of integers; in any order."""
     rows: list[Any] = []
-    rest = iter(keys)
-    while some := list(islice(rest, _KEYS_A_QUERY)):
+    for some in portions(keys, _KEYS_A_JOIN):
         rows += tx.exec_driver_sql(_look_up(tx.dialect, table, some), execution_options=BINARY).all()
     return rows
 
@@ -103,8 +112,8 @@ def _deletion(dialect: Dialect, table: Table) -> str:
 
 
 def _in_columns(tx: Connection, statement: str, rows: Sequence[Row]) -> None:
-    for first in range(0, len(rows), _ROWS_A_STATEMENT):
-        columns = zip(*rows[first : first + _ROWS_A_STATEMENT], strict=True)
+    for some in portions(rows, _ROWS_A_STATEMENT):
+        columns = zip(*some, strict=True)
         tx.exec_driver_sql(statement, tuple(map(list, columns)))
 
 

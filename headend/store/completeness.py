@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, func, select
 
 from headend.reads.days import DAY_S
+from headend.store.bulk import KEYS_A_QUERY, portions
 from headend.store.intervals import BlockKey, ChannelDay, ChannelKey
 from headend.store.tables import day_block, moved_day
-
-_METERS_A_QUERY = 500
 
 
 def channel_days(tx: Connection, first_day: int, end_day: int) -> Iterable[ChannelDay]:
@@ -85,7 +84,7 @@ def days_of(
     b = day_block.c
     query = select(b.day, b.meter, b.channel).where(b.day >= first_day, b.day < end_day)
     meters = sorted({meter for meter, _ in channels})
-    if len(meters) <= _METERS_A_QUERY:
+    if len(meters) <= KEYS_A_QUERY:
         query = query.where(b.meter.in_(meters))
     days: dict[ChannelKey, set[int]] = {key: set() for key in channels}
     for day, meter, channel in tx.execute(query).all():
@@ -104,8 +103,7 @@ def whole_days_of(
     )
     meters = sorted({meter for meter, _ in channels})
     days: dict[ChannelKey, set[int]] = {key: set() for key in channels}
-    for first in range(0, len(meters), _METERS_A_QUERY):
-        some = meters[first : first + _METERS_A_QUERY]
+    for some in portions(meters):
         for day, meter, channel in tx.execute(query.where(b.meter.in_(some))).all():
             if (its := days.get((meter, channel))) is not None:
                 its.add(day)
@@ -126,8 +124,8 @@ def open_days_of(tx: Connection, channels: Collection[ChannelKey], before_day: i
     meters = sorted({meter for meter, _ in channels})
     return [
         (row.day, row.meter, row.channel)
-        for first in range(0, len(meters), _METERS_A_QUERY)
-        for row in tx.execute(query.where(b.meter.in_(meters[first : first + _METERS_A_QUERY])))
+        for some in portions(meters)
+        for row in tx.execute(query.where(b.meter.in_(some)))
         if (row.meter, row.channel) in channels
     ]
 

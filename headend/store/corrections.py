@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 
 from sqlalchemy import Connection, func, select, update
 
@@ -16,13 +15,12 @@ from headend.billing.recount import days_of
 from headend.billing.statement import Statement, parse_statement
 from headend.reads.channels import Channel
 from headend.reads.days import microseconds, seconds
-from headend.store.bulk import upsert_rows
+from headend.store.bulk import portions, upsert_rows
 from headend.store.standing import stands
 from headend.store.tables import bill_cycle, meter, rebill_flag, statement
 from headend.store.tariffversions import ratcheted_versions
 from headend.tariffs import Tariff
 
-_KEYS_A_QUERY = 500
 _OPEN = (*BEFORE_APPROVAL, CycleState.APPROVED)
 _S = statement.c
 _DOCUMENTS = select(_S.id, bill_cycle.c.name, _S.account_id, _S.state, _S.document, _S.sha256).join(
@@ -40,7 +38,7 @@ class SqlCorrections:
         """Account, period and state of the statements that there are, by id."""
         query = select(_S.id, _S.account_id, _S.period, _S.state)
         found: dict[str, tuple[str, str, str]] = {}
-        for some in _portions(ids):
+        for some in portions(sorted(ids)):
             for which, account, period, state in self.tx.execute(query.where(_S.id.in_(some))):
                 found[which] = account, period, state
         return found
@@ -49,7 +47,7 @@ class SqlCorrections:
         """Issued documents of a period by account, in the order of their revisions."""
         found: dict[str, list[Kept]] = defaultdict(list)
         query = _DOCUMENTS.where(_S.period == period, _S.state == "issued").order_by(_S.revision)
-        for some in _portions(accounts):
+        for some in portions(sorted(accounts)):
             for row in self.tx.execute(query.where(_S.account_id.in_(some))):
                 found[row.account_id].append(Kept(*row))
         return dict(found)
@@ -62,7 +60,7 @@ class SqlCorrections:
             .group_by(_S.account_id)
         )
         found: dict[str, int] = {}
-        for some in _portions(accounts):
+        for some in portions(sorted(accounts)):
             rows = self.tx.execute(query.where(_S.account_id.in_(some)))
             found.update({row.account_id: row.last for row in rows})
         return found
@@ -75,7 +73,7 @@ class SqlCorrections:
             .where(_S.period == period, _S.state == "draft", _S.corrects.is_not(None), bill_cycle.c.state.in_(_OPEN))
         )
         found: dict[str, str] = {}
-        for some in _portions(accounts):
+        for some in portions(sorted(accounts)):
             rows = self.tx.execute(query.where(_S.account_id.in_(some)))
             found.update({row.account_id: row.name for row in rows})
         return found
@@ -94,7 +92,7 @@ class SqlCorrections:
             .order_by(f.statement_id, f.meter, f.channel)
         )
         found: dict[str, list[FlagAt]] = defaultdict(list)
-        for some in _portions(accounts):
+        for some in portions(sorted(accounts)):
             for account, *its in self.tx.execute(query.where(_S.account_id.in_(some))):
                 found[account].append(tuple(its))
         return dict(found)
@@ -102,7 +100,7 @@ class SqlCorrections:
     def nothing_to_correct(self, flags: Iterable[FlagAt], by: str, reason: str) -> None:
         """Settle flags under which nothing comes out otherwise."""
         f = rebill_flag.c
-        for some in _portions({its[0] for its in flags}):
+        for some in portions(sorted({its[0] for its in flags})):
             settled = update(rebill_flag).where(f.statement_id.in_(some), f.settled_by.is_(None))
             self.tx.execute(settled.values(settled_by=by, settled_reason=reason))
 
@@ -110,7 +108,7 @@ class SqlCorrections:
         """Newest standing documents of later periods, by account, earliest period first."""
         found: dict[str, dict[str, Kept]] = defaultdict(dict)
         query = _DOCUMENTS.add_columns(_S.period).where(_S.period > period, _S.state == "issued", stands())
-        for some in _portions(accounts):
+        for some in portions(sorted(accounts)):
             for row in self.tx.execute(query.where(_S.account_id.in_(some)).order_by(_S.period, _S.revision)):
                 found[row.account_id][row.period] = Kept(*row[:-1])
         return {account: list(its.values()) for account, its in found.items()}
@@ -196,7 +194,7 @@ def _flag_later(
             rows.append((*key, *stretch, 0, cause, microseconds(at), microseconds(at), None, None))
     there = {
         (row.statement_id, row.meter, row.channel): row
-        for some in _portions({row[0] for row in rows})
+        for some in portions(sorted({row[0] for row in rows}))
         for row in tx.execute(select(rebill_flag).where(rebill_flag.c.statement_id.in_(some)))
     }
     new = {row[:3]: row for row in rows}
@@ -206,9 +204,3 @@ def _flag_later(
             new[key] = (*there[key][:6], new[key][6], there[key].flagged_us, *new[key][8:])
     open_already = {key for key, row in there.items() if row.settled_by is None}
     upsert_rows(tx, rebill_flag, [row for key, row in new.items() if key not in open_already])
-
-
-def _portions(keys: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(sorted(keys))
-    while some := list(islice(rest, _KEYS_A_QUERY)):
-        yield some

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, cast
@@ -22,6 +21,7 @@ from headend.errors import NotFound
 from headend.reads.channels import Channel
 from headend.reads.days import microseconds, moment_us
 from headend.store import tables as t
+from headend.store.bulk import portions
 from headend.vee.findings import OF_OTHERS, Finding, Severity
 from headend.vee.ruleset import Rules, RuleSet
 
@@ -48,7 +48,6 @@ _WORSE = 0.1
 #: Prolonged estimation: each day without a read makes it longer.
 _GROWS = "V13"
 
-_METERS_A_QUERY = 500
 _FIELD_OF = {field.alias: name for name, field in Rules.model_fields.items() if field.alias}
 
 
@@ -335,7 +334,7 @@ def holds(tx: Connection, start_s: int, end_s: int, meters: Collection[int] | No
     query = _WITH_METER.where(_UNDECIDED, _E.holds_bill, _E.start_s < end_s, _E.end_s > start_s).order_by(_E.id)
     if meters is None:
         return [_exception(row) for row in tx.execute(query)]
-    rows = [row for some in _portions(meters) for row in tx.execute(query.where(_E.meter.in_(some)))]
+    rows = [row for some in portions(sorted(meters)) for row in tx.execute(query.where(_E.meter.in_(some)))]
     return [_exception(row) for row in sorted(rows, key=attrgetter("id"))]
 
 
@@ -350,7 +349,7 @@ def passed(tx: Connection, channels: Collection[ChannelKey], start_s: int, end_s
     )
     rows = [
         row
-        for meters in _portions({meter for meter, _ in channels})
+        for meters in portions(sorted({meter for meter, _ in channels}))
         for row in tx.execute(query.where(_E.meter.in_(meters)))
         if (row.meter, row.channel) in wanted
     ]
@@ -500,13 +499,7 @@ def _holds(rules: Rules, rule: str) -> bool:
 
 def _rows_of(tx: Connection, meters: Collection[int], which: ColumnElement[bool]) -> list[Any]:
     query = select(t.exception).where(which).order_by(_E.id)
-    return [row for some in _portions(meters) for row in tx.execute(query.where(_E.meter.in_(some)))]
-
-
-def _portions(meters: Collection[int]) -> Iterable[list[int]]:
-    rest = iter(sorted(meters))
-    while some := list(islice(rest, _METERS_A_QUERY)):
-        yield some
+    return [row for some in portions(sorted(meters)) for row in tx.execute(query.where(_E.meter.in_(some)))]
 
 
 _JOINED = t.exception.join(t.meter, t.meter.c.id == _E.meter)

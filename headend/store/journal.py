@@ -21,7 +21,7 @@ from json.encoder import encode_basestring_ascii as _quoted
 from sqlalchemy import Connection, func, select
 
 from headend.errors import StoreBroken
-from headend.store.bulk import Row, insert_rows, upsert_rows
+from headend.store.bulk import Row, insert_rows, portions, upsert_rows
 from headend.store.database import Database, storable
 from headend.store.sequence import Note, SequenceWindow
 from headend.store.tables import entry, gateway_sequence
@@ -29,7 +29,6 @@ from headend.store.tables import entry, gateway_sequence
 #: The chain before the first entry.
 GENESIS = bytes(32)
 
-_NAMES_AT_ONCE = 500
 _BYTES_AT_ONCE = 32 * 2**20
 # Few, as an entry may be large: a server sends no more than this before it is asked to go on.
 _ENTRIES_AT_ONCE = 100
@@ -188,8 +187,8 @@ def _noted(tx: Connection, known: dict[str, SequenceWindow], notes: Sequence[Not
     g = gateway_sequence.c
     unknown = sorted(names - known.keys())
     before = {name: known[name].copy() for name in names & known.keys()}
-    for first in range(0, len(unknown), _NAMES_AT_ONCE):
-        query = select(g.gateway, g.window).where(g.gateway.in_(unknown[first : first + _NAMES_AT_ONCE]))
+    for some in portions(unknown):
+        query = select(g.gateway, g.window).where(g.gateway.in_(some))
         before |= {row.gateway: SequenceWindow.from_json(row.window) for row in tx.execute(query)}
     for note in notes:
         window = before.get(note.gateway)

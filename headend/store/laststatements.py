@@ -6,10 +6,9 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, func, select
 
+from headend.store.bulk import portions
 from headend.store.standing import stands
 from headend.store.tables import bill_cycle, bill_exception, statement
-
-_ACCOUNTS_A_QUERY = 500
 
 
 def last_statements(tx: Connection, accounts: Collection[str], period: str) -> dict[str, bytes]:
@@ -19,9 +18,8 @@ def last_statements(tx: Connection, accounts: Collection[str], period: str) -> d
     """
     s, found = statement.c, dict[str, bytes]()
     counts = stands()
-    asked = sorted(accounts)
-    for begin in range(0, len(asked), _ACCOUNTS_A_QUERY):
-        some = s.account_id.in_(asked[begin : begin + _ACCOUNTS_A_QUERY])
+    for asked in portions(sorted(accounts)):
+        some = s.account_id.in_(asked)
         last = (
             select(s.account_id, func.max(s.period).label("period"))
             .where(some, s.period < period, counts)
@@ -41,9 +39,7 @@ def last_statements(tx: Connection, accounts: Collection[str], period: str) -> d
 def refused(tx: Connection, accounts: Collection[str], period: str) -> set[str]:
     """Those of the accounts that are among the exceptions of month `period` and have no statement for it."""
     e, s, found = bill_exception.c, statement.c, set[str]()
-    asked = sorted(accounts)
-    for begin in range(0, len(asked), _ACCOUNTS_A_QUERY):
-        some = asked[begin : begin + _ACCOUNTS_A_QUERY]
+    for some in portions(sorted(accounts)):
         excepted = select(e.account_id).join(bill_cycle).where(bill_cycle.c.period == period, e.account_id.in_(some))
         billed = select(s.account_id).where(s.period == period, s.account_id.in_(some), stands())
         found |= set(tx.execute(excepted).scalars()) - set(tx.execute(billed).scalars())

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -43,7 +42,7 @@ from headend.errors import NotFound
 from headend.reads.days import microseconds, moment_us
 from headend.store.books import booked_as_issued
 from headend.store.bulk import Row as BulkRow
-from headend.store.bulk import insert_rows
+from headend.store.bulk import insert_rows, portions
 from headend.store.corrections import settle
 from headend.store.database import upsert
 from headend.store.standing import corrected_revisions, taken_back
@@ -128,7 +127,7 @@ class SqlLedger:
             }
             for each in ranges
         )
-        for batch in _batches(rows):
+        for batch in portions(rows, _ROWS_A_STATEMENT):
             self.tx.execute(bill_partition.insert(), batch)
         return run
 
@@ -267,7 +266,7 @@ class SqlLedger:
         corrections: list[Statement] = []
         rows = (_issued(draft_of(each)) for each in _noting(statements, corrections))
         # The drafts being read are in the same transaction: they are all taken before the first is replaced.
-        for batch in _batches(iter(list(rows))):
+        for batch in portions(list(rows), _ROWS_A_STATEMENT):
             self.tx.execute(final, batch)
         settle(self.tx, corrections, cycle.changed_at)
 
@@ -356,8 +355,3 @@ def _cycle(row: Row[Any]) -> BillCycle:
         _totals(row.totals),
         CycleScope(scope["group"], tuple(scope["accounts"]), scope["final"], scope.get("correction", False)),
     )
-
-
-def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while batch := list(islice(rows, _ROWS_A_STATEMENT)):
-        yield batch

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +27,12 @@ from headend.billing.cycle import FOR_GOOD
 from headend.reads.blocks import Blocks
 from headend.reads.channels import Channel
 from headend.reads.days import Period, day_of, microseconds, moment_us, seconds, zone_named
-from headend.store.bulk import upsert_rows
+from headend.store.bulk import portions, upsert_rows
 from headend.store.intervals import ChannelKey
 from headend.store.tables import bill_cycle, installation, meter, rebill_flag, service_agreement, statement
 
 Int64s = NDArray[np.int64]
-_Key = TypeVar("_Key", int, str)
 
-_KEYS_A_QUERY = 500
 _STILL = int(np.iinfo(np.int64).max)
 #: What validation changes is said to be by it and the version of its rules.
 _BY_RULES = "rules "
@@ -239,7 +235,7 @@ def _hung(tx: Connection, meters: Collection[int]) -> dict[str, list[_Place]]:
         installation, i.meter_id == meter.c.id
     )
     hung: dict[str, list[_Place]] = defaultdict(list)
-    for some in _portions(meters):
+    for some in portions(sorted(meters)):
         for name, its, point, installed_s, removed_s in tx.execute(query.where(i.meter_id.in_(some))):
             hung[name].append(_Place(its, point, installed_s, _STILL if removed_s is None else removed_s))
     return hung
@@ -261,10 +257,10 @@ def _billed(tx: Connection, cycles: Collection[str], usage_points: Collection[st
     """What statements of these cycles billed of whoever has, or had, an agreement at these usage points."""
     g, s = service_agreement.c, statement.c
     accounts: set[str] = set()
-    for some in _portions(usage_points):
+    for some in portions(sorted(usage_points)):
         accounts.update(tx.execute(select(g.account_id).where(g.usage_point_id.in_(some))).scalars())
     query = select(s.account_id, s.period, s.revision, s.kind, s.id, s.document).where(s.cycle_id.in_(cycles))
-    for some in _portions(accounts):
+    for some in portions(sorted(accounts)):
         newest: dict[tuple[str, str], tuple[str | None, str, bytes]] = {}
         for account, period, _, *its in tx.execute(query.where(s.account_id.in_(some)).order_by(s.revision)):
             newest[account, period] = tuple(its)
@@ -289,7 +285,7 @@ def _put(tx: Connection, found: dict[tuple[str, int, int], _Change], by: str, at
     f, at_us = rebill_flag.c, microseconds(at)
     since: dict[tuple[str, int, int], int] = {}
     why: dict[tuple[str, int, int], str] = {}
-    for some in _portions({key[0] for key in found}):
+    for some in portions(sorted({key[0] for key in found})):
         for row in tx.execute(select(rebill_flag).where(f.statement_id.in_(some))):
             key = row.statement_id, row.meter, row.channel
             if key in found:
@@ -302,9 +298,3 @@ def _put(tx: Connection, found: dict[tuple[str, int, int], _Change], by: str, at
         for key, change in found.items()
     ]
     upsert_rows(tx, rebill_flag, rows)
-
-
-def _portions(keys: Iterable[_Key]) -> Iterator[list[_Key]]:
-    rest = iter(sorted(keys))
-    while some := list(islice(rest, _KEYS_A_QUERY)):
-        yield some

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -34,7 +33,7 @@ from headend.billing.groups import MONTHLY
 from headend.billing.ports import AccountRange, Kept
 from headend.billing.review import UNDECIDED, Exclusion, Finding, FindingCode, FindingState, PeerGroup, Peers, Queued
 from headend.reads.days import microseconds, moment_us
-from headend.store.bulk import insert_rows
+from headend.store.bulk import insert_rows, portions
 from headend.store.completeness import whole_days_of
 from headend.store.database import upsert
 from headend.store.tables import (
@@ -50,7 +49,6 @@ from headend.store.tables import (
     statement,
 )
 
-_ACCOUNTS_A_QUERY = 500
 _ROWS_A_STATEMENT = 1_000
 
 _F = bill_finding.c
@@ -113,7 +111,7 @@ class SqlReviews:
     def drafts_of(self, cycle: BillCycle, accounts: Collection[str]) -> Iterator[Kept]:
         """The cycle's drafts for some accounts."""
         s = statement.c
-        for some in _portions(accounts):
+        for some in portions(sorted(accounts)):
             query = select(s.id, s.account_id, s.state, s.document, s.sha256)
             for row in self.tx.execute(query.where(s.cycle_id == cycle.id, s.account_id.in_(some))):
                 yield Kept(row.id, cycle.name, row.account_id, row.state, row.document, row.sha256)
@@ -121,7 +119,7 @@ class SqlReviews:
     def amounts(self, cycle: BillCycle, accounts: Collection[str]) -> dict[str, tuple[Decimal, str]]:
         """What the cycle's drafts for some accounts come to, and in which currency."""
         s, found = statement.c, dict[str, tuple[Decimal, str]]()
-        for some in _portions(accounts):
+        for some in portions(sorted(accounts)):
             query = select(s.account_id, s.total, s.currency)
             for row in self.tx.execute(query.where(s.cycle_id == cycle.id, s.account_id.in_(some))):
                 found[row.account_id] = Decimal(row.total), row.currency
@@ -136,7 +134,7 @@ class SqlReviews:
     def withdraw(self, cycle: BillCycle, accounts: Collection[str]) -> int:
         """Delete drafts, exceptions and findings of accounts; how many exceptions there were."""
         exceptions = 0
-        for some in _portions(accounts):
+        for some in portions(sorted(accounts)):
             for table in (statement, bill_exception, bill_finding):
                 gone = self.tx.execute(
                     delete(table).where(table.c.cycle_id == cycle.id, table.c.account_id.in_(some))
@@ -146,8 +144,7 @@ class SqlReviews:
 
     def put_off(self, cycle: BillCycle, exceptions: Iterable[BillException]) -> None:
         """Put exceptions in the place of drafts."""
-        rest = iter(exceptions)
-        while some := list(islice(rest, _ROWS_A_STATEMENT)):
+        for some in portions(exceptions, _ROWS_A_STATEMENT):
             gone = statement.c.account_id.in_([each.account for each in some])
             self.tx.execute(delete(statement).where(statement.c.cycle_id == cycle.id, gone))
             insert_rows(
@@ -361,9 +358,3 @@ def _queued(row: Row[tuple[object, ...]]) -> Queued:
 
 def _us(at: datetime | None) -> int | None:
     return None if at is None else microseconds(at)
-
-
-def _portions(accounts: Collection[str]) -> Iterator[list[str]]:
-    rest = iter(sorted(accounts))
-    while some := list(islice(rest, _ACCOUNTS_A_QUERY)):
-        yield some

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
+from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
+from headend.store.bulk import portions
 from headend.store.tables import statement
-
-_KEYS_A_QUERY = 500
 
 
 def stands() -> ColumnElement[bool]:
@@ -31,7 +29,7 @@ def taken_back(tx: Connection, period: str, accounts: Collection[str], *, but_of
     corrected = set(tx.execute(cancelled).scalars()) & set(accounts)
     standing = select(s.account_id).where(s.period == period, s.cycle_id != but_of, stands())
     left: set[str] = set()
-    for some in _portions(corrected):
+    for some in portions(sorted(corrected)):
         left |= set(tx.execute(standing.where(s.account_id.in_(some))).scalars())
     return corrected - left
 
@@ -45,9 +43,3 @@ def corrected_revisions(tx: Connection, period: str, first: str, last: str) -> d
         .group_by(s.account_id)
     )
     return {row.account_id: row.last for row in tx.execute(query)}
-
-
-def _portions(keys: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(sorted(keys))
-    while some := list(islice(rest, _KEYS_A_QUERY)):
-        yield some

@@ -6,13 +6,19 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import DataError
 
-from headend.store.bulk import delete_rows, insert_rows, rows_at, upsert_rows
+from headend.store.bulk import delete_rows, insert_rows, portions, rows_at, upsert_rows
 from headend.store.database import Database
 from headend.store.tables import day_block, finding, interval_history, unsent
 
 
 def version(meter: int, start_s: int, number: int, value: int) -> tuple[object, ...]:
     return meter, 2**40, start_s, number, 1, value, 1, "x’y"
+
+
+def test_portions_keep_the_order_and_none_is_empty() -> None:
+    assert list(portions((9, 1, 5, 5, 2), 2)) == [[9, 1], [5, 5], [2]]
+    assert list(portions(iter("abcd"), 2)) == [["a", "b"], ["c", "d"]]
+    assert list(portions(())) == []
 
 
 def test_rows_are_found_by_the_beginning_of_their_key(site_database: Database) -> None:
