@@ -7,14 +7,17 @@ hang side by side, a meter counts from its installation to its removal, and an i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from itertools import pairwise, repeat
+from itertools import pairwise
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headend.billing.columns import column, numbers
 from headend.billing.ports import MeterChannel
 from headend.billing.statement import MeterReads, Obtained, RegisterRead
 from headend.reads import NO_REGISTER, LoadProfiles, Quality
@@ -121,50 +124,89 @@ def reads_digest(profiles: LoadProfiles, meters: Sequence[tuple[int, MeterChanne
     return hashlib.sha256(b"".join(billed)).hexdigest()
 
 
-def plain_meter_reads(
-    profiles: LoadProfiles, meters: Sequence[tuple[int, MeterChannel]], columns: slice
-) -> dict[int, list[MeterReads]]:
-    """What `meter_reads` says, by row, of all meters at once that hung throughout and whose register went on as it was.
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainMeterReads:
+    """What `meter_reads` says of `k` meters at once, where each is one stretch; of almost all it is.
 
-    Almost all meters do; the others are left out.
+    Parameters
+    ----------
+    is_plain
+        it hung throughout, and its register went on as it was (k,); of the others nothing here counts.
+    opened, closed
+        whether its register is known at the begin and the end (k,).
+    opening, closing, used
+        register at both ends and what was used between [base units] (k,).
+    opening_how, closing_how
+        `Obtained` (k,).
     """
-    begin_s = profiles.start_s + columns.start * profiles.interval_s
-    end_s = profiles.start_s + columns.stop * profiles.interval_s
-    plain = [(row, meter) for row, meter in meters if not meter.constants and _hung_throughout(meter, begin_s, end_s)]
-    if not plain:
-        return {}
-    rows = _span([row for row, _ in plain])
-    anew = np.logical_or.reduce(profiles.flags[rows, columns] & _NEW_REGISTER, axis=1).tolist()
-    register, values = profiles.register[rows, columns], profiles.values[rows, columns]
-    known, each, n = register != NO_REGISTER, np.arange(len(plain)), register.shape[1]
-    there = np.logical_or.reduce(known, axis=1).tolist()
-    first, last = np.argmax(known, axis=1), n - 1 - np.argmax(known[:, ::-1], axis=1)
-    used = np.cumsum(values, axis=1)
-    is_estimated = IS_ESTIMATED[profiles.quality[rows, columns]]
-    # Mostly there are none, and to add up nothing takes as long as to add up the reads.
-    estimated = np.cumsum(is_estimated, axis=1, dtype=np.int32) if is_estimated.any() else is_estimated
-    opens, closes = moment(begin_s), moment(end_s)
-    before = profiles.register[rows, columns.start - 1].tolist() if columns.start else [NO_REGISTER] * len(plain)
-    opening = (register[each, first] - used[each, first]).tolist()
-    closing = (register[each, last] + used[:, -1] - used[each, last]).tolist()
-    estimated_before = (estimated[each, first] > 0).tolist()
-    estimated_after = (estimated[:, -1] > estimated[each, last]).tolist()
-    at_end, quantity = (last == n - 1).tolist(), list(all_units(used[:, -1]))
-    found = {}
-    for place, (row, meter) in enumerate(plain):
-        if anew[place]:
-            continue
-        modulus, opened, closed = 10**meter.register_digits, None, None
-        if before[place] != NO_REGISTER:
-            opened = RegisterRead(opens, units(before[place]), "read")
-        elif there[place]:
-            how: Obtained = "estimated" if estimated_before[place] else "calculated"
-            opened = RegisterRead(opens, units(opening[place] % modulus), how)
-        if there[place]:
-            how = "read" if at_end[place] else "estimated" if estimated_after[place] else "calculated"
-            closed = RegisterRead(closes, units(closing[place] % modulus), how)
-        found[row] = [MeterReads(meter.meter_name, meter.channel.obis, opened, closed, quantity[place])]
-    return found
+
+    meters: Sequence[MeterChannel]
+    opens: datetime
+    closes: datetime
+    is_plain: NDArray[np.bool_]
+    opened: NDArray[np.bool_]
+    closed: NDArray[np.bool_]
+    opening: Int64s
+    closing: Int64s
+    used: Int64s
+    opening_how: NDArray[np.str_]
+    closing_how: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, profiles: LoadProfiles, meters: Sequence[tuple[int, MeterChannel]], columns: slice) -> PlainMeterReads:
+        """Of (row of `profiles`, channel) pairs, at least one."""
+        begin_s = profiles.start_s + columns.start * profiles.interval_s
+        end_s = profiles.start_s + columns.stop * profiles.interval_s
+        rows, channels = _span([row for row, _ in meters]), [meter for _, meter in meters]
+        register, values = profiles.register[rows, columns], profiles.values[rows, columns]
+        known, each, n = register != NO_REGISTER, np.arange(len(meters)), register.shape[1]
+        there = np.logical_or.reduce(known, axis=1)
+        first, last = np.argmax(known, axis=1), n - 1 - np.argmax(known[:, ::-1], axis=1)
+        used = np.cumsum(values, axis=1)
+        is_estimated = IS_ESTIMATED[profiles.quality[rows, columns]]
+        # Mostly there are none, and to add up nothing takes as long as to add up the reads.
+        estimated = np.cumsum(is_estimated, axis=1, dtype=np.int32) if is_estimated.any() else is_estimated
+        modulus = np.array([10**meter.register_digits for meter in channels], dtype=np.int64)
+        before = profiles.register[rows, columns.start - 1] if columns.start else np.full(len(meters), NO_REGISTER)
+        was_read = before != NO_REGISTER
+        # A register is carried to the end of a month over the reads there.
+        carried = (register[each, first] - used[each, first]) % modulus
+        anew = np.logical_or.reduce(profiles.flags[rows, columns] & _NEW_REGISTER, axis=1)
+        plain = [not meter.constants and _hung_throughout(meter, begin_s, end_s) for meter in channels]
+        return cls(
+            channels,
+            moment(begin_s),
+            moment(end_s),
+            is_plain=np.array(plain) & ~anew.astype(np.bool_),
+            opened=was_read | there,
+            closed=there,
+            opening=np.where(was_read, before, carried),
+            closing=(register[each, last] + used[:, -1] - used[each, last]) % modulus,
+            used=used[:, -1],
+            opening_how=_obtained(was_read, estimated[each, first] > 0),
+            closing_how=_obtained(last == n - 1, estimated[:, -1] > estimated[each, last]),
+        )
+
+    def form(self, places: Sequence[int]) -> MeterReads:
+        """Of some of the meters: all plain, and alike in what is known of their registers."""
+        meters, one = [self.meters[place] for place in places], places[0]
+        opening = closing = None
+        if self.opened[one]:
+            how = column(self.opening_how[places].tolist())
+            opening = RegisterRead(self.opens, numbers(self.opening[places], UNIT_SCALE), how)
+        if self.closed[one]:
+            how = column(self.closing_how[places].tolist())
+            closing = RegisterRead(self.closes, numbers(self.closing[places], UNIT_SCALE), how)
+        name, channel = (column([read(meter) for meter in meters]) for read in (_NAME, _OBIS))
+        return MeterReads(name, channel, opening, closing, numbers(self.used[places], UNIT_SCALE))
+
+
+_NAME, _OBIS = attrgetter("meter_name"), attrgetter("channel.obis")
+
+
+def _obtained(read: NDArray[np.bool_], estimated: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """How registers at the end of a month were obtained."""
+    return np.where(read, "read", np.where(estimated, "estimated", "calculated"))
 
 
 def _span(rows: list[int]) -> slice | list[int]:
@@ -236,8 +278,3 @@ def _register(at_s: int, value: int, obtained: Obtained) -> RegisterRead:
 def units(base_units: int | np.int64) -> Decimal:
     """Wh as kWh, dm³ and litre as m³, exact."""
     return EXACT.multiply(int(base_units), _UNIT)
-
-
-def all_units(base_units: Int64s) -> Iterator[Decimal]:
-    """The same of many."""
-    return map(EXACT.multiply, base_units.tolist(), repeat(_UNIT))

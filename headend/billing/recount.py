@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from headend.billing.agreements import Account, Agreement, billing_window
 from headend.billing.backbilling import has_write_off, is_write_off, with_lines
 from headend.billing.banks import left, taken_over
+from headend.billing.columns import each_of
 from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.metered import Metered, at_usage_points, reads_digest, units
@@ -136,12 +137,12 @@ def rated_anew(statement: Statement, segment: Segment, evidence: Evidence) -> Se
         usage=units(tables.total[0]),
         export=None if fed_in is None else units(fed_in.values[0].sum()),
         reactive=None if reactive is None else units(reactive.values[0].sum()),
-        usage_by_period=tables.by_period(tariff, 0),
+        usage_by_period=each_of(tables.by_period(tariff, [0]), 1)[0],
         usage_by_tier=use_by_tier(tiered_energy(its), bill),
         lines=tuple([statement_line(line) for line in bill.lines]),
         intervals=int(tables.present[0]),
         estimated_intervals=int(tables.estimated[0]),
-        daily=tables.by_day()[0],
+        daily=each_of(tables.by_day([0]), 1)[0],
         reads_sha256=evidence.reads_sha256,
         currency=bill.currency,
         net=bill.total - tax,

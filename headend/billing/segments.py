@@ -7,28 +7,28 @@ billed comes back as an exception with its agreement's name, so that whoever is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from headend.billing.agreements import Agreement, billing_days, billing_window
 from headend.billing.banks import Balance, Balances, has_bank, left, opening_of, taken_over
+from headend.billing.columns import column, each_of, form_of, numbers, some_of
 from headend.billing.comparison import period_before, same_days_last_year
 from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.metered import (
+    UNIT_SCALE,
     Metered,
+    PlainMeterReads,
     at_usage_points,
     meter_reads,
-    plain_meter_reads,
     reads_digest,
-    units,
 )
 from headend.billing.parts import Hung, Part, by_usage_point, parts_of
 from headend.billing.peaks import peaks_before, peaks_shown, ratchet_months
@@ -36,24 +36,24 @@ from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
 from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
 from headend.billing.statement import (
     Comparison,
-    DayUse,
     EventUsed,
     GasEnergy,
     InBank,
     MeterReads,
+    PastPeak,
     Segment,
     SeriesUsed,
-    StatementLine,
     TariffVersion,
-    TierUse,
 )
 from headend.billing.usage import UseTables, rated_use, statement_lines, tiered_energy, uses_by_tier
 from headend.errors import CannotRate, PriceMissing
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds
 from headend.reads.quality import IS_BILLABLE
-from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBill, TariffBook, rate_batch
+from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBatch, TariffBook, rate_batch
 from headend.tariffs.format.components import Energy
+from headend.tariffs.money import Integers, added_up, minor_digits
+from headend.tariffs.rating.bill import Column
 
 
 class RatedSegment(NamedTuple):
@@ -62,6 +62,33 @@ class RatedSegment(NamedTuple):
     agreement: Agreement
     segment: Segment
     reads_end: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentsAlike:
+    """Segments of one form, whose they are, and the moments their last reads end.
+
+    Parameters
+    ----------
+    is_even
+        what one of them tells of, all do: no column stands for whole parts.
+    """
+
+    form: Segment
+    agreements: Sequence[Agreement]
+    reads_end: Sequence[datetime]
+    is_even: bool
+
+    def each(self) -> Iterator[RatedSegment]:
+        """One by one."""
+        made = each_of(self.form, len(self.agreements))
+        return map(RatedSegment, self.agreements, made, self.reads_end)
+
+    def some(self, places: Sequence[int]) -> SegmentsAlike:
+        """Some of them."""
+        agreements = [self.agreements[place] for place in places]
+        ends = [self.reads_end[place] for place in places]
+        return SegmentsAlike(some_of(self.form, places), agreements, ends, self.is_even)
 
 
 @dataclass(slots=True)
@@ -74,9 +101,14 @@ class Rated:
         accounts whose bills take over what a statement leaves that is not issued yet.
     """
 
-    segments: list[RatedSegment] = field(default_factory=list)
+    alike: list[SegmentsAlike] = field(default_factory=list)
     exceptions: list[BillException] = field(default_factory=list)
     on_drafts: set[str] = field(default_factory=set)
+
+    @property
+    def segments(self) -> list[RatedSegment]:
+        """All segments, one by one."""
+        return [segment for alike in self.alike for segment in alike.each()]
 
     def refuse(self, agreement: Agreement, code: ExceptionCode, detail: str) -> None:
         """An agreement that cannot be billed."""
@@ -210,7 +242,6 @@ class _Group:
     prices: tuple[SeriesUsed, ...] = field(init=False)
     events: tuple[EventUsed, ...] = field(init=False)
     calendar: str | None = None
-    meter_reads: dict[int, list[MeterReads]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         part, profiles = self.parts[0], self.place.profiles
@@ -348,95 +379,146 @@ class _Group:
         tables = UseTables.of(tariff, self.window, interval_s, market, used, others)
         self.prices = prices_used(part, self.place.market)
         self.calendar = calendar_digest(part, self.window, interval_s, market)
-        meters = [each for row in rows for each in self.rows(self.parts[row].meters)]
-        self.meter_reads = plain_meter_reads(self.place.profiles, meters, self.columns)
-        bills, balances = batch.bills(), self.ground.balances
-        lines = iter(statement_lines([line for bill in bills for line in bill.lines]))
-        by_tier, by_day = uses_by_tier(self.tiered, bills), tables.by_day()
-        version, last = TariffVersion(tariff.id, tariff.name, tariff.digest), part.end - timedelta(days=1)
-        for place, (row, bill) in enumerate(zip(rows, bills, strict=True)):
-            agreement = self.parts[row].agreement
-            after = left(tariff, batch.carried, place)
-            segment = self._segment(
-                row,
-                bill,
-                place,
-                tables,
-                version=version,
-                last=last,
-                lines=tuple(islice(lines, len(bill.lines))),
-                by_tier=by_tier[place],
-                daily=by_day[place],
-                export=None if fed_in is None else units(fed_in.values[place].sum()),
-                reactive=None if reactive is None else units(reactive.values[place].sum()),
-                gas=shown[place],
-                carried=after,
-            )
-            reads_end = moment(seconds(self.window.start_utc) + int(tables.reached[place]) * interval_s)
-            self.ground.rated.segments.append(RatedSegment(agreement, segment, reads_end))
-            if agreement.id in balances:
-                balances[agreement.id] = Balance(self.window.end, after)
+        brought: list[InBank | None] = [None] * len(rows)
+        carried = list(brought)
+        if has_bank(tariff):
+            brought = [self._bank(row) for row in rows]
+            carried = [left(tariff, batch.carried, place) for place in range(len(rows))]
+            for row, bank in zip(rows, carried, strict=True):
+                self.ground.balances[self.parts[row].agreement.id] = Balance(self.window.end, bank)
+        self._put(_Batch(rows, batch, tables, fed_in, reactive, shown, brought, carried))
 
-    def _segment(
+    def _put(self, its: _Batch) -> None:
+        """Segments of a batch, those together that are alike: that have the same lines, meters and comparisons."""
+        meters = [self.rows(self.parts[row].meters) for row in its.rows]
+        plain = PlainMeterReads.of(self.place.profiles, [each for pairs in meters for each in pairs], self.columns)
+        firsts = np.cumsum([0, *map(len, meters)]).tolist()
+        lines = its.lines_of_each()
+        # What is known of registers, as a byte a meter.
+        known = np.where(plain.is_plain, 1 + 2 * plain.opened + 4 * plain.closed, 0).astype(np.uint8).tobytes()
+        alike: dict[tuple[bytes, bytes, tuple[bool, bool]], list[int]] = defaultdict(list)
+        for place, row in enumerate(its.rows):
+            agreement, registers = self.parts[row].agreement.id, known[firsts[place] : firsts[place + 1]]
+            before = agreement in self.place.previous, (agreement, self.parts[row].first) in self.place.last_year
+            alike[lines[place], registers, before].append(place)
+        for (_, registers, _), places in alike.items():
+            if all(registers):
+                reads = tuple(plain.form([firsts[place] + at for place in places]) for at in range(len(registers)))
+                self._put_alike(its, places, [meters[place] for place in places], reads)
+            else:
+                several = [self._meter_reads(meters[place]) for place in places]
+                self._put_alike(its, places, [meters[place] for place in places], column(several), is_even=False)
+
+    def _meter_reads(self, meters: Sequence[tuple[int, MeterChannel]]) -> tuple[MeterReads, ...]:
+        return tuple(each for at, meter in meters for each in meter_reads(self.place.profiles, at, meter, self.columns))
+
+    def _put_alike(
         self,
-        row: int,
-        bill: RatedBill,
-        place: int,
-        tables: UseTables,
+        its: _Batch,
+        places: list[int],
+        meters: Sequence[Sequence[tuple[int, MeterChannel]]],
+        reads: tuple[MeterReads, ...],
         *,
-        version: TariffVersion,
-        last: date,
-        lines: tuple[StatementLine, ...],
-        by_tier: tuple[TierUse, ...],
-        daily: tuple[DayUse, ...],
-        export: Decimal | None,
-        reactive: Decimal | None,
-        gas: tuple[GasEnergy, ...],
-        carried: InBank | None,
-    ) -> Segment:
-        part, profiles = self.parts[row], self.place.profiles
-        agreement, tariff = part.agreement, part.tariff
-        meters = self.rows(part.meters)
-        tax = sum([line.amount for line in lines if line.kind == "tax"], Decimal(0))
-        return Segment(
-            agreement=agreement.id,
-            usage_point=agreement.usage_point,
-            address=agreement.address,
-            commodity=agreement.commodity,
+        is_even: bool = True,
+    ) -> None:
+        rows = [its.rows[place] for place in places]
+        parts, one, tables = [self.parts[row] for row in rows], self.parts[rows[0]], its.tables
+        agreements = [part.agreement for part in parts]
+        tariff, commodity = one.tariff, one.agreement.commodity
+        lines = its.lines_at(places[0])
+        gross, tax = its.sums(lines, places)
+        gas, peaks = [its.shown[place] for place in places], self._peaks_shown(rows)
+        brought, carried = ([banks[place] for place in places] for banks in (its.brought, its.carried))
+        form = Segment(
+            agreement=column([each.id for each in agreements]),
+            usage_point=column([each.usage_point for each in agreements]),
+            address=column([each.address for each in agreements]),
+            commodity=commodity,
             unit=tariff.unit,
-            timezone=agreement.timezone,
-            first=part.first,
-            last=last,
-            days=(part.end - part.first).days,
-            tariff=version,
-            meters=tuple(
-                [
-                    each
-                    for at, meter in meters
-                    for each in self.meter_reads.get(at) or meter_reads(profiles, at, meter, self.columns)
-                ]
-            ),
-            usage=units(tables.total[place]),
-            export=export,
-            usage_by_period=tables.by_period(tariff, place),
-            usage_by_tier=by_tier,
-            lines=lines,
-            intervals=int(tables.present[place]),
-            estimated_intervals=int(tables.estimated[place]),
-            daily=daily,
-            reads_sha256=reads_digest(profiles, meters, self.columns),
-            previous=self.place.previous.get(agreement.id),
-            currency=bill.currency,
-            net=bill.total - tax,
-            tax=tax,
-            gross=bill.total,
-            gas=gas,
-            reactive=reactive,
-            brought=self._bank(row),
-            carried=carried,
+            timezone=one.agreement.timezone,
+            first=one.first,
+            last=one.end - timedelta(days=1),
+            days=(one.end - one.first).days,
+            tariff=TariffVersion(tariff.id, tariff.name, tariff.digest),
+            meters=reads,
+            usage=numbers(tables.total[places], UNIT_SCALE),
+            export=_sums(its.fed_in, places),
+            usage_by_period=tables.by_period(tariff, places),
+            usage_by_tier=uses_by_tier(self.tiered, lines, places),
+            lines=statement_lines(its.batch, lines, places),
+            intervals=column(tables.present[places].tolist()),
+            estimated_intervals=column(tables.estimated[places].tolist()),
+            daily=tables.by_day(places),
+            reads_sha256=column([reads_digest(self.place.profiles, pairs, self.columns) for pairs in meters]),
+            previous=_form_or_none([self.place.previous.get(each.id) for each in agreements]),
+            currency=its.batch.currency,
+            net=numbers(gross - tax, its.digits),
+            tax=numbers(tax, its.digits) if any(line.charge.kind == "tax" for line in lines) else Decimal(0),
+            gross=numbers(gross, its.digits),
+            gas=column(gas) if any(gas) else (),
+            reactive=_sums(its.reactive, places),
+            brought=column(brought) if any(brought) else None,
+            carried=column(carried) if any(carried) else None,
             prices=self.prices,
             events=self.events,
-            peaks=peaks_shown(tariff, self.past, self.ground.period, row) if self.past.peaks else (),
+            peaks=column(peaks) if any(peaks) else (),
             calendar_sha256=self.calendar,
-            last_year=self.place.last_year.get((agreement.id, part.first)),
+            last_year=_form_or_none([self.place.last_year.get((part.agreement.id, part.first)) for part in parts]),
         )
+        begin_s, interval_s = seconds(self.window.start_utc), self.place.profiles.interval_s
+        ends = [moment(begin_s + reached * interval_s) for reached in tables.reached[places].tolist()]
+        is_even = is_even and not any((any(gas), any(brought), any(carried), any(peaks)))
+        self.ground.rated.alike.append(SegmentsAlike(form, agreements, ends, is_even))
+
+    def _peaks_shown(self, rows: Sequence[int]) -> list[tuple[PastPeak, ...]]:
+        if not self.past.peaks:
+            return []
+        return [peaks_shown(self.parts[row].tariff, self.past, self.ground.period, row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Rows rated at once, and what they are told of."""
+
+    rows: list[int]
+    batch: RatedBatch
+    tables: UseTables
+    fed_in: Metered | None
+    reactive: Metered | None
+    shown: Sequence[tuple[GasEnergy, ...]]
+    brought: Sequence[InBank | None]
+    carried: Sequence[InBank | None]
+
+    @property
+    def digits(self) -> int:
+        """Decimal places of the currency's minor unit."""
+        return minor_digits(self.batch.currency)
+
+    def lines_of_each(self) -> list[bytes]:
+        """By bill which lines it has, and which of them rest on estimates: equal where it is the same."""
+        n = len(self.rows)
+        marks = np.zeros((n, 2 * len(self.batch.columns)), dtype=np.uint8)
+        for at, line in enumerate(self.batch.columns):
+            marks[:, 2 * at] = is_there = line.is_there
+            if line.estimated is not None:
+                marks[:, 2 * at + 1] = is_there & (line.estimated != 0)
+        return [marks[place].tobytes() for place in range(n)]
+
+    def lines_at(self, place: int) -> list[Column]:
+        """The lines a bill has."""
+        return [line for line in self.batch.columns if line.is_there[place if len(line.is_there) > 1 else 0]]
+
+    def sums(self, lines: Sequence[Column], places: list[int]) -> tuple[Integers, Integers]:
+        """Total of some bills, and tax in it [minor units] (k,)."""
+        tax = added_up([line.amount for line in lines if line.charge.kind == "tax"], len(self.rows))
+        return self.batch.totals[places], tax[places]
+
+
+def _sums(metered: Metered | None, places: list[int]) -> Decimal | None:
+    return None if metered is None else numbers(metered.values[places].sum(axis=1), UNIT_SCALE)
+
+
+def _form_or_none(parts: Sequence[Comparison | None]) -> Comparison | None:
+    """All of them have one, or none."""
+    there = [part for part in parts if part is not None]
+    return form_of(there) if there else None

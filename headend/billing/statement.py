@@ -16,7 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import PlainSerializer, TypeAdapter
 
-from headend.billing.written import writer_of
+from headend.billing.columns import column, each_of
+from headend.billing.written import Writer
 
 #: Format of the document; a reader that knows it can read every statement that carries it.
 FORMAT = "headend-statement/1"
@@ -541,12 +542,12 @@ _LATER: Mapping[type, tuple[str, ...]] = {
     MeterReads: ("constant",),
     PastPeak: ("period",),
 }
-_written = writer_of(Statement, _LATER)
+_WRITER = Writer(Statement, _LATER)
 
 
 def canonical_json(statement: Statement) -> bytes:
     """The statement's bytes: UTF-8, sorted keys, no blanks, decimals as text. Equal statements, equal bytes."""
-    return _written(statement).encode()
+    return _WRITER.one(statement).encode()
 
 
 def parse_statement(document: bytes) -> Statement:
@@ -586,6 +587,16 @@ class Draft:
 def draft_of(statement: Statement) -> Draft:
     """A statement as it is kept."""
     document = canonical_json(statement)
+    return _draft(statement, document, sha256(document))
+
+
+def drafts_of(form: Statement, n: int) -> list[Draft]:
+    """The `n` statements of one form as they are kept."""
+    documents = [text.encode() for text in _WRITER.alike(form, n)]
+    return each_of(_draft(form, column(documents), column(list(map(sha256, documents)))), n)
+
+
+def _draft(statement: Statement, document: bytes, digest: str) -> Draft:
     return Draft(
         statement.id,
         statement.customer.account,
@@ -597,7 +608,7 @@ def draft_of(statement: Statement) -> Draft:
         statement.totals.gross,
         None if statement.budget is None else statement.budget.due,
         document,
-        sha256(document),
+        digest,
         statement.previous_sha256,
         statement.issued_at,
     )

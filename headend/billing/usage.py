@@ -1,4 +1,4 @@
-"""What a statement tells of use: by local day, TOU period and tier. Sums over a whole group's rows at once."""
+"""What a statement tells of use: by local day, TOU period, tier and line. Sums over a whole group's rows at once."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import repeat
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.billing.columns import made_of
-from headend.billing.metered import Int64s, Metered, units
+from headend.billing.columns import column, numbers, without_zeros
+from headend.billing.metered import UNIT_SCALE, Int64s, Metered
 from headend.billing.parts import Part
 from headend.billing.statement import DayUse, PeriodUse, StatementLine, TierUse
 from headend.reads import Quality
 from headend.reads.days import midnight, seconds
 from headend.reads.quality import IS_ESTIMATED
-from headend.tariffs import BillingWindow, Charge, Line, Market, RatedBill, Tariff, Use, codes_of
+from headend.tariffs import BillingWindow, Charge, Line, Market, RatedBatch, RatedBill, Tariff, Use, codes_of
 from headend.tariffs.format.components import Energy
-from headend.tariffs.money import plain
+from headend.tariffs.money import Integers, added_up, minor_digits, rescaled
+from headend.tariffs.rating.bill import Column
 
 
 def rated_use(interval_s: int, used: Metered, fed_in: Metered | None, reactive: Metered | None) -> Use:
@@ -90,20 +90,23 @@ class UseTables:
             periods=np.stack([used.values[:, codes == i].sum(axis=1) for i in range(len(tariff.periods))]),
         )
 
-    def by_day(self) -> list[tuple[DayUse, ...]]:
-        """Each usage point's use by local day."""
-        m, n = self.daily.shape
-        quantities = map(_usual_units, self.daily.ravel().tolist())
-        made = made_of(DayUse, m * n, self.days * m, quantities, (self.daily_estimated > 0).ravel().tolist())
-        return [tuple(made[first : first + n]) for first in range(0, m * n, n)]
+    def by_day(self, rows: Sequence[int]) -> tuple[DayUse, ...]:
+        """Use of some usage points by local day."""
+        daily, estimated = self.daily[rows].T, (self.daily_estimated[rows] > 0).T
+        return tuple(
+            [
+                DayUse(day, numbers(use, UNIT_SCALE), column(marks.tolist()) if marks.any() else False)
+                for day, use, marks in zip(self.days, daily, estimated, strict=True)
+            ]
+        )
 
-    def by_period(self, tariff: Tariff, row: int) -> tuple[PeriodUse, ...]:
-        """One usage point's use by TOU period; nothing where the tariff has but one."""
+    def by_period(self, tariff: Tariff, rows: Sequence[int]) -> tuple[PeriodUse, ...]:
+        """Use of some usage points by TOU period; nothing where the tariff has but one."""
         if len(tariff.periods) == 1:
             return ()
         return tuple(
-            PeriodUse(period.name, period.label, _usual_units(value))
-            for period, value in zip(tariff.periods, self.periods[:, row].tolist(), strict=True)
+            PeriodUse(period.name, period.label, numbers(use[rows], UNIT_SCALE))
+            for period, use in zip(tariff.periods, self.periods, strict=True)
         )
 
 
@@ -129,33 +132,27 @@ def tiered_energy(part: Part) -> Energy | None:
 
 
 def use_by_tier(component: Energy | None, bill: RatedBill) -> tuple[TierUse, ...]:
-    """Use by tier, as a component counted it; nothing without one."""
-    return uses_by_tier(component, [bill])[0]
-
-
-def uses_by_tier(component: Energy | None, bills: Sequence[RatedBill]) -> list[tuple[TierUse, ...]]:
-    """The same of many bills by one tariff version."""
+    """Use by tier, as a component counted it on a bill; nothing without one."""
     if component is None:
-        return [()] * len(bills)
-    # Bills by one version have its charges in common.
-    charges = {id(line.charge): line.charge for bill in bills for line in bill.lines}
-    tier_of = {
-        number: charge.tier - 1
-        for number, charge in charges.items()
-        if charge.tier is not None and _is_of(charge, component)
-    }
+        return ()
+    use = [Decimal(0)] * len(component.tiers)
+    for line in bill.lines:
+        if line.tier is not None and _is_of(line.charge, component):
+            use[line.tier - 1] += line.quantity
+    return tuple(map(TierUse, range(1, len(use) + 1), use))
+
+
+def uses_by_tier(component: Energy | None, lines: Sequence[Column], rows: Sequence[int]) -> tuple[TierUse, ...]:
+    """The same of some bills at once, that have these lines."""
+    if component is None:
+        return ()
     found = []
-    for bill in bills:
-        use = [_NOTHING] * len(component.tiers)
-        for line in bill.lines:
-            tier = tier_of.get(id(line.charge))
-            if tier is not None:
-                use[tier] += line.quantity
-        found.append(tuple(map(TierUse, range(1, len(use) + 1), use)))
-    return found
-
-
-_NOTHING = Decimal(0)
+    for tier in range(1, len(component.tiers) + 1):
+        its = [line for line in lines if line.charge.tier == tier and _is_of(line.charge, component)]
+        scale = max((line.quantity_scale for line in its), default=0)
+        use = added_up([rescaled(_of(line.quantity, rows), line.quantity_scale, scale) for line in its])
+        found.append(TierUse(tier, numbers(use, scale) if its else Decimal(0)))
+    return tuple(found)
 
 
 def _is_of(charge: Charge, component: Energy) -> bool:
@@ -167,37 +164,48 @@ def _is_of(charge: Charge, component: Energy) -> bool:
 
 def statement_line(line: Line) -> StatementLine:
     """A rated line as it stands on the statement."""
-    return statement_lines([line])[0]
+    estimated = without_zeros(line.estimated) if line.estimated else None
+    return _line(line.charge, without_zeros(line.quantity), line.price, line.amount, estimated)
 
 
-def statement_lines(lines: Sequence[Line]) -> list[StatementLine]:
-    """Rated lines as they stand on the statement."""
-    charges = [line.charge for line in lines]
-    return made_of(
-        StatementLine,
-        len(lines),
-        [charge.kind for charge in charges],
-        [charge.label for charge in charges],
-        [_plain(line.quantity) for line in lines],
-        [charge.unit for charge in charges],
-        [line.price if line.charge.price is None else line.charge.price for line in lines],
-        [line.amount for line in lines],
-        [charge.period for charge in charges],
-        [charge.tier for charge in charges],
-        [_plain(line.estimated) if line.estimated else None for line in lines],
-        [charge.included for charge in charges],
-        [charge.price is None for charge in charges],
-        repeat(None),
+def statement_lines(batch: RatedBatch, lines: Sequence[Column], rows: Sequence[int]) -> tuple[StatementLine, ...]:
+    """Lines of some bills of a batch as they stand on the statements, where all of these bills have them.
+
+    Either none or all of them rest on estimates.
+    """
+    digits = minor_digits(batch.currency)
+    found = []
+    for line in lines:
+        charge, estimated = line.charge, None
+        if line.estimated is not None and (its := _of(line.estimated, rows)).any():
+            estimated = numbers(its, line.quantity_scale, is_plain=True)
+        quantity = numbers(_of(line.quantity, rows), line.quantity_scale, is_plain=True)
+        price = charge.price
+        if price is None:
+            every = line.lines(batch.n, digits)
+            price = column([one.price for row in rows if (one := every[row]) is not None])
+        found.append(_line(charge, quantity, price, numbers(_of(line.amount, rows), digits), estimated))
+    return tuple(found)
+
+
+def _of(values: Integers, rows: Sequence[int]) -> Integers:
+    """Those of some bills; a column of a single value has the same for all."""
+    return values[rows] if len(values) > 1 else np.repeat(values, len(rows))
+
+
+def _line(
+    charge: Charge, quantity: Decimal, price: Decimal, amount: Decimal, estimated: Decimal | None
+) -> StatementLine:
+    return StatementLine(
+        charge.kind,
+        charge.label,
+        quantity,
+        charge.unit,
+        price,
+        amount,
+        charge.period,
+        charge.tier,
+        estimated,
+        charge.included,
+        charge.price is None,
     )
-
-
-def _plain(number: Decimal) -> Decimal:
-    """The same without exponent or trailing zeros; almost all numbers have none."""
-    text = str(number)
-    return Decimal(plain(number)) if text[-1] == "0" or "E" in text else number
-
-
-@lru_cache(maxsize=65_536)
-def _usual_units(base_units: int) -> Decimal:
-    """`units` of what people use in a day or a month: many use as much as others."""
-    return units(base_units)

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headend.billing.metered import meter_reads, plain_meter_reads
+from headend.billing.columns import each_of
+from headend.billing.metered import PlainMeterReads, meter_reads
 from headend.reads import NO_REGISTER, LoadProfiles, Quality
 from headend.reads.channels import IMPORT, Channel
 from headend.reads.constants import Constant
@@ -65,10 +66,10 @@ def months(draw: st.DrawFn) -> tuple[LoadProfiles, list[tuple[int, Hung]], slice
 @given(months())
 def test_all_at_once_as_each_alone(month: tuple[LoadProfiles, list[tuple[int, Hung]], slice]) -> None:
     profiles, meters, columns = month
-    plain = plain_meter_reads(profiles, meters, columns)
+    plain = PlainMeterReads.of(profiles, meters, columns)
     for row, meter in meters:
-        if row in plain:
-            assert plain[row] == meter_reads(profiles, row, meter, columns)
+        if plain.is_plain[row]:
+            assert each_of(plain.form([row]), 1) == meter_reads(profiles, row, meter, columns)
         else:
             begin_s = columns.start * HOUR
             moved = meter.installed_s > begin_s or meter.removed_s is not None

@@ -15,6 +15,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headend.tariffs.format.components import LineKind
 from headend.tariffs.money import EXACT, Integers, added_up, minor_digits, plain, total, unit_of_scale
@@ -194,8 +195,16 @@ class Column:
     amount: Integers
     estimated: Integers | None = None
 
+    @property
+    def is_there(self) -> NDArray[np.bool_]:
+        """Which customers have the line: not those of whom its quantity is zero, and its exact amount too (n,).
+
+        What tops up, or is a share of, less than half a minor unit has no quantity, but the exact total needs it.
+        """
+        return np.asarray((self.quantity != 0) | (self.exact != 0), dtype=np.bool_)
+
     def lines(self, n: int, digits: int) -> list[Line | None]:
-        """The line of each customer; None where its quantity is zero, and its exact amount too."""
+        """The line of each customer; None where it is not there."""
         decimal, unit = EXACT.multiply, unit_of_scale(self.quantity_scale)
         estimated = repeat(_NONE) if self.estimated is None else map(decimal, self.estimated.tolist(), repeat(unit))
         fields = zip(
@@ -207,8 +216,7 @@ class Column:
         )
         # What `Line(*fields)` does, without a Python call for each line.
         lines: list[Line | None] = list(map(tuple.__new__, repeat(Line), fields))
-        # What tops up, or is a share of, less than half a minor unit has no quantity, but the exact total needs it.
-        for nothing in np.flatnonzero((self.quantity == 0) & (self.exact == 0)).tolist():
+        for nothing in np.flatnonzero(~self.is_there).tolist():
             lines[nothing] = None
         return lines if len(lines) == n else lines * n
 
