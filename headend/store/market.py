@@ -22,6 +22,7 @@ from headend.errors import InvalidInput, NotFound
 from headend.reads.days import microseconds, moment, moment_us
 from headend.store.bulk import insert_rows, upsert_rows
 from headend.store.database import upsert
+from headend.store.rebills import flag_prices
 from headend.store.tables import price, price_history, price_series, tariff_event
 from headend.tariffs.market import Events, Market, PriceSeries
 from headend.tariffs.money import EXACT, plain
@@ -94,11 +95,14 @@ class Imported:
     ----------
     changes
         of the prices that are others now: begin and end, the price before and the one now.
+    flagged
+        statements that were billed at the prices before: a clerk decides whether to correct them.
     """
 
     new: int
     same: int
     changes: tuple[tuple[Span, Decimal, Decimal], ...] = ()
+    flagged: tuple[str, ...] = ()
 
     @property
     def changed(self) -> int:
@@ -109,7 +113,7 @@ class Imported:
 def import_prices(
     tx: Connection, series: PriceSeries, source: str, *, by: str, at: datetime, dry_run: bool = False
 ) -> Imported:
-    """Add prices to their series, or make it; the same prices again change nothing.
+    """Add prices to their series, or make it; the same prices again change nothing, and others flag what was billed.
 
     Parameters
     ----------
@@ -146,7 +150,8 @@ def import_prices(
         upsert(tx, price_series, [{"name": series.name, "currency": series.currency, "unit": series.unit}])
         insert_rows(tx, price_history, old)
         upsert_rows(tx, price, new)
-    return Imported(len(new) - len(old), same, tuple(changes))
+    flagged = flag_prices(tx, series.name, [span for span, *_ in changes], by, at, dry_run=dry_run)
+    return Imported(len(new) - len(old), same, tuple(changes), tuple(flagged))
 
 
 def _prices(series: PriceSeries) -> list[tuple[Span, str]]:

@@ -1,9 +1,9 @@
-"""Rebill flags: which issued statements rest on reads that have changed since, and by how much energy.
+"""Rebill flags: which issued statements rest on reads or prices that have changed since, and by how much energy.
 
 A statement says itself what it billed: meter channels, and the local days of its segments. A change of value within
 these is added to the flag of that statement and channel. The statement stays as it is, and so does a flag: where what
 changed has changed back, it tells of a change of 0. Issuing a correction settles the flags of what it corrects; a clerk
-settles those of what would come out the same.
+settles those of what would come out the same. A price that is published anew changes no energy: the flag tells of 0.
 
 Of an account's documents for a period the newest is flagged; none, where that is a cancellation.
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -26,10 +26,27 @@ from sqlalchemy import Connection, Select, func, select
 from headend.billing.cycle import FOR_GOOD
 from headend.reads.blocks import Blocks
 from headend.reads.channels import Channel
-from headend.reads.days import Period, day_of, microseconds, moment_us, seconds, zone_named
+from headend.reads.days import (
+    DAY_S,
+    Period,
+    day_of,
+    microseconds,
+    moment_us,
+    next_period,
+    seconds,
+    zone_named,
+)
 from headend.store.bulk import portions, upsert_rows
 from headend.store.intervals import ChannelKey
-from headend.store.tables import bill_cycle, installation, meter, rebill_flag, service_agreement, statement
+from headend.store.tables import (
+    bill_cycle,
+    installation,
+    meter,
+    rebill_flag,
+    service_agreement,
+    statement,
+    tariff_version,
+)
 
 Int64s = NDArray[np.int64]
 
@@ -167,9 +184,71 @@ def flag_rebills(tx: Connection, stood: Blocks, now: Blocks, by: str, at: dateti
     return len(found)
 
 
+def flag_prices(
+    tx: Connection, series: str, spans: Sequence[tuple[int, int]], by: str, at: datetime, *, dry_run: bool = False
+) -> list[str]:
+    """Flag the statements that were billed at prices of a series that are others now.
+
+    Parameters
+    ----------
+    spans
+        begin and end of each price that changes, UTC [s since 1970], in order; they do not overlap.
+    by
+        who publishes them anew.
+    dry_run
+        flag nothing.
+
+    Returns
+    -------
+    list
+        ids of the statements, by account and period.
+    """
+    if not spans:
+        return []
+    begins, ends = np.array(spans, dtype=np.int64).T
+    cycles = _cycles_for_good(tx, np.array([begins[0], ends[-1]]) // DAY_S)
+    flagged: list[str] = []
+    for accounts in portions(_priced_by(tx, series) if cycles else ()):
+        stretches: dict[tuple[str, str, int], _Change] = {}
+        for statement_id, document in _newest(tx, cycles, accounts):
+            for segment in json.loads(document)["segments"]:
+                if all(each["series"] != series for each in segment.get("prices", ())):
+                    continue
+                begin_s, end_s = _time_of(segment["first"], segment["last"], segment["timezone"])
+                its = np.flatnonzero((begins < end_s) & (ends > begin_s))
+                if len(its):
+                    named = segment["meters"][0]
+                    key = statement_id, named["meter"], Channel.parse(named["channel"]).code
+                    change = _Change(max(begin_s, int(begins[its[0]])), min(end_s, int(ends[its[-1]])), 0)
+                    stretches[key] = change.added_to(stretches.get(key))
+        flagged += sorted({its for its, _, _ in stretches})
+        if not dry_run:
+            ids = _meter_ids(tx, {name for _, name, _ in stretches})
+            found = {(its, ids[name], channel): change for (its, name, channel), change in stretches.items()}
+            _put(tx, found, f"prices of {series}, by {by}", at)
+    return flagged
+
+
+def _priced_by(tx: Connection, series: str) -> list[str]:
+    """Accounts that have, or had, an agreement on a tariff which bills were made by, and which asks for a series."""
+    g, v = service_agreement.c, tariff_version.c
+    asks = select(v.tariff_id).where(v.document.contains(f'"series":{json.dumps(series)}', autoescape=True))
+    query = select(g.account_id).where(g.tariff_id.in_(asks)).distinct().order_by(g.account_id)
+    return list(tx.execute(query).scalars())
+
+
+def _meter_ids(tx: Connection, names: Collection[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for some in portions(sorted(names)):
+        query = select(meter.c.name, meter.c.id).where(meter.c.name.in_(some))
+        found.update({row.name: row.id for row in tx.execute(query)})
+    return found
+
+
 def _cycles_for_good(tx: Connection, days: Int64s) -> list[str]:
-    """Approved and issued cycles whose months may hold some of these UTC days in one zone or another."""
-    first, last = day_of(days.min() - 1).isoformat()[:7], day_of(days.max() + 1).isoformat()[:7]
+    """Approved and issued cycles whose periods may hold some of these UTC days in one zone or another."""
+    # A period is called by the month its last day lies in: it may have begun in the month before.
+    first, last = day_of(days.min() - 1).isoformat()[:7], next_period(day_of(days.max() + 1).isoformat()[:7])
     c = bill_cycle.c
     query = select(c.id).where(c.period.between(first, last), c.state.in_(FOR_GOOD))
     return list(tx.execute(query).scalars())
@@ -255,23 +334,30 @@ class _Billed:
 
 def _billed(tx: Connection, cycles: Collection[str], usage_points: Collection[str]) -> Iterator[_Billed]:
     """What statements of these cycles billed of whoever has, or had, an agreement at these usage points."""
-    g, s = service_agreement.c, statement.c
+    g = service_agreement.c
     accounts: set[str] = set()
     for some in portions(sorted(usage_points)):
         accounts.update(tx.execute(select(g.account_id).where(g.usage_point_id.in_(some))).scalars())
-    query = select(s.account_id, s.period, s.revision, s.kind, s.id, s.document).where(s.cycle_id.in_(cycles))
     for some in portions(sorted(accounts)):
-        newest: dict[tuple[str, str], tuple[str | None, str, bytes]] = {}
-        for account, period, _, *its in tx.execute(query.where(s.account_id.in_(some)).order_by(s.revision)):
-            newest[account, period] = tuple(its)
-        for kind, statement_id, document in newest.values():
-            if kind == "cancellation":
-                continue
+        for statement_id, document in _newest(tx, cycles, some):
             # The document has what is needed without being made a statement of: thousands may be asked.
             for segment in json.loads(document)["segments"]:
                 begin_s, end_s = _time_of(segment["first"], segment["last"], segment["timezone"])
                 for name, obis in {(its["meter"], its["channel"]) for its in segment["meters"]}:
                     yield _Billed(statement_id, segment["usage_point"], name, Channel.parse(obis), begin_s, end_s)
+
+
+def _newest(tx: Connection, cycles: Collection[str], accounts: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Id and document of the last word on each account and period; none, where that is a cancellation."""
+    s = statement.c
+    query = select(s.account_id, s.period, s.kind, s.id, s.document)
+    query = query.where(s.cycle_id.in_(cycles), s.account_id.in_(accounts)).order_by(s.revision)
+    newest: dict[tuple[str, str], tuple[str | None, str, bytes]] = {}
+    for account, period, *its in tx.execute(query):
+        newest[account, period] = tuple(its)
+    for kind, statement_id, document in newest.values():
+        if kind != "cancellation":
+            yield statement_id, document
 
 
 @lru_cache(maxsize=1024)

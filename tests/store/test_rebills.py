@@ -13,10 +13,13 @@ from sqlalchemy import event
 
 from headend.billing.again import rated_again
 from headend.billing.approval import approve, issue
+from headend.billing.groups import BillingGroup
 from headend.billing.run import rate_cycle
 from headend.reads import Quality
 from headend.reads.blocks import Blocks
 from headend.reads.days import DAY_S, day_number, seconds
+from headend.registry.changes import Clerk
+from headend.registry.grouping import add_group, assign
 from headend.store.rebills import RebillFlag, flag_rebills, flagged_by_cycle, rebills, rebills_of
 from tests.billing.town import EXPORT, IMPORT, Town
 
@@ -113,6 +116,17 @@ def test_a_better_quality_of_the_same_value_is_no_change(town: Town) -> None:
     bill(town)
     assert change(town, "E-1", {at: 500}) == 0
     assert flags(town) == []
+
+
+def test_days_of_a_group_before_the_month_its_period_is_called_by(town: Town) -> None:
+    """The 20th of September is in the period 15 September to 14 October, which is called 2026-10."""
+    with town.database.write() as tx:
+        add_group(tx, BillingGroup("north", 15), Clerk("ann", town.now))
+        assign(tx, "Ada", "north", date(2025, 1, 1), Clerk("ann", town.now))
+    town.reads("E-1", first=date(2026, 9, 14))
+    bill(town, cycle="north")
+    assert change(town, "E-1", {datetime(2026, 9, 20, 12, tzinfo=UTC): 700}) == 1
+    assert [(each.period, each.change) for each in flags(town)] == [(OCTOBER, 200)]
 
 
 @pytest.mark.parametrize("until", ["nothing", "rated"])
