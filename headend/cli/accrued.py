@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 
 Update = Annotated[
@@ -37,4 +37,4 @@ def accrued(update: Update = False, config: Config = None) -> None:
     table = Table("period", "accounts", "accrued", "as of (UTC)")
     for one in found:
         table.add_row(one.period, f"{one.accounts:,}", f"{one.amount:,} {one.currency}", f"{one.oldest:%Y-%m-%d %H:%M}")
-    Console(markup=False, emoji=False).print(table)
+    plain_console().print(table)

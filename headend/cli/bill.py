@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from headend.billing.groups import MONTHLY
 from headend.cli.accrued import accrued
+from headend.cli.office import open_office
+from headend.cli.options import By
+from headend.cli.printed import plain_console, whole
 from headend.cli.rebill import cancel, rebill, withdraw
 from headend.cli.serve import Config
 from headend.cli.whatif import what_if
@@ -40,9 +42,6 @@ app.command("accrued")(accrued)
 
 Period = Annotated[str, typer.Option("--period", metavar="YYYY-MM", help="The month that is billed.")]
 Cycle = Annotated[str, typer.Option("--cycle", help="Name of the cycle.")]
-Clerk = Annotated[
-    str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
-]
 
 
 Workers = Annotated[
@@ -70,7 +69,7 @@ Anyway = Annotated[str, typer.Option("--anyway", metavar="REASON", help="Though 
 @app.command()
 def collect(
     period: Period,
-    by: Clerk,
+    by: By,
     cycle: Cycle = MONTHLY,
     group: Group = None,
     account: Accounts = None,
@@ -82,14 +81,14 @@ def collect(
     from headend.billing.collecting import collect_cycle
 
     cycle, scope = _asked(cycle, group, account, final=final)
-    collected, gathered = collect_cycle(_office(config, period), period, cycle, by, scope, anyway=anyway)
+    collected, gathered = collect_cycle(open_office(config, period), period, cycle, by, scope, anyway=anyway)
     typer.echo(f"cycle {collected.id} is {collected.state}: {gathered}")
 
 
 @app.command()
 def run(
     period: Period,
-    by: Clerk,
+    by: By,
     cycle: Cycle = MONTHLY,
     group: Group = None,
     account: Accounts = None,
@@ -107,7 +106,7 @@ def run(
     from headend.cli.progress import progress
 
     cycle, scope = _asked(cycle, group, account, final=final)
-    office = _office(config, period)
+    office = open_office(config, period)
     executor = _executor(office, config, workers, dask)
     with progress() as bar:
         rating = bar.add_task("rating", total=None)
@@ -151,7 +150,7 @@ def findings(
     """What looks wrong about drafts and has to be decided before approval; exit 1 while there is something."""
     from headend.billing.review import UNDECIDED, FindingState
 
-    office = _office(config, period)
+    office = open_office(config, period)
     asked, wanted = _word(state, "state", FindingState), _code(code)
     states = (asked,) if asked else () if account else UNDECIDED
     with office.database.read() as tx:
@@ -160,7 +159,7 @@ def findings(
             raise _no_cycle(cycle, period)
         queue = office.reviews(tx).findings(found, code=wanted, states=states, account=account)
         undecided, _ = office.reviews(tx).undecided(found)
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     if queue:
         console.print(_queue(queue))
     told = "Every finding is decided." if not undecided else f"{undecided:,} to decide: bill release, hold or exclude."
@@ -173,7 +172,7 @@ def findings(
 def release(
     period: Period,
     reason: Reason,
-    by: Clerk,
+    by: By,
     account: Account = None,
     cycle: Cycle = MONTHLY,
     code: Code = None,
@@ -182,7 +181,7 @@ def release(
     """Bill as it is what was found of an account; above an amount a second person has to confirm it."""
     from headend.billing import deciding
 
-    office = _office(config, period)
+    office = open_office(config, period)
     _told(deciding.release(office, period, cycle, by, reason, account=account, code=_code(code)))
 
 
@@ -190,7 +189,7 @@ def release(
 def hold(
     period: Period,
     reason: Reason,
-    by: Clerk,
+    by: By,
     account: Account = None,
     cycle: Cycle = MONTHLY,
     code: Code = None,
@@ -199,7 +198,7 @@ def hold(
     """Bill an account later: with approval it becomes an exception, and another cycle bills it."""
     from headend.billing import deciding
 
-    office = _office(config, period)
+    office = open_office(config, period)
     held = deciding.hold(office, period, cycle, by, reason, account=account, code=_code(code))
     _told(held)
     meters = _meters(office, period, cycle, {one.account for one in held})
@@ -209,19 +208,19 @@ def hold(
 
 @app.command()
 def confirm(
-    period: Period, by: Clerk, account: Account = None, cycle: Cycle = MONTHLY, code: Code = None, config: Config = None
+    period: Period, by: By, account: Account = None, cycle: Cycle = MONTHLY, code: Code = None, config: Config = None
 ) -> None:
     """As the second person, agree to what somebody else released."""
     from headend.billing import deciding
 
-    _told(deciding.confirm(_office(config, period), period, cycle, by, account=account, code=_code(code)))
+    _told(deciding.confirm(open_office(config, period), period, cycle, by, account=account, code=_code(code)))
 
 
 @app.command()
 def reopen(
     period: Period,
     reason: Reason,
-    by: Clerk,
+    by: By,
     account: Account = None,
     cycle: Cycle = MONTHLY,
     code: Code = None,
@@ -230,34 +229,34 @@ def reopen(
     """Take a decision about a finding back, to decide anew."""
     from headend.billing import deciding
 
-    office = _office(config, period)
+    office = open_office(config, period)
     _told(deciding.reopen(office, period, cycle, by, reason, account=account, code=_code(code)))
 
 
 @app.command()
 def exclude(
-    account: OneAccount, period: Period, reason: Reason, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None
+    account: OneAccount, period: Period, reason: Reason, by: By, cycle: Cycle = MONTHLY, config: Config = None
 ) -> None:
     """Leave an account out of a cycle, and of the later ones of its period that do not name it."""
     from headend.billing import deciding
 
-    left = deciding.exclude(_office(config, period), period, cycle, account, by, reason)
+    left = deciding.exclude(open_office(config, period), period, cycle, account, by, reason)
     typer.echo(f"{account} is left out of cycle {left.id}")
 
 
 @app.command()
-def include(account: OneAccount, period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+def include(account: OneAccount, period: Period, by: By, cycle: Cycle = MONTHLY, config: Config = None) -> None:
     """Take an account in again that was left out; a rated cycle is to be rated again then."""
     from headend.billing import deciding
 
-    taken = deciding.include(_office(config, period), period, cycle, account, by)
+    taken = deciding.include(open_office(config, period), period, cycle, account, by)
     typer.echo(f"{account} is taken in again by cycle {taken.id}")
 
 
 @app.command()
 def approve(
     period: Period,
-    by: Clerk,
+    by: By,
     cycle: Cycle = MONTHLY,
     workers: Workers = None,
     dask: Scheduler = None,
@@ -266,7 +265,7 @@ def approve(
     """Approve what is rated: from then on nothing in the cycle changes."""
     from headend.billing.approval import approve as approve_cycle
 
-    office = _office(config, period)
+    office = open_office(config, period)
     _say(approve_cycle(office, period, cycle, by, executor=_executor(office, config, workers, dask)))
 
 
@@ -292,24 +291,24 @@ def _executor(office: Office, config: Path | None, workers: int | None, dask: st
 
 
 @app.command()
-def issue(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+def issue(period: Period, by: By, cycle: Cycle = MONTHLY, config: Config = None) -> None:
     """Issue what is approved: statements are dated, due and final."""
     from headend.billing.approval import issue as issue_cycle
 
-    _say(issue_cycle(_office(config, period), period, cycle, by))
+    _say(issue_cycle(open_office(config, period), period, cycle, by))
 
 
 @app.command()
-def close(period: Period, by: Clerk, cycle: Cycle = MONTHLY, config: Config = None) -> None:
+def close(period: Period, by: By, cycle: Cycle = MONTHLY, config: Config = None) -> None:
     """Nothing is left to do in an issued cycle: each exception is billed in another, or excluded with a reason."""
     from headend.billing.approval import close as close_cycle
 
-    _say(close_cycle(_office(config, period), period, cycle, by))
+    _say(close_cycle(open_office(config, period), period, cycle, by))
 
 
 @app.command()
 def review(
-    by: Clerk,
+    by: By,
     period: Annotated[str | None, typer.Option("--period", metavar="YYYY-MM", help="Without it: all cycles.")] = None,
     cycle: Cycle = MONTHLY,
     done: Annotated[
@@ -323,7 +322,7 @@ def review(
     from headend.errors import InvalidInput
     from headend.store.ledger import SqlLedger
 
-    office = _office(config, period)
+    office = open_office(config, period)
     if done:
         if period is None:
             raise InvalidInput("--period", "nothing", "the month whose review is done")
@@ -332,7 +331,7 @@ def review(
     with office.database.read() as tx:
         ledger = SqlLedger(tx)
         if period is None:
-            Console(markup=False, emoji=False).print(_cycles(ledger.cycles()))
+            plain_console().print(_cycles(ledger.cycles()))
             return
         found = ledger.cycle(cycle, period)
         if found is None:
@@ -354,11 +353,11 @@ def flagged(
     from headend.store.ledger import SqlLedger
     from headend.store.rebills import rebills, rebills_of
 
-    office = _office(config, None)
+    office = open_office(config)
     with office.database.read() as tx:
         kept = None if statement is None else SqlLedger(tx).statement(statement)
         flags = rebills(tx) if kept is None else rebills_of(tx, kept.id)
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     if flags:
         console.print(_flags(flags))
     else:
@@ -370,17 +369,6 @@ def flagged(
             console.print(f"{made}; it cannot be rated now: {again.problem}")
         else:
             console.print(f"{made}; by today's reads it would be {again.now.gross:,}: {again.difference:+,}")
-
-
-def _office(config: Path | None, period: str | None) -> Office:
-    from headend.app import open_site
-    from headend.office import office_of
-    from headend.reads.days import Period as Days
-
-    site = open_site(config)
-    if period is not None:
-        Days.month(period, site.settings.site.zone)
-    return office_of(site)
 
 
 def _say(cycle: BillCycle) -> None:
@@ -419,12 +407,12 @@ def _show(ledger: SqlLedger, reviews: Reviews, cycle: BillCycle) -> None:
     from headend.store.rebills import rebills
     from headend.tariffs.format.schema import UNIT_OF
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     console.print(_cycles([cycle]))
     _show_history(console, reviews, cycle)
     for commodity, energy in sorted(cycle.totals.energy.items()):
         console.print(f"{commodity}: {units(energy):,} {UNIT_OF[commodity]} billed")
-    statements = Table(_whole("statement"), "account", "customer", "net", "tax", "gross", "estimated", "state")
+    statements = Table(whole("statement"), "account", "customer", "net", "tax", "gross", "estimated", "state")
     for kept in ledger.statements(cycle):
         made = parse_statement(kept.document)
         totals = made.totals
@@ -432,7 +420,7 @@ def _show(ledger: SqlLedger, reviews: Reviews, cycle: BillCycle) -> None:
         money = (f"{amount:,} {totals.currency}" for amount in (totals.net, totals.tax, totals.gross))
         statements.add_row(kept.id, kept.account, made.customer.name, *money, str(estimated), kept.state)
     console.print(statements)
-    exceptions = Table(_whole("not billed"), _whole("why"), "detail")
+    exceptions = Table(whole("not billed"), whole("why"), "detail")
     for each in ledger.exceptions(cycle):
         exceptions.add_row(each.account, each.code, each.detail)
     if exceptions.row_count:
@@ -443,17 +431,17 @@ def _show(ledger: SqlLedger, reviews: Reviews, cycle: BillCycle) -> None:
 
 def _show_history(console: Console, reviews: Reviews, cycle: BillCycle) -> None:
     """Steps and decisions, findings by code and state, and who is left out."""
-    history = Table(_whole("step"), "when (UTC)", "by", "note")
+    history = Table(whole("step"), "when (UTC)", "by", "note")
     for taken in reviews.steps(cycle):
         history.add_row(taken.step, f"{taken.at:%Y-%m-%d %H:%M}", taken.by, taken.note)
     if history.row_count:
         console.print(history)
-    counts = Table(_whole("found"), "state", "accounts")
+    counts = Table(whole("found"), "state", "accounts")
     for (code, state), count in sorted(reviews.count_findings(cycle).items()):
         counts.add_row(code, state, str(count))
     if counts.row_count:
         console.print(counts)
-    excluded = Table(_whole("left out"), "of", "by", "why")
+    excluded = Table(whole("left out"), "of", "by", "why")
     for one in reviews.excluded(cycle).values():
         excluded.add_row(one.account, one.cycle, one.by, one.reason)
     if excluded.row_count:
@@ -461,7 +449,7 @@ def _show_history(console: Console, reviews: Reviews, cycle: BillCycle) -> None:
 
 
 def _queue(queue: Sequence[Queued]) -> Table:
-    table = Table(_whole("account"), _whole("code"), "found", "state", "by", "reason")
+    table = Table(whole("account"), whole("code"), "found", "state", "by", "reason")
     for one in queue:
         by = " and ".join(name for name in (one.decided_by, one.confirmed_by) if name)
         table.add_row(one.account, one.code, one.detail, one.state, by, one.reason or "")
@@ -511,18 +499,13 @@ def _no_cycle(name: str, period: str) -> NotFound:
     return NotFound(f"no cycle {name!r} was ever rated for {period}")
 
 
-def _whole(head: str) -> Column:
-    """A column of names that somebody has to copy: never cut, however narrow the terminal."""
-    return Column(head, no_wrap=True, overflow="fold")
-
-
 def _flags(flags: list[RebillFlag]) -> Table:
     """What has changed under statements that stay as they are."""
     from headend.billing.metered import units
     from headend.reads.days import moment
 
     table = Table(
-        _whole("reads changed since"), "account", "meter", "channel", "from (UTC)", "to (UTC)", "off by", "changed by"
+        whole("reads changed since"), "account", "meter", "channel", "from (UTC)", "to (UTC)", "off by", "changed by"
     )
     for one in flags:
         table.add_row(

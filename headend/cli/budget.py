@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from headend.cli.prices import By
+from headend.cli.options import By
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 
 app = typer.Typer(help="Budget plans: the same instalment each period, settled once a year.", no_args_is_help=True)
@@ -101,7 +101,7 @@ def show(
     if not found:
         typer.echo("No account has a budget plan." if account is None else f"Account {account} has no budget plan.")
         return
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     table = Table("account", "since", "instalment", "settled with", "set (UTC)", "by")
     for kept in found:
         plan = kept.plan

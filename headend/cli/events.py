@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from headend.cli.prices import By, lines_of, note_unless_asked, span_of, utc
+from headend.cli.options import By
+from headend.cli.prices import lines_of, note_unless_asked, span_of, utc
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def list_events(
     for empty in sorted(_asked(site) - {one.name for one in told}):
         if name in (None, empty):
             table.add_row(empty, "none", "", "", "")
-    Console(markup=False, emoji=False).print(table)
+    plain_console().print(table)
 
 
 @app.command()

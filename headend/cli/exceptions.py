@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from headend.cli.options import By
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
@@ -31,9 +31,6 @@ app = typer.Typer(help="Exceptions: what a person has to look at, and what they 
 
 Number: TypeAlias = Annotated[int, typer.Argument(metavar="ID", min=0, max=2**63 - 1, help="The exception's number.")]
 EditNumber: TypeAlias = Annotated[int, typer.Argument(metavar="EDIT", min=0, max=2**63 - 1, help="The edit's number.")]
-By: TypeAlias = Annotated[
-    str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
-]
 Reason: TypeAlias = Annotated[str, typer.Option(metavar="R", help="One of the rule set's reasons.")]
 Note: TypeAlias = Annotated[str, typer.Option(metavar="TEXT", help="For whoever looks at this in a year.")]
 Part: TypeAlias = Annotated[str | None, typer.Option("--from", metavar="T", help="Where only a part of it is decided.")]
@@ -73,7 +70,7 @@ def list_exceptions(
     for one in found:
         row = (str(one.id), f"{one.score:.2f}", one.rule, one.meter_name, one.channel.obis)
         table.add_row(*row, _utc(one.start_s), _utc(one.end_s), _state(one), one.detail)
-    _console().print(table)
+    plain_console(highlight=False).print(table)
     if total > len(found):
         typer.echo(f"{total - len(found)} more")
 
@@ -263,7 +260,7 @@ def _say(done: Decided, as_json: bool) -> None:
 
 
 def _show(one: ReadException, told: OneExceptionOut) -> None:
-    console = _console()
+    console = plain_console(highlight=False)
     console.print(
         f"exception {one.id}: {told.meaning} ({one.rule}), {one.meter_name} {one.channel.obis},"
         f" {_utc(one.start_s)} to {_utc(one.end_s)} UTC, {_state(one)}"
@@ -296,7 +293,7 @@ def _show_preview(site: Site, shown: Preview, as_json: bool) -> None:
     if as_json:
         typer.echo(preview_out(shown).model_dump_json(indent=2))
         return
-    console, unit = _console(), _unit(shown.channel.channel)
+    console, unit = plain_console(highlight=False), _unit(shown.channel.channel)
     table = Table("from (UTC)", Column("before", justify="right"), "", Column("after", justify="right"), "")
     before, after = shown.days_before, shown.days_after
     rows = zip(before.shown, before.quality.tolist(), after.shown, after.quality.tolist(), strict=True)
@@ -372,7 +369,3 @@ def _utc(at_s: int) -> str:
     from headend.reads.days import moment
 
     return f"{moment(at_s):%Y-%m-%d %H:%M}"
-
-
-def _console() -> Console:
-    return Console(markup=False, emoji=False, highlight=False)

@@ -6,9 +6,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
@@ -44,6 +44,6 @@ def explain(
     table.columns[1].justify = "right"
     for bar in view.bars:
         table.add_row(bar.label, bar.amount, " ".join(bar.why))
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = plain_console(highlight=False)
     console.print(view.headline)
     console.print(table)

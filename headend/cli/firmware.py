@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from headend.cli.gateway import Operator
+from headend.cli.options import By
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
@@ -31,7 +31,7 @@ def add(
     image: Annotated[Path, typer.Argument(help="The image, as the gateway is to have it.")],
     version: Annotated[str, typer.Option(help="What a gateway that runs it says it runs.")],
     key: Annotated[Path, typer.Option(help="PEM file of the private key; it is read, and not kept.")],
-    by: Operator,
+    by: By,
     config: Config = None,
 ) -> None:
     """Sign an image and keep it."""
@@ -62,13 +62,13 @@ def list_images(config: Config = None) -> None:
         for one in images(tx):
             added = f"{moment(one.added_s):%Y-%m-%d %H:%M:%S}"
             table.add_row(one.version, str(one.size), one.sha256[:16], added, one.added_by)
-    Console(markup=False, emoji=False).print(table)
+    plain_console().print(table)
 
 
 @app.command("roll-out")
 def roll_out(
     version: Annotated[str, typer.Argument(help="Of the image.")],
-    by: Operator,
+    by: By,
     gateways: Annotated[list[str] | None, typer.Argument(help="Names of gateways.")] = None,
     all_gateways: Annotated[bool, typer.Option("--all", help="Every gateway that hears commands.")] = False,
     config: Config = None,

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from headend.cli.options import By
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
 app = typer.Typer(help="Gateways: who may send, and what they are to do.", no_args_is_help=True)
 
-Operator = Annotated[
-    str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
-]
 Name = Annotated[str, typer.Argument(help="The gateway's name.")]
 
 
@@ -35,7 +32,7 @@ def enrol(name: Name, config: Config = None) -> None:
 
 
 @app.command()
-def revoke(name: Name, by: Operator, config: Config = None) -> None:
+def revoke(name: Name, by: By, config: Config = None) -> None:
     """Take nothing from a gateway any more, until it is enrolled again."""
     from headend.app import open_site
     from headend.registry.gateways import revoke_gateway
@@ -60,14 +57,14 @@ def list_gateways(config: Config = None) -> None:
             token = "yes" if one.enrolled else ""
             heard, revoked = _time(one.last_seen_s), _time(one.revoked_s)
             table.add_row(one.name, online, heard, one.firmware or "", token, revoked)
-    Console(markup=False, emoji=False).print(table)
+    plain_console().print(table)
 
 
 @app.command()
 def command(
     name: Name,
     kind: Annotated[str, typer.Argument(help="read, backfill, set_clock, set_interval, restart, rebirth.")],
-    by: Operator,
+    by: By,
     arg: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Text or JSON; as often as needed.")
     ] = None,
@@ -86,9 +83,7 @@ def command(
 
 
 @app.command()
-def cancel(
-    number: Annotated[int, typer.Argument(help="The command's number.")], by: Operator, config: Config = None
-) -> None:
+def cancel(number: Annotated[int, typer.Argument(help="The command's number.")], by: By, config: Config = None) -> None:
     """Ask for something no longer; what a gateway has already it may still do."""
     from headend.app import open_site
     from headend.store.commands import cancel as cancel_command
@@ -117,7 +112,7 @@ def commands(
             asked = f"{one.created:%m-%d %H:%M}"
             sent = f"{one.attempts}×"
             table.add_row(str(one.id), one.gateway, one.kind, one.state, sent, asked, one.created_by, one.detail)
-    Console(markup=False, emoji=False).print(table)
+    plain_console().print(table)
 
 
 def _args(given: list[str]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from headend.cli.printed import plain_console
 from headend.cli.progress import progress
 from headend.cli.serve import Config
 
@@ -88,7 +88,7 @@ def _show(seen: IntervalVersions, told: Sequence[Told], became: Sequence[Became]
     from headend.reads.days import moment, moment_us
     from headend.web.words import unit_of
 
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = plain_console(highlight=False)
     its = seen.channel
     console.print(
         f"{its.meter_name} {its.channel.obis} ({its.channel.meaning}),"

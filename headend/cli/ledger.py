@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from headend.cli.prices import By, lines_of
+from headend.cli.options import By
+from headend.cli.prices import lines_of
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
@@ -167,7 +169,7 @@ def fees(
     for draft in charged:
         table.add_row(draft.account, draft.text, f"{major(draft.change, draft.currency):,} {draft.currency}")
     if charged:
-        Console(markup=False, emoji=False).print(table)
+        plain_console().print(table)
     typer.echo(f"{len(charged)} late fees {'would be' if dry_run else 'are'} charged for {period}")
 
 
@@ -195,7 +197,7 @@ def dunning(by: By, dry_run: DryRun = False, config: Config = None) -> None:
                 "new" if name in new else "",
             )
     if found:
-        Console(markup=False, emoji=False).print(table)
+        plain_console().print(table)
     typer.echo(f"{len(found)} accounts are overdue; {noted} stages {'would be' if dry_run else 'are'} noted")
 
 
@@ -219,7 +221,7 @@ def show(
     with site.database.read() as tx:
         account_named(tx, account)
         entries = entries_of(tx, [account], day)
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     if not entries:
         console.print(f"Nothing is booked for account {account} up to {day}.")
         return

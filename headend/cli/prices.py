@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
+from headend.cli.options import By
+from headend.cli.printed import plain_console, whole
 from headend.cli.serve import Config
 from headend.errors import InvalidInput, NotFound
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Prices that are published day by day, for dynamic tariffs.", no_args_is_help=True)
 
 Series: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The series, as tariffs call it.")]
-By: TypeAlias = Annotated[
-    str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
-]
 _CHANGES_SHOWN = 20
 
 
@@ -62,8 +59,7 @@ def list_series(config: Config = None) -> None:
     from headend.store.market import price_series_told
 
     site = open_site(config)
-    whole = [Column(name, no_wrap=True, overflow="fold") for name in ("series", "per")]
-    table = Table(*whole, "from (UTC)", "to (UTC)", "prices", "gaps", "last import (UTC)")
+    table = Table(whole("series"), whole("per"), "from (UTC)", "to (UTC)", "prices", "gaps", "last import (UTC)")
     feeds, filled = {feed.name: feed.source for feed in site.feeds}, set()
     with site.database.read() as tx:
         for one in price_series_told(tx):
@@ -73,7 +69,7 @@ def list_series(config: Config = None) -> None:
             table.add_row(one.name, f"{one.currency}/{one.unit}", *stretch, str(one.prices), str(one.gaps), imported)
     for name in sorted(feeds.keys() - filled):
         table.add_row(name, "", "", "", "0", "", "")
-    Console(markup=False, emoji=False).print(table)
+    plain_console().print(table)
     for name, source in feeds.items():
         typer.echo(f"{name} is fetched from {source}")
 
@@ -101,7 +97,7 @@ def show(
     rows += [(*gap, "none", "", "", "") for gap in gaps_of(prices, begin_s, end_s)]
     for start_s, its_end_s, *rest in sorted(rows):
         table.add_row(utc(start_s), utc(its_end_s), *rest)
-    Console(markup=False, emoji=False).print(table)
+    plain_console().print(table)
 
 
 @app.command()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 
 app = typer.Typer(help="Messages that could not be used, and why.", no_args_is_help=True)
@@ -27,7 +27,7 @@ def list_messages(config: Config = None, limit: Annotated[int, typer.Option(min=
         for one in quarantined(tx, limit=limit):
             received = f"{moment(one.received_us // 1_000_000):%Y-%m-%d %H:%M:%S}"
             table.add_row(str(one.offset), received, one.gateway, one.reason)
-    Console(markup=False, emoji=False).print(table)
+    plain_console().print(table)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from headend.cli.office import open_office
+from headend.cli.options import By
+from headend.cli.printed import plain_console, whole
 from headend.cli.serve import Config
 
 if TYPE_CHECKING:
@@ -22,15 +24,12 @@ if TYPE_CHECKING:
 _ROWS = 50
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, as it will stand on the documents.")]
-Clerk = Annotated[
-    str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and keep nothing.")]
 
 
 def rebill(
     reason: Reason,
-    by: Clerk,
+    by: By,
     statements: Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Numbers of statements.")] = None,
     from_file: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Numbers of statements, one a line.")
@@ -49,7 +48,7 @@ def rebill(
     from headend.billing.corrections import Way
     from headend.errors import InvalidInput
 
-    office = _office(config)
+    office = open_office(config)
     if flagged == bool(statements or from_file):
         raise InvalidInput("bill rebill", "both or nothing", "numbers of statements, or --flagged")
     if period is not None and not flagged:
@@ -65,34 +64,27 @@ def rebill(
 def cancel(
     statements: Annotated[list[str], typer.Argument(metavar="ID…", help="Numbers of statements.")],
     reason: Reason,
-    by: Clerk,
+    by: By,
     dry_run: DryRun = False,
     config: Config = None,
 ) -> None:
     """Take issued statements back alone; a late cycle of the period can bill it again."""
     from headend.billing.corrections import Way
 
-    _correct(_office(config), statements, Way.CANCEL, reason, by, dry_run=dry_run)
+    _correct(open_office(config), statements, Way.CANCEL, reason, by, dry_run=dry_run)
 
 
 def withdraw(
     period: Annotated[str, typer.Option("--period", metavar="YYYY-MM")],
     cycle: Annotated[str, typer.Option("--cycle", help="Name of the cycle, such as correction-1.")],
-    by: Clerk,
+    by: By,
     config: Config = None,
 ) -> None:
     """Drop the drafts of corrections that are not approved."""
     from headend.billing.correcting import withdraw as withdraw_cycle
 
-    dropped = withdraw_cycle(_office(config), period, cycle, by)
+    dropped = withdraw_cycle(open_office(config), period, cycle, by)
     typer.echo(f"cycle {dropped.id} is withdrawn: its drafts are gone, and its statements stand as they did")
-
-
-def _office(config: Path | None) -> Office:
-    from headend.app import open_site
-    from headend.office import office_of
-
-    return office_of(open_site(config))
 
 
 def _flagged(office: Office, period: str | None) -> list[str]:
@@ -126,7 +118,7 @@ def _correct(office: Office, ids: Sequence[str], way: Way, reason: str, by: str,
     from headend.billing.correcting import make_corrections, propose
 
     proposals = propose(office, ids, way, reason) if dry_run else make_corrections(office, ids, way, reason, by)
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     for one in proposals:
         _show(console, one, dry_run=dry_run)
         if dry_run or not one.corrections:
@@ -139,7 +131,7 @@ def _correct(office: Office, ids: Sequence[str], way: Way, reason: str, by: str,
 
 def _show(console: Console, one: Proposal, *, dry_run: bool) -> None:
     table = Table(
-        Column("statement", no_wrap=True, overflow="fold"),
+        whole("statement"),
         "account",
         "said",
         "now",

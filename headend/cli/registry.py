@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
+from headend.cli.options import By
+from headend.cli.printed import plain_console, whole
 from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
@@ -27,9 +27,6 @@ app = typer.Typer(help="Accounts, agreements, meters and billing groups, with ev
 group = typer.Typer(help="Billing groups: accounts with the same billing periods.", no_args_is_help=True)
 app.add_typer(group, name="group")
 
-By: TypeAlias = Annotated[
-    str, typer.Option("--by", default_factory=getpass.getuser, show_default="the login name", help="Who does it.")
-]
 Account: TypeAlias = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The customer's account.")]
 UsagePoint: TypeAlias = Annotated[str, typer.Option("--usage-point", metavar="UP", help="Where.")]
 Tariff: TypeAlias = Annotated[str, typer.Option("--tariff", metavar="T", help="A tariff of the book.")]
@@ -235,12 +232,12 @@ def list_groups(config: Config = None) -> None:
     site = _site(config)
     with site.database.read() as tx:
         groups = billing_groups(tx)
-    table = Table(_whole("group"), "first day", "read on")
+    table = Table(whole("group"), "first day", "read on")
     table.add_row("monthly", "1", "")
     for each in groups.values():
         dates = ", ".join(f"{period}: {day}" for period, day in each.reading_dates)
         table.add_row(each.name, str(each.first_day), dates)
-    _console().print(table)
+    plain_console().print(table)
 
 
 @app.command()
@@ -270,7 +267,7 @@ def show_log(
     with site.database.read() as tx:
         found = changes(tx, limit=limit)
     if found:
-        _console().print(_changes(found))
+        plain_console().print(_changes(found))
     else:
         typer.echo("Nothing was changed by a clerk yet.")
 
@@ -328,7 +325,7 @@ def _done(text: str, met: Iterable[Billed]) -> None:
 
 
 def _report(report: Report, *, dry_run: bool) -> None:
-    console = _console()
+    console = plain_console()
     table = Table("", "to add" if dry_run else "added", "to change" if dry_run else "changed", "as they are")
     for kind, counts in report.counts.items():
         table.add_row(kind.replace("_", " "), str(counts.add), str(counts.change), str(counts.leave))
@@ -336,7 +333,7 @@ def _report(report: Report, *, dry_run: bool) -> None:
         console.print(table)
         _done("nothing was written: a dry run" if dry_run else "written", report.billed)
         return
-    faults = Table(_whole("file"), "line", "column", "found", "expected")
+    faults = Table(whole("file"), "line", "column", "found", "expected")
     for each in report.faults[:_FAULTS_SHOWN]:
         faults.add_row(each.file, str(each.line), each.column, each.found, each.expected)
     console.print(faults)
@@ -345,13 +342,13 @@ def _report(report: Report, *, dry_run: bool) -> None:
 
 
 def _show(card: Card) -> None:
-    console = _console()
+    console = plain_console()
     console.print(f"{card.kind} {card.subject}: " + ", ".join(f"{what} {value}" for what, value in card.facts))
-    agreements = Table(_whole("account"), _whole("usage point"), "commodity", "tariff", "from", "to")
+    agreements = Table(whole("account"), whole("usage point"), "commodity", "tariff", "from", "to")
     for held in card.agreements:
         row = (held.account, held.usage_point, held.commodity, held.tariff, str(held.valid_from))
         agreements.add_row(*row, str(held.valid_to or ""))
-    meters = Table(_whole("meter"), _whole("usage point"), "commodity", "channels", "from (UTC)", "to (UTC)", "gateway")
+    meters = Table(whole("meter"), whole("usage point"), "commodity", "channels", "from (UTC)", "to (UTC)", "gateway")
     for hung in card.meters:
         row = (hung.meter, hung.usage_point, hung.commodity, " ".join(hung.channels), hung.installed)
         meters.add_row(*row, hung.removed or "", hung.gateway or "any")
@@ -366,16 +363,7 @@ def _show(card: Card) -> None:
 
 
 def _changes(found: Iterable[Change]) -> Table:
-    table = Table("when (UTC)", "who", "what", _whole("of"), "in words")
+    table = Table("when (UTC)", "who", "what", whole("of"), "in words")
     for each in found:
         table.add_row(f"{each.at:%Y-%m-%d %H:%M}", each.by, each.what, each.subject, each.text)
     return table
-
-
-def _whole(head: str) -> Column:
-    """A column of names that somebody has to copy: never cut, however narrow the terminal."""
-    return Column(head, no_wrap=True, overflow="fold")
-
-
-def _console() -> Console:
-    return Console(markup=False, emoji=False)

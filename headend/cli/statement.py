@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from headend.cli.printed import plain_console
 from headend.cli.progress import progress
 from headend.cli.serve import Config
 
@@ -167,12 +168,8 @@ def _write(path: Path, content: bytes) -> None:
     typer.echo(str(path))
 
 
-def _console() -> Console:
-    return Console(markup=False, emoji=False, highlight=False)
-
-
 def _show_verified(found: Verified) -> None:
-    console = _console()
+    console = plain_console(highlight=False)
     table = Table("check", "", Column("what was found", overflow="fold"))
     for each in found.checks:
         table.add_row(each.name, "ok" if each.ok else "NO", each.said)
@@ -223,7 +220,7 @@ def _more(console: Console, count: int) -> None:
 
 
 def _show_period(period: str, count: int, others: Sequence[Verified]) -> None:
-    console = _console()
+    console = plain_console(highlight=False)
     if others:
         table = Table("statement", "failed", "today", Column("why", overflow="fold"))
         for each in others:
@@ -236,7 +233,7 @@ def _show_period(period: str, count: int, others: Sequence[Verified]) -> None:
 
 
 def _show_checked(found: Checked) -> None:
-    console = _console()
+    console = plain_console(highlight=False)
     for number, (segment, lines) in enumerate(zip(found.statement.segments, found.lines, strict=True), 1):
         table = Table(
             Column("line", overflow="fold"),

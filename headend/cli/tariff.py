@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from headend.cli.printed import plain_console
 from headend.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -73,11 +73,7 @@ def _describe(tariff: Tariff, file: Path) -> None:
     typer.echo(f"{file}: {tariff.name}, valid from {tariff.valid_from}, version {tariff.version}")
     for note in notes(tariff):
         typer.echo(f"note: {note}")
-    draw_hours(tariff, _console())
-
-
-def _console() -> Console:
-    return Console(markup=False, emoji=False, highlight=False)
+    draw_hours(tariff, plain_console(highlight=False))
 
 
 @app.command()
@@ -197,7 +193,7 @@ def _show(tariff: Tariff, bill: dict[str, Any], *, rounded: bool) -> None:
     for month in months:
         amounts = (to_minor_unit(Decimal(month[name]), tariff.currency) for name in names)
         table.add_row(month["month"], *(f"{amount:,f}" for amount in amounts))
-    console = _console()
+    console = plain_console(highlight=False)
     console.print(f"{tariff.name}, {bill['currency']}{exact}")
     console.print(table)
     for month in months:

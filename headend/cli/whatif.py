@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from headend.cli.printed import plain_console
 from headend.cli.serve import Config
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def what_if(
 
 
 def _show(found: WhatIf) -> None:
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = plain_console(highlight=False)
     same = len(found.outcomes) - found.higher - found.lower
     console.print(
         f"{found.question.tariff.name} in {found.question.period}: {len(found.outcomes)} accounts,"
