@@ -347,7 +347,7 @@ def flagged(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Statements whose reads have changed since they were made; of one, what it would come to today."""
+    """Statements whose reads or prices have changed since they were made; of one, what it would come to today."""
     from headend.billing.again import rated_again
     from headend.billing.statement import parse_statement
     from headend.store.ledger import SqlLedger
@@ -505,7 +505,7 @@ def _flags(flags: list[RebillFlag]) -> Table:
     from headend.reads.days import moment
 
     table = Table(
-        whole("reads changed since"), "account", "meter", "channel", "from (UTC)", "to (UTC)", "off by", "changed by"
+        whole("changed since"), "account", "meter", "channel", "from (UTC)", "to (UTC)", "off by", "changed by"
     )
     for one in flags:
         table.add_row(

@@ -24,6 +24,7 @@ app = typer.Typer(help="Prices that are published day by day, for dynamic tariff
 
 Series: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The series, as tariffs call it.")]
 _CHANGES_SHOWN = 20
+_STATEMENTS_SHOWN = 5
 
 
 @app.command("import")
@@ -165,6 +166,10 @@ def _say(what: str, came: Imported, *, dry_run: bool) -> None:
         typer.echo(f"  {utc(start_s)} to {utc(end_s)}: {plain(before)} → {plain(now)}")
     if came.changed > _CHANGES_SHOWN:
         typer.echo(f"  and {came.changed - _CHANGES_SHOWN} more")
+    if came.flagged:
+        more = f" and {len(came.flagged) - _STATEMENTS_SHOWN:,} more" if len(came.flagged) > _STATEMENTS_SHOWN else ""
+        told = ", ".join(came.flagged[:_STATEMENTS_SHOWN]) + more
+        typer.echo(f"billed at the prices before, {would}flagged: {told}. See headend bill flagged")
 
 
 def series_asked(tariff: Tariff) -> set[str]:

@@ -34,7 +34,7 @@ def rebill(
     from_file: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Numbers of statements, one a line.")
     ] = None,
-    flagged: Annotated[bool, typer.Option("--flagged", help="All statements whose reads have changed since.")] = False,
+    flagged: Annotated[bool, typer.Option("--flagged", help="All whose reads or prices have changed since.")] = False,
     period: Annotated[
         str | None, typer.Option("--period", metavar="YYYY-MM", help="With --flagged: of this period alone.")
     ] = None,

@@ -1,8 +1,8 @@
 """Prices that are published anew after bills were made by them: who is flagged, and what the correction says.
 
 Dan uses 500 Wh in each of October's 745 hours at 1.03 × the published 0.10 + 0.0180 = 0.121 a kWh: 372.5 × 0.121 =
-45.07; 372.5 × 0.1245 = 46.38; + 6.90 = 98.35, VAT 18.69: 117.04 EUR. Where one hour is 0.50 in the place of 0.10, half a
-kWh costs 1.03 × 0.40 more: 45.0725 + 0.206 = 45.28; 98.56, VAT 18.73: 117.29.
+45.07; 372.5 × 0.1245 = 46.38; + 6.90 = 98.35, VAT 18.69: 117.04 EUR. Where one hour is 0.50 in the place of 0.10, half
+a kWh costs 1.03 × 0.40 more: 45.0725 + 0.206 = 45.28; 98.56, VAT 18.73: 117.29.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from headend.store.rebills import RebillFlag, rebills
 from headend.tariffs.published import read_prices
 from tests.billing.test_corrections import correct, lines
 from tests.billing.town import IMPORT, Town
+from tests.commands import headend
 
 D = Decimal
 OCTOBER, NOVEMBER = "2026-10", "2026-11"
@@ -104,6 +105,18 @@ def test_the_hours_are_those_of_the_statement(town: Town, hour: datetime, flagge
     town.bill(NOVEMBER)
     assert anew(town, "0.50", hour).flagged == flagged
     assert [flag.statement for flag in flags(town)] == list(flagged)
+
+
+def test_the_import_says_which_statements_it_flags(town: Town, tmp_path: Path) -> None:
+    town.bill()
+    file = tmp_path / "p.csv"
+    file.write_text(f"start,end,price\n{NOON.isoformat()},{(NOON + HOUR).isoformat()},500\n")
+    bring = ("prices", "import", "day-ahead", str(file), "--currency", "EUR", "--per", "MWh")
+    for args, said in ((["--dry-run"], "would be flagged: Dan-2026-10-1. See headend"), ([], "flagged: Dan-2026-10-1")):
+        ended = headend(tmp_path, *bring, *args)
+        assert ended.returncode == 0, ended
+        assert f"billed at the prices before, {said}" in ended.stdout
+    assert "prices of day-ahead, by anna" in headend(tmp_path, "bill", "flagged").stdout
 
 
 def test_prices_of_two_months_flag_both_each_for_its_own_hours(town: Town) -> None:
