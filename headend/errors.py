@@ -18,6 +18,7 @@ HeadendError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 
@@ -109,3 +110,21 @@ class WorkersDied(HeadendError):
 
 class StoreBroken(HeadendError):
     """What was read back is not what was written."""
+
+
+def given(what: str, text: str, expected: str) -> str:
+    """What somebody has to say, without space around it; raises `InvalidInput` where it is nothing."""
+    if not (said := text.strip()):
+        raise InvalidInput(what, "nothing", expected)
+    return said
+
+
+def checked_name(by: str, where: str = "clerk") -> str:
+    """The name of who does something, without space around it; raises `InvalidInput` where nobody is named."""
+    return given(where, by, "the name of who does it")
+
+
+def few(told: Sequence[str], most: int = 5, between: str = ", ") -> str:
+    """The first of what there is to tell, and how many more there are."""
+    more = f" and {len(told) - most:,} more" if len(told) > most else ""
+    return between.join(told[:most]) + more

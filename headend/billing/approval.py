@@ -6,7 +6,7 @@ today; from then on it is what was approved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,12 +23,12 @@ from headend.billing.cycle import (
     tie_out,
 )
 from headend.billing.partitions import Executor, InTurn, Task, cut
-from headend.billing.ports import Kept, Ledger, Office, Reviews
+from headend.billing.ports import Kept, Ledger, Office, Reviews, known_cycle
 from headend.billing.review import PeerUse
 from headend.billing.run import check_counts, dated, rate_accounts
 from headend.billing.scope import accounts_of, check_scope
 from headend.billing.statement import Statement, draft_of, parse_statement, sha256
-from headend.errors import BillingConflict, NotFound, StoreBroken
+from headend.errors import BillingConflict, StoreBroken, few
 from headend.reads.days import zone_named
 from headend.tariffs import Tariff
 
@@ -46,7 +46,7 @@ def review_cycle(office: Office, period: str, name: str, clerk: str) -> BillCycl
     """
     with office.database.write() as tx:
         ledger = office.ledger(tx)
-        return _reviewed(office, ledger, office.reviews(tx), _known(ledger, period, name), clerk)
+        return _reviewed(office, ledger, office.reviews(tx), known_cycle(ledger, period, name), clerk)
 
 
 def _reviewed(office: Office, ledger: Ledger, reviews: Reviews, rated: BillCycle, clerk: str) -> BillCycle:
@@ -115,7 +115,7 @@ def approve(office: Office, period: str, name: str, clerk: str, *, executor: Exe
         held now, or a finding is not decided yet.
     """
     with office.database.read() as tx:
-        before = _known(office.ledger(tx), period, name)
+        before = known_cycle(office.ledger(tx), period, name)
         check_step(before, "approve")
         if before.state == CycleState.RATED:
             _check_decided(office.reviews(tx), before)
@@ -127,7 +127,7 @@ def approve(office: Office, period: str, name: str, clerk: str, *, executor: Exe
         tariffs, counted = _check_still_true(office, before, executor or InTurn(office))
     with office.database.write() as tx:
         ledger, reviews = office.ledger(tx), office.reviews(tx)
-        cycle = _known(ledger, period, name)
+        cycle = known_cycle(ledger, period, name)
         check_step(cycle, "approve")
         if cycle != before:
             raise BillingConflict(f"cycle {cycle.id} was changed while it was looked at: approve it again")
@@ -169,12 +169,12 @@ def _check_still_true(office: Office, cycle: BillCycle, executor: Executor) -> t
         accounts, excluded = accounts + its.accounts, excluded + its.excluded
     if changed:
         raise BillingConflict(
-            f"reads, prices, decisions or agreements have changed since {cycle.id} was rated: {_few(sorted(changed))}."
+            f"reads, prices, decisions or agreements have changed since {cycle.id} was rated: {few(sorted(changed))}."
             " Rate it again"
         )
     if early:
         raise BillingConflict(
-            f"{_few(sorted(early))}: the bank comes from a statement that is not issued yet. Issue that first"
+            f"{few(sorted(early))}: the bank comes from a statement that is not issued yet. Issue that first"
         )
     tariffs = {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
     return tariffs, (accounts, excluded)
@@ -225,10 +225,6 @@ def look_again(office: Office, task: Task) -> LookedAgain:
     )
 
 
-def _few(accounts: Sequence[str]) -> str:
-    return ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if len(accounts) > 5 else "")
-
-
 def issue(office: Office, period: str, name: str, clerk: str, *, accounts_a_range: int = ACCOUNTS_AT_ONCE) -> BillCycle:
     """Make the drafts statements: dated, due, chained to each account's statement before, and final.
 
@@ -241,7 +237,7 @@ def issue(office: Office, period: str, name: str, clerk: str, *, accounts_a_rang
     """
     with office.database.write() as tx:
         ledger, reviews = office.ledger(tx), office.reviews(tx)
-        cycle = advance(_known(ledger, period, name), "issue", office.clock(), clerk)
+        cycle = advance(known_cycle(ledger, period, name), "issue", office.clock(), clerk)
         _check_totals(ledger, cycle)
         used = PeerUse()
         for accounts in list(cut(ledger.billed(cycle), accounts_a_range)):
@@ -264,7 +260,7 @@ def close(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     """
     with office.database.write() as tx:
         ledger, reviews = office.ledger(tx), office.reviews(tx)
-        cycle = advance(_known(ledger, period, name), "close", office.clock(), clerk)
+        cycle = advance(known_cycle(ledger, period, name), "close", office.clock(), clerk)
         if unsettled := reviews.unsettled(cycle):
             first = unsettled[0]
             raise BillingConflict(
@@ -272,17 +268,10 @@ def close(office: Office, period: str, name: str, clerk: str) -> BillCycle:
                 f" a reason, first {first.account}: {first.code}, {first.detail}"
             )
         if unbooked := reviews.unbooked(cycle):
-            raise BillingConflict(f"cycle {cycle.id}: {_few(unbooked)}: not in the books yet. Book them first")
+            raise BillingConflict(f"cycle {cycle.id}: {few(unbooked)}: not in the books yet. Book them first")
         _check_totals(ledger, cycle)
         ledger.keep_cycle(cycle)
         reviews.note(cycle, "close")
-    return cycle
-
-
-def _known(ledger: Ledger, period: str, name: str) -> BillCycle:
-    cycle = ledger.cycle(name, period)
-    if cycle is None:
-        raise NotFound(f"no cycle {name!r} was ever rated for {period}")
     return cycle
 
 

@@ -41,7 +41,7 @@ from headend.billing.cycle import (
     open_cycle,
     tie_out,
 )
-from headend.billing.ports import Corrections, Office, Records
+from headend.billing.ports import Corrections, Office, Records, known_cycle
 from headend.billing.run import dated
 from headend.billing.segments import rate_agreements
 from headend.billing.statement import (
@@ -53,7 +53,7 @@ from headend.billing.statement import (
     sha256,
     totals_of,
 )
-from headend.errors import BillingConflict, InvalidInput, NotFound
+from headend.errors import BillingConflict, InvalidInput, NotFound, checked_name, few, given
 from headend.reads.days import zone_named
 from headend.tariffs import Tariff, TariffBook
 
@@ -156,8 +156,7 @@ def make_corrections(office: Office, ids: Collection[str], way: Way, reason: str
         as `propose`; and where nothing would change, or somebody corrected one of them meanwhile.
     """
     reason = _checked(reason)
-    if not clerk.strip():
-        raise InvalidInput("clerk", "nothing", "the name of who does it")
+    clerk = checked_name(clerk)
     with office.database.read() as tx:
         proposals = _proposed(office, tx, ids, way, reason)
         seen = {one.period: _seen(office.corrections(tx), one) for one in proposals}
@@ -185,12 +184,9 @@ def make_corrections(office: Office, ids: Collection[str], way: Way, reason: str
 
 def withdraw(office: Office, period: str, name: str, clerk: str) -> BillCycle:
     """Drop the drafts of a correction that is not approved; its statements can be corrected anew."""
-    if not clerk.strip():
-        raise InvalidInput("clerk", "nothing", "the name of who does it")
+    clerk = checked_name(clerk)
     with office.database.write() as tx:
-        cycle = office.ledger(tx).cycle(name, period)
-        if cycle is None:
-            raise NotFound(f"there is no cycle {period}/{name}")
+        cycle = known_cycle(office.ledger(tx), period, name)
         if not cycle.scope.correction:
             raise BillingConflict(f"cycle {cycle.id} is no correction: it is not withdrawn")
         if cycle.state not in (CycleState.RATED, CycleState.REVIEWED):
@@ -228,7 +224,7 @@ def tariffs_if_still_true(office: Office, tx: Any, cycle: BillCycle) -> set[Tari
     if changed := sorted(each for each in now.keys() | then.keys() if now.get(each) != then.get(each)):
         raise BillingConflict(
             f"reads, prices, agreements or the day's back-billing limit have changed since {cycle.id} was made:"
-            f" {', '.join(changed[:5])}. Withdraw it and make it anew"
+            f" {few(changed)}. Withdraw it and make it anew"
         )
     named = {(each.tariff.id, each.tariff.sha256) for draft in drafts for each in draft.segments}
     return {
@@ -241,9 +237,7 @@ def tariffs_if_still_true(office: Office, tx: Any, cycle: BillCycle) -> set[Tari
 
 
 def _checked(reason: str) -> str:
-    reason = " ".join(reason.split())
-    if not reason:
-        raise InvalidInput("reason", "nothing", "why it is corrected: it stands on the document")
+    reason = given("reason", " ".join(reason.split()), "why it is corrected: it stands on the document")
     if len(reason) > _LONGEST_REASON:
         raise InvalidInput("reason", f"{len(reason)} characters", f"up to {_LONGEST_REASON}")
     return reason
@@ -272,8 +266,7 @@ def _settle(office: Office, tx: Any, one: Proposal, reason: str, clerk: str, now
 def _nothing(proposals: Iterable[Proposal]) -> str:
     whys = [f"{each.account}: {each.detail}" for one in proposals for each in one.exceptions]
     whys += [f"{each.id} would come out the same" for one in proposals for each in one.same.values()]
-    more = f", and {len(whys) - 5} more" if len(whys) > 5 else ""
-    return f"nothing to correct: {'; '.join(whys[:5])}{more}" if whys else "nothing to correct: no statement is named"
+    return f"nothing to correct: {few(whys, between='; ') or 'no statement is named'}"
 
 
 def _by_account(corrected: Mapping[str, str]) -> dict[str, list[str]]:

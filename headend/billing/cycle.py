@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from headend.billing.groups import MONTHLY
 from headend.billing.statement import Statement
-from headend.errors import BillingConflict, InvalidInput
+from headend.errors import BillingConflict, InvalidInput, checked_name
 from headend.reads.days import Period
 
 Step = Literal["collect", "begin", "rate", "review", "approve", "issue", "close"]
@@ -199,9 +199,8 @@ def check_step(cycle: BillCycle, step: Step) -> None:
 def advance(cycle: BillCycle, step: Step, now: datetime, clerk: str, totals: ControlTotals | None = None) -> BillCycle:
     """The cycle after a step; raises `BillingConflict` where it is not allowed, `InvalidInput` without a clerk."""
     check_step(cycle, step)
-    if not clerk.strip():
-        raise InvalidInput("clerk", "nothing", "the name of who does it")
-    return replace(cycle, state=_STEPS[step][1], changed_at=now, changed_by=clerk, totals=totals or cycle.totals)
+    by = checked_name(clerk)
+    return replace(cycle, state=_STEPS[step][1], changed_at=now, changed_by=by, totals=totals or cycle.totals)
 
 
 def control_totals(

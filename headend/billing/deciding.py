@@ -13,9 +13,9 @@ from datetime import datetime
 
 from headend.billing.agreements import group_in, in_force
 from headend.billing.cycle import BEFORE_APPROVAL, BillCycle, BillException, CycleState, ExceptionCode
-from headend.billing.ports import Ledger, Office, Records, Reviews
+from headend.billing.ports import Ledger, Office, Records, Reviews, known_cycle
 from headend.billing.review import FindingCode, FindingState, Queued
-from headend.errors import BillingConflict, InvalidInput, NotFound
+from headend.errors import BillingConflict, InvalidInput, NotFound, checked_name, given
 
 
 def release(
@@ -60,7 +60,7 @@ def release(
         def released(one: Queued) -> Queued:
             waits = one.account in amounts and office.review.needs_second(*amounts[one.account])
             state = FindingState.WAITING if waits else FindingState.RELEASED
-            return desk.decided(one, state, _given("reason", reason, "why it is billed as it is"))
+            return desk.decided(one, state, given("reason", reason, "why it is billed as it is"))
 
         return desk.decide("release", found, released)
 
@@ -79,7 +79,7 @@ def hold(
     """Bill an account later: review makes it an exception. Arguments and errors are those of `release`."""
     with _at_desk(office, period, name, clerk) as desk:
         found = desk.findings(account, code, (FindingState.OPEN, FindingState.WAITING), seen)
-        why = _given("reason", reason, "why it is not billed now")
+        why = given("reason", reason, "why it is not billed now")
         return desk.decide("hold", found, lambda one: desk.decided(one, FindingState.HELD, why))
 
 
@@ -120,7 +120,7 @@ def reopen(
     """Take a decision back, so that it can be made anew. Arguments and errors are those of `release`."""
     with _at_desk(office, period, name, clerk) as desk:
         found = desk.findings(account, code, (FindingState.WAITING, FindingState.RELEASED, FindingState.HELD), seen)
-        why = _given("reason", reason, "why it is decided anew")
+        why = given("reason", reason, "why it is decided anew")
         return desk.decide(
             "reopen",
             found,
@@ -141,7 +141,7 @@ def exclude(office: Office, period: str, name: str, account: str, clerk: str, re
     NotFound
         there is no such cycle, or the cycle does not bill such an account.
     """
-    why = _given("reason", reason, "why it is not billed")
+    why = given("reason", reason, "why it is not billed")
     with _at_desk(office, period, name, clerk, (*BEFORE_APPROVAL, CycleState.ISSUED)) as desk:
         cycle, reviews = desk.cycle, desk.reviews
         if cycle.scope.correction:
@@ -270,19 +270,11 @@ def _at_desk(
     clerk: str,
     states: Collection[CycleState] = (CycleState.RATED,),
 ) -> Iterator[_Desk]:
-    who = _given("clerk", clerk, "the name of who does it")
+    who = checked_name(clerk)
     with office.database.write() as tx:
         ledger = office.ledger(tx)
-        cycle = ledger.cycle(name, period)
-        if cycle is None:
-            raise NotFound(f"no cycle {name!r} was ever rated for {period}")
+        cycle = known_cycle(ledger, period, name)
         if cycle.state not in states:
             again = ": rate it again to decide anew" if cycle.state == CycleState.REVIEWED else ""
             raise BillingConflict(f"cycle {cycle.id} is {cycle.state}: nothing is decided in it now{again}")
         yield _Desk(cycle, ledger, office.records(tx), office.reviews(tx), who, office.clock())
-
-
-def _given(what: str, text: str, expected: str) -> str:
-    if not text.strip():
-        raise InvalidInput(what, "nothing", expected)
-    return text.strip()

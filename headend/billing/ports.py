@@ -29,6 +29,7 @@ from headend.billing.review import (
     ReviewRules,
 )
 from headend.billing.statement import Draft, Statement, Utility
+from headend.errors import NotFound
 from headend.reads import Channel, LoadProfiles
 from headend.reads.constants import Constant
 from headend.tariffs import Market, Tariff, TariffBook
@@ -245,6 +246,14 @@ class Ledger(Protocol):
 
 #: An open flag: statement, meter and channel, by how much it is off [base units], and since when [µs since 1970].
 FlagAt = tuple[Any, ...]
+
+
+def known_cycle(ledger: Ledger, period: str, name: str) -> BillCycle:
+    """A cycle by its name; raises `NotFound`."""
+    found = ledger.cycle(name, period)
+    if found is None:
+        raise NotFound(f"no cycle {name!r} was ever rated for {period}")
+    return found
 
 
 class Corrections(Protocol):

@@ -9,6 +9,7 @@ from typing import Any, Final
 from headend.billing.recount import channels_of
 from headend.billing.segments import RatedSegment
 from headend.billing.statement import Segment, Statement
+from headend.errors import few
 
 #: What a bill rests on beside reads, in words, by the names of the statement's format.
 _RESTS_ON: Final = {
@@ -65,8 +66,8 @@ def _difference(was: Any, now: Any) -> str:
 
 
 def _short(items: Sequence[object]) -> str:
-    texts = [" ".join(str(part) for part in _parts(item)) for item in items[:3]]
-    return ("; ".join(texts) or "nothing") + (f" and {len(items) - 3} more" if len(items) > 3 else "")
+    texts = [" ".join(str(part) for part in _parts(item)) for item in items]
+    return few(texts, most=3, between="; ") or "nothing"
 
 
 def _parts(item: object) -> list[object]:

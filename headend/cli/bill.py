@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from headend.billing.partitions import Executor
     from headend.billing.ports import Office, Reviews
     from headend.billing.review import FindingCode, Queued
-    from headend.errors import NotFound
     from headend.store.ledger import SqlLedger
     from headend.store.rebills import RebillFlag
 
@@ -148,15 +147,14 @@ def findings(
     config: Config = None,
 ) -> None:
     """What looks wrong about drafts and has to be decided before approval; exit 1 while there is something."""
+    from headend.billing.ports import known_cycle
     from headend.billing.review import UNDECIDED, FindingState
 
     office = open_office(config, period)
     asked, wanted = _word(state, "state", FindingState), _code(code)
     states = (asked,) if asked else () if account else UNDECIDED
     with office.database.read() as tx:
-        found = office.ledger(tx).cycle(cycle, period)
-        if found is None:
-            raise _no_cycle(cycle, period)
+        found = known_cycle(office.ledger(tx), period, cycle)
         queue = office.reviews(tx).findings(found, code=wanted, states=states, account=account)
         undecided, _ = office.reviews(tx).undecided(found)
     console = plain_console()
@@ -319,6 +317,7 @@ def review(
     """All cycles, or one cycle's steps, totals, findings, statements and exceptions; exit 1 if they do not tie out."""
     from headend.billing.approval import review_cycle
     from headend.billing.cycle import tie_out
+    from headend.billing.ports import known_cycle
     from headend.errors import InvalidInput
     from headend.store.ledger import SqlLedger
 
@@ -333,9 +332,7 @@ def review(
         if period is None:
             plain_console().print(_cycles(ledger.cycles()))
             return
-        found = ledger.cycle(cycle, period)
-        if found is None:
-            raise _no_cycle(cycle, period)
+        found = known_cycle(ledger, period, cycle)
         _show(ledger, office.reviews(tx), found)
     tie_out(found.totals)
 
@@ -491,12 +488,6 @@ def _word(text: str | None, what: str, words: type[Word]) -> Word | None:
         return words(text)
     except ValueError:
         raise InvalidInput(what, repr(text), ", ".join(words)) from None
-
-
-def _no_cycle(name: str, period: str) -> NotFound:
-    from headend.errors import NotFound
-
-    return NotFound(f"no cycle {name!r} was ever rated for {period}")
 
 
 def _flags(flags: list[RebillFlag]) -> Table:

@@ -37,10 +37,10 @@ DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Say what wou
 def post(by: By, config: Config = None) -> None:
     """Book issued statements that have no entry: those from before there were books. As often as you like."""
     from headend.app import open_site
-    from headend.process.bookkeeping import check_clerk
+    from headend.errors import checked_name
     from headend.store.books import book_missing
 
-    check_clerk(by)
+    checked_name(by)
     site, booked = open_site(config), 0
     while True:
         with site.database.write() as tx:

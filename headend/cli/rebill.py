@@ -15,6 +15,7 @@ from headend.cli.office import open_office
 from headend.cli.options import By
 from headend.cli.printed import plain_console, whole
 from headend.cli.serve import Config
+from headend.errors import few
 
 if TYPE_CHECKING:
     from headend.billing.correcting import Proposal
@@ -166,11 +167,7 @@ def _show(console: Console, one: Proposal, *, dry_run: bool) -> None:
     for refused in one.exceptions:
         console.print(f"not corrected: {refused.account} ({refused.code}): {refused.detail}")
     if one.same:
-        console.print(f"comes out the same: {_few([bill.id for bill in one.same.values()])}")
+        console.print(f"comes out the same: {few([bill.id for bill in one.same.values()])}")
     if one.flagged:
-        settled = _few([one.same[account].id for account in sorted(one.flagged)])
+        settled = few([one.same[account].id for account in sorted(one.flagged)])
         console.print(f"nothing to correct, flag {'would be settled' if dry_run else 'settled'}: {settled}")
-
-
-def _few(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:5]) + (f" and {len(ids) - 5:,} more" if len(ids) > 5 else "")

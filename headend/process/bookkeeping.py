@@ -34,7 +34,7 @@ from headend.billing.books.reminding import (
     reminders,
     stage_fee,
 )
-from headend.errors import BillingConflict, InvalidInput, NotFound
+from headend.errors import BillingConflict, InvalidInput, NotFound, checked_name
 from headend.reads.days import Period
 from headend.registry.registry import account_named
 from headend.site import Site
@@ -74,7 +74,7 @@ def pay(site: Site, payments: Sequence[Payment], by: str, *, dry_run: bool = Fal
     BillingConflict
         a reference that another payment has, or one that was reversed.
     """
-    check_clerk(by)
+    checked_name(by)
     day, same = today(site), 0
     drafts: dict[str, Draft] = {}
     with site.database.write() as tx:
@@ -91,12 +91,6 @@ def pay(site: Site, payments: Sequence[Payment], by: str, *, dry_run: bool = Fal
         if not dry_run:
             books.book(tx, list(drafts.values()), site.clock(), by)
     return Paid(list(drafts.values()), same)
-
-
-def check_clerk(by: str) -> None:
-    """Raise `InvalidInput` where nobody says who does it."""
-    if not by.strip():
-        raise InvalidInput("clerk", "nothing", "the name of who does it")
 
 
 def _payment_draft(tx: Connection, payment: Payment, day: date) -> Draft:
@@ -148,7 +142,7 @@ def refund(site: Site, payment: Payment, by: str) -> Entry:
     BillingConflict
         so much is not there, or the reference is used.
     """
-    check_clerk(by)
+    checked_name(by)
     day = today(site)
     with site.database.write() as tx:
         wanted = _payment_draft(tx, payment, day)
@@ -173,7 +167,7 @@ def reverse(site: Site, number: int, reason: str, by: str) -> Entry:
     BillingConflict
         it was taken back already, or is none of these.
     """
-    check_clerk(by)
+    checked_name(by)
     reason = _reason(reason)
     with site.database.write() as tx:
         entry = books.numbered(tx, number)
@@ -193,7 +187,7 @@ def write_off(site: Site, statement_id: str, reason: str, by: str) -> Entry:
     BillingConflict
         nothing of it is open.
     """
-    check_clerk(by)
+    checked_name(by)
     reason = _reason(reason)
     with site.database.write() as tx:
         sources = source_of_statement(statement_id), source_of_settlement(statement_id)
@@ -224,7 +218,7 @@ def charge_late_fees(site: Site, period: str, by: str, *, dry_run: bool = False)
     BillingConflict
         the month is not over.
     """
-    check_clerk(by)
+    checked_name(by)
     Period.month(period, site.settings.site.zone)
     last, rule = end_of(period), rules_of(site).late_fees
     if today(site) <= last:
@@ -296,7 +290,7 @@ def _reached(stage: Stage, noted: dict[str, list[books.Note]], reminder: Reminde
 
 def remind(site: Site, by: str, *, dry_run: bool = False) -> list[Overdue]:
     """Note the stage of every overdue statement that has reached a new one, and book its fee; all overdue accounts."""
-    check_clerk(by)
+    checked_name(by)
     day, stages, now = today(site), rules_of(site).stages, site.clock()
     with site.database.write() as tx:
         found = overdue(tx, stages, day)

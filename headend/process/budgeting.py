@@ -14,8 +14,8 @@ from headend.billing.books.entries import Entry, major, minor
 from headend.billing.books.postings import settlement_draft
 from headend.billing.budgets import Plan, plan_in
 from headend.billing.statement import Statement, parse_statement
-from headend.errors import BillingConflict, InvalidInput
-from headend.process.bookkeeping import check_clerk, today
+from headend.errors import BillingConflict, InvalidInput, checked_name
+from headend.process.bookkeeping import today
 from headend.reads.days import Period, next_period, zone_named
 from headend.registry.registry import account_named, agreements
 from headend.site import Site
@@ -86,7 +86,7 @@ def settle(site: Site, account: str, by: str) -> list[Entry]:
     BillingConflict
         nothing is left, a bill still follows, or a statement is not in the books.
     """
-    check_clerk(by)
+    checked_name(by)
     with site.database.write() as tx:
         account_named(tx, account)
         left = budgets.balances(tx, account)
@@ -135,7 +135,7 @@ def _bill_to_follow(tx: Connection, account: str, day: date) -> str | None:
 
 
 def _keep(tx: Connection, site: Site, account: str, plan: Plan, by: str) -> KeptPlan:
-    check_clerk(by)
+    checked_name(by)
     if statement := budgets.billed_since(tx, account, plan.since):
         raise BillingConflict(f"account {account} is billed for {plan.since} or later already, in {statement}")
     kept = KeptPlan(account, plan, site.clock(), by)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from headend.errors import EditConflict, InvalidInput
+from headend.errors import EditConflict, InvalidInput, checked_name
 from headend.process.reopening import reopen_dependants
 from headend.process.settlement import settle_channels
 from headend.process.worksheets import worksheet_of
@@ -535,9 +535,7 @@ def _in_plain_text(text: str) -> str:
 
 
 def _checked_name(by: str) -> str:
-    if not (name := _in_plain_text(by)):
-        raise InvalidInput("by", "nothing", "the name of who does it")
-    return name
+    return checked_name(_in_plain_text(by), "by")
 
 
 def _checked_note(note: str) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy import Column, Connection, or_, select
 from headend.billing.agreements import Account, period_at
 from headend.billing.cycle import FOR_GOOD
 from headend.billing.groups import ALWAYS_MONTHLY, Membership
-from headend.errors import BillingConflict
+from headend.errors import BillingConflict, few
 from headend.reads.channels import Channel
 from headend.reads.days import Period, microseconds, seconds, zone_named
 from headend.registry.changes import Clerk
@@ -88,9 +88,8 @@ def refuse_billed(what: str, statements: Collection[Billed]) -> None:
     """Raise `BillingConflict` that names the statements, where there are any."""
     if statements:
         named = sorted({f"{each.statement} ({each.account}, {each.period})" for each in statements})
-        rest = f" and {len(named) - 5} more" if len(named) > 5 else ""
         raise BillingConflict(
-            f"{what}: days of it are billed in {', '.join(named[:5])}{rest}. Correct that statement, or say"
+            f"{what}: days of it are billed in {few(named)}. Correct that statement, or say"
             " --billed-too to change the registry and have it flagged"
         )
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from headend.errors import InvalidInput
+from headend.errors import checked_name
 from headend.reads.days import microseconds, moment_us
 from headend.store.tables import registry_change
 
@@ -44,8 +44,7 @@ class Clerk:
     now: datetime
 
     def __post_init__(self) -> None:
-        if not self.name.strip():
-            raise InvalidInput("clerk", "nothing", "the name of who does it")
+        checked_name(self.name)
 
 
 def note(tx: Connection, what: str, clerk: Clerk, told: Iterable[tuple[str, str]]) -> None:

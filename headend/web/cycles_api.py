@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from headend.billing.cycle import BillCycle, ControlTotals, ExceptionCode
+from headend.billing.ports import known_cycle
 from headend.billing.review import FindingCode, FindingState
 from headend.office import office_of
 from headend.store.ledger import SqlLedger
@@ -20,7 +21,6 @@ from headend.web import billruns
 from headend.web.access import CLERK, SITE, Page, known_user
 from headend.web.api import as_json, endpoint
 from headend.web.cycles import CyclePage, cycle_view, due_periods, kind_of
-from headend.web.excepted import known_cycle
 from headend.web.findings import Chosen, Row, Verb, Which, code_named, decide, decide_all, part_of
 
 
@@ -212,7 +212,7 @@ async def cycle(request: web.Request, period: str, name: str, /) -> r200[OneCycl
 
     def look() -> OneCycleOut:
         with site.database.read() as tx:
-            found = known_cycle(tx, period, name)
+            found = known_cycle(SqlLedger(tx), period, name)
             return _one(cycle_view(tx, found, site.clock(), billruns.under_way(request.app, found.id)))
 
     return as_json(await asyncio.to_thread(look))
@@ -239,7 +239,7 @@ async def findings(
 
     def look() -> FindingsOut:
         with request.app[SITE].database.read() as tx:
-            part = part_of(tx, known_cycle(tx, period, name), chosen, limit)
+            part = part_of(tx, known_cycle(SqlLedger(tx), period, name), chosen, limit)
         return FindingsOut(
             total=part.found,
             after=part.next_after and "|".join(part.next_after),

@@ -16,9 +16,9 @@ from yarl import URL
 
 from headend.billing.cycle import BEFORE_APPROVAL, OUT, BillCycle, CycleState, ExceptionCode
 from headend.billing.deciding import exclude, include
-from headend.billing.ports import AccountRange
+from headend.billing.ports import AccountRange, known_cycle
 from headend.billing.review import Exclusion
-from headend.errors import HeadendError, NotFound
+from headend.errors import HeadendError
 from headend.office import office_of
 from headend.reads.days import next_period, previous_period
 from headend.store import tables as t
@@ -280,15 +280,7 @@ async def _show(request: web.Request, wrong: str, filled: Mapping[str, str]) -> 
 
 def cycle_in_path(tx: Connection, request: web.Request) -> BillCycle:
     """The cycle that a path names; raises `NotFound`."""
-    return known_cycle(tx, request.match_info["period"], request.match_info["name"])
-
-
-def known_cycle(tx: Connection, period: str, name: str) -> BillCycle:
-    """A cycle; raises `NotFound`."""
-    found = SqlLedger(tx).cycle(name, period)
-    if found is None:
-        raise NotFound(f"no cycle {name!r} was ever rated for {period}")
-    return found
+    return known_cycle(SqlLedger(tx), request.match_info["period"], request.match_info["name"])
 
 
 async def leave_out(request: web.Request) -> web.StreamResponse:

@@ -19,7 +19,7 @@ from headend.billing import deciding
 from headend.billing.cycle import BillCycle, CycleState
 from headend.billing.ports import AccountRange, Office
 from headend.billing.review import UNDECIDED, Exclusion, FindingCode, FindingState, Queued
-from headend.errors import BillingConflict, InvalidInput, NotFound
+from headend.errors import BillingConflict, InvalidInput, NotFound, few
 from headend.office import office_of
 from headend.store import tables as t
 from headend.store.reviews import SqlReviews
@@ -388,9 +388,7 @@ def _said(verb: Verb, done: Decided) -> str:
     if done.waiting:
         told.append(f"{done.waiting} wait{'s' if done.waiting == 1 else ''} for a second person.")
     if done.refused:
-        more = len(done.refused) - _REASONS_TOLD
-        reasons = "; ".join(done.refused[:_REASONS_TOLD]) + (f"; and {more} more" if more > 0 else "")
-        told.append(f"{len(done.refused)} not: {reasons}.")
+        told.append(f"{len(done.refused)} not: {few(done.refused, _REASONS_TOLD, '; ')}.")
     return " ".join(told)
 
 

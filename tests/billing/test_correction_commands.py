@@ -121,7 +121,7 @@ def test_a_statement_is_taken_back_alone(billed: Town, tmp_path: Path) -> None:
         (("rebill", FIRST, "--flagged", *REASON), "found both or nothing"),
         (("rebill", FIRST, "--period", "2026-10", *REASON), "--period: found no --flagged"),
         (("rebill", "--from", "nowhere.txt", *REASON), "nowhere.txt: found"),
-        (("withdraw", *CYCLE), "there is no cycle 2026-10/correction-1"),
+        (("withdraw", *CYCLE), "no cycle 'correction-1' was ever rated for 2026-10"),
         (("withdraw", "--period", "2026-10", "--cycle", "monthly"), "cycle 2026-10/monthly is no correction"),
     ],
 )
