@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headend.store.database import Database
 from tests.servers import Influxd, Mosquitto, Postgres
 
 
@@ -38,6 +39,23 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_once(postgres: Postgres) -> str:
+    """The name of a database with both schemas that stays empty: each test works on a copy."""
+    name = postgres.fresh_database()
+    Database(postgres.url(name), "site").close()
+    Database(postgres.url(name), "journal").close()
+    return name
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres: Postgres, migrated_once: str) -> Iterator[str]:
+    """A database with both schemas and nothing in them, for SQLAlchemy."""
+    name = postgres.fresh_database(migrated_once)
+    yield postgres.url(name)
+    postgres.drop_database(name)
 
 
 @pytest.fixture

@@ -227,10 +227,10 @@ class Postgres:
         self._process.wait(timeout=30)
         shutil.rmtree(self._folder)
 
-    def fresh_database(self) -> str:
-        """The name of an empty database that nobody else uses."""
+    def fresh_database(self, template: str = "template1") -> str:
+        """The name of a database that nobody else uses, with what is in another; by default that is nothing."""
         name = f"headend_{next(self._numbers)}"
-        self._command(f"CREATE DATABASE {name}")
+        self._command(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def drop_database(self, name: str) -> None:

@@ -12,6 +12,7 @@ import sqlite3
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,16 +90,14 @@ class Database:
             raise StoreAway(f"{self.schema} database {self.engine.url}: {reason}") from None
 
     def _upgrade(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        config.set_main_option("version_locations", str(_MIGRATIONS / self.schema))
-        config.set_main_option("path_separator", "os")
-        config.attributes["version_table"] = version_table = _VERSION_TABLE[self.engine.dialect.name][self.schema]
-        newest = ScriptDirectory.from_config(config).get_current_head()
+        version_table = _VERSION_TABLE[self.engine.dialect.name][self.schema]
         with self.read() as tx:
-            if MigrationContext.configure(tx, opts={"version_table": version_table}).get_current_revision() == newest:
+            revision = MigrationContext.configure(tx, opts={"version_table": version_table}).get_current_revision()
+            if revision == _newest_revision(self.schema):
                 return  # the usual case waits for nobody who is writing
             _refuse_narrow_text(tx)
+        config = _migrations(self.schema)
+        config.attributes["version_table"] = version_table
         with self.write() as tx:
             config.attributes["connection"] = tx
             command.upgrade(config, "head")
@@ -136,6 +135,19 @@ class Database:
     def close(self) -> None:
         """Give back all connections."""
         self.engine.dispose()
+
+
+def _migrations(schema: Schema) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("version_locations", str(_MIGRATIONS / schema))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@cache
+def _newest_revision(schema: Schema) -> str | None:
+    return ScriptDirectory.from_config(_migrations(schema)).get_current_head()
 
 
 def storable(text: str) -> str:

@@ -295,8 +295,8 @@ def test_a_site_file_of_before_has_the_monthly_group() -> None:
     assert (site.billing_groups, site.accounts[0].memberships) == ((), ())
 
 
-def test_a_group_is_billed_on_postgresql_as_on_sqlite(tmp_path: Path, postgres_url: str) -> None:
-    here, there = filled(Town(tmp_path / "sqlite")), filled(Town(tmp_path / "postgresql", postgres_url))
+def test_a_group_is_billed_on_postgresql_as_on_sqlite(tmp_path: Path, migrated_postgres_url: str) -> None:
+    here, there = filled(Town(tmp_path / "sqlite")), filled(Town(tmp_path / "postgresql", migrated_postgres_url))
     for town in (here, there):
         join(town, date(2026, 11, 15))
         town.bill("2026-11")

@@ -33,8 +33,8 @@ def billed(town: Town) -> Town:
     return town
 
 
-def test_a_month_is_billed_as_on_sqlite(tmp_path: Path, postgres_url: str) -> None:
-    here, there = billed(Town(tmp_path / "sqlite")), billed(Town(tmp_path / "postgresql", postgres_url))
+def test_a_month_is_billed_as_on_sqlite(tmp_path: Path, migrated_postgres_url: str) -> None:
+    here, there = billed(Town(tmp_path / "sqlite")), billed(Town(tmp_path / "postgresql", migrated_postgres_url))
     assert there.documents() == here.documents()
     statements = there.statements()
     assert sorted(statements) == ["Ada", "Zoe", "ada"]
@@ -61,8 +61,8 @@ def corrected(town: Town) -> Town:
     return town
 
 
-def test_corrections_are_as_on_sqlite(tmp_path: Path, postgres_url: str) -> None:
-    here, there = corrected(Town(tmp_path / "sqlite")), corrected(Town(tmp_path / "postgresql", postgres_url))
+def test_corrections_are_as_on_sqlite(tmp_path: Path, migrated_postgres_url: str) -> None:
+    here, there = corrected(Town(tmp_path / "sqlite")), corrected(Town(tmp_path / "postgresql", migrated_postgres_url))
     for town in (here, there):
         with town.database.read() as tx:
             said = {

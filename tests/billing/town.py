@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,13 +24,14 @@ from headend.reads.days import DAY_S, day_number, seconds
 from headend.registry.registry import enrol, enrolled_channels
 from headend.registry.site_file import SiteFile
 from headend.site import Site
-from headend.store.database import Database
+from headend.store.database import Database, Schema
 from headend.store.journal import Journal
 from headend.store.ledger import SqlLedger
 from headend.store.market import add_events, import_prices
 from headend.store.sql import SqlIntervalStore
-from headend.tariffs import Events, PriceSeries, load_book
+from headend.tariffs import Events, PriceSeries, TariffBook, load_book
 from headend.vee import load_rule_set
+from tests.databases import file_database
 
 IMPORT, EXPORT, REACTIVE = "1-0:1.8.0", "1-0:2.8.0", "1-0:3.8.0"
 BERLIN = "Europe/Berlin"
@@ -193,16 +196,31 @@ NOTHING_IS_FOUND: dict[str, Any] = {
 }
 
 
+def _write_tariffs(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in TARIFFS.items():
+        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+@cache
+def _book() -> TariffBook:
+    """`TARIFFS`, read once for all towns."""
+    with TemporaryDirectory() as folder:
+        _write_tariffs(Path(folder))
+        return load_book(folder)
+
+
 class Town:
     """Its office bills on the clock `now`, which a test may set."""
 
     def __init__(self, folder: Path, site_url: str = "") -> None:
-        (folder / "tariffs").mkdir(parents=True, exist_ok=True)
-        for name, text in TARIFFS.items():
-            (folder / "tariffs" / f"{name}.toml").write_text(text, encoding="utf-8")
+        def database(schema: Schema) -> Database:
+            return Database(site_url, schema) if site_url else file_database(folder / f"{schema}.db", schema)
+
+        _write_tariffs(folder / "tariffs")
         self.folder = folder
         self.now = datetime(2026, 11, 3, 9, tzinfo=UTC)
-        self.database = Database(site_url or f"sqlite:///{folder / 'site.db'}", "site")
+        self.database = database("site")
         self.store = SqlIntervalStore()
         site = {"name": "Musterstadt Utilities", "address": ["Marktplatz 1", "12345 Musterstadt"]}
         self.site = Site(
@@ -215,11 +233,11 @@ class Town:
             ),
             lambda: self.now,
             self.database,
-            Journal(Database(site_url or f"sqlite:///{folder / 'journal.db'}", "journal")),
+            Journal(database("journal")),
             Topics(),
             {},
             self.store,
-            load_book(folder / "tariffs"),
+            _book(),
             load_rule_set(shipped("vee.toml")),
         )
         self.office = office_of(self.site)

@@ -31,8 +31,8 @@ def kept(town: Town) -> list[object]:
         return list(journal(tx, date.min, date.max))
 
 
-def test_the_books_are_kept_as_on_sqlite(tmp_path: Path, postgres_url: str) -> None:
-    here, there = Town(tmp_path / "sqlite"), Town(tmp_path / "postgresql", postgres_url)
+def test_the_books_are_kept_as_on_sqlite(tmp_path: Path, migrated_postgres_url: str) -> None:
+    here, there = Town(tmp_path / "sqlite"), Town(tmp_path / "postgresql", migrated_postgres_url)
     assert kept(here) == kept(there)
     for change in ("UPDATE book_entry SET text = ''", "DELETE FROM book_posting"):
         with pytest.raises(IntegrityError, match="what is booked does not change"), there.database.write() as tx:

@@ -25,7 +25,7 @@ from headend.errors import HeadendError
 from headend.registry.firmware import add_image, make_keys, roll_out, sign
 from headend.store import tables as t
 from headend.store.commands import Command, ask_for_rebirth, commands_of, queue_command, take_result
-from headend.store.database import Database
+from tests.databases import file_database
 from tests.servers import Mosquitto
 
 NOW = datetime(2026, 1, 5, 13, 0, 7, tzinfo=UTC)
@@ -60,7 +60,7 @@ class Office:
     """A head-end's database, its clock, and a connection to the broker."""
 
     def __init__(self, folder: Path, broker: Mosquitto) -> None:
-        self.database = Database(f"sqlite:///{folder / 'site.db'}", "site")
+        self.database = file_database(folder / "site.db", "site")
         self.now = NOW
         self.broker_is_away = False
         self._client = Peer(broker.port)

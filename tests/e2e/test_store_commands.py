@@ -51,16 +51,16 @@ def test_a_copy_does_not_get_in_the_way_of_a_forwarder(tmp_path: Path):
     assert line.startswith("headend: a head-end with store.kind = influx runs, and sends InfluxDB everything by itself")
 
 
-def test_reads_go_from_postgresql_to_influxdb(tmp_path: Path, postgres_url: str, influx_settings):
+def test_reads_go_from_postgresql_to_influxdb(tmp_path: Path, migrated_postgres_url: str, influx_settings):
     field = field_with_days(tmp_path)
-    database = Database(postgres_url, "site")
+    database = Database(migrated_postgres_url, "site")
     with field.site.database.read() as tx, database.write() as there:
         for table in (t.meter, t.day_block):
             insert_rows(there, table, [tuple(row) for row in tx.execute(select(table))])
     field.close()
     database.close()
     sqlite = Commands(tmp_path, influx_settings)
-    postgres = Commands(tmp_path / "pg", influx_settings, site_url=postgres_url)
+    postgres = Commands(tmp_path / "pg", influx_settings, site_url=migrated_postgres_url)
     there = postgres.run("copy", "--from", "postgresql", "--to", "influx")
     blocks = DAYS * len(METERS)
     assert f"{blocks} blocks sent" in there[-2]

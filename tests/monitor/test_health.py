@@ -19,11 +19,11 @@ from headend.registry.registry import enrol
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
 from headend.store.commands import cancel, mark_sent, queue_command
-from headend.store.database import Database
 from headend.store.journal import Journal
 from headend.store.sequence import Note
 from headend.store.sql import SqlIntervalStore
 from headend.vee.ruleset import ClockRule
+from tests.databases import file_database
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2025, 11, 12, 11, 0, tzinfo=UTC)
@@ -55,8 +55,8 @@ class Bench:
     """A store, a registry and a journal to look at."""
 
     def __init__(self, folder: Path) -> None:
-        self.database = Database(f"sqlite:///{folder / 'site.db'}", "site")
-        self.journal_database = Database(f"sqlite:///{folder / 'journal.db'}", "journal")
+        self.database = file_database(folder / "site.db", "site")
+        self.journal_database = file_database(folder / "journal.db", "journal")
         self.journal = Journal(self.journal_database)
         self.store = SqlIntervalStore()
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from headend.registry.site_file import SiteFile
 from headend.site import Site
 from headend.store import tables as t
 from headend.store.checkpoints import IntakeCounts, totals
-from headend.store.database import Database
+from headend.store.database import Database, Schema
 from headend.store.journal import Arrival, Journal
 from headend.store.sql import SqlIntervalStore
-from headend.tariffs import load_book
+from headend.tariffs import TariffBook, load_book
 from headend.vee import load_rule_set
+from tests.databases import file_database
 
 IMPORT = Channel.parse("1-0:1.8.0")
 _SHIPPED = load_rule_set(shipped("vee.toml"))
@@ -60,6 +62,11 @@ def registry(*meters: dict[str, Any], timezone: str = "Europe/Berlin") -> SiteFi
     )
 
 
+@cache
+def _book() -> TariffBook:
+    return load_book(shipped("tariffs"))
+
+
 class Clock:
     """Stands still until a test moves it."""
 
@@ -91,16 +98,16 @@ class Field:
 
     def __post_init__(self) -> None:
         self.clock = Clock()
-        self.journal_database = Database(self.postgres_url or f"sqlite:///{self.folder / 'journal.db'}", "journal")
+        self.journal_database = self._database("journal")
         self.site = Site(
             load_settings(),
             self.clock,
-            Database(self.postgres_url or f"sqlite:///{self.folder / 'site.db'}", "site"),
+            self._database("site"),
             Journal(self.journal_database),
             Topics(sparkplug_host="headend"),
             {},
             SqlIntervalStore(),
-            load_book(shipped("tariffs")),
+            _book(),
             WORKED_BY_HAND,
         )
         self.enrol(self.enrolled)
@@ -109,6 +116,10 @@ class Field:
     def close(self) -> None:
         self.site.database.close()
         self.journal_database.close()
+
+    def _database(self, schema: Schema) -> Database:
+        url = self.postgres_url
+        return Database(url, schema) if url else file_database(self.folder / f"{schema}.db", schema)
 
     def enrol(self, site_file: SiteFile) -> None:
         with self.site.database.write() as tx:

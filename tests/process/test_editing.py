@@ -805,8 +805,8 @@ def test_intervals_of_a_quarter_hour(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def there(tmp_path: Path, postgres_url: str) -> Iterator[Field]:
-    made = Field(tmp_path, site_file(), postgres_url=postgres_url)
+def there(tmp_path: Path, migrated_postgres_url: str) -> Iterator[Field]:
+    made = Field(tmp_path, site_file(), postgres_url=migrated_postgres_url)
     tell(made, {FIVE: 900, FIVE + HOUR: 900})
     yield made
     made.close()

@@ -17,8 +17,8 @@ from .field import HOUR, MONDAY, Field, meter, registry, run
 
 
 @pytest.fixture
-def there(tmp_path: Path, postgres_url: str) -> Iterator[Field]:
-    made = Field(tmp_path, registry(meter("E-1"), meter("E-2")), postgres_url=postgres_url)
+def there(tmp_path: Path, migrated_postgres_url: str) -> Iterator[Field]:
+    made = Field(tmp_path, registry(meter("E-1"), meter("E-2")), postgres_url=migrated_postgres_url)
     yield made
     made.close()
 

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from headend.store import tables as t
-from headend.store.database import Database
+from tests.databases import file_database
 
 
 def test_brackets_in_what_a_gateway_sent_are_shown_and_are_no_markup(tmp_path: Path) -> None:
     config = tmp_path / "headend.toml"
     config.write_text(f'[data]\ndirectory = "{tmp_path}"\n[site]\nregistry = ""\n')
-    database = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
+    database = file_database(tmp_path / "site.db", "site")
     with database.write() as tx:
         tx.execute(
             t.quarantine.insert().values(

@@ -22,6 +22,7 @@ from headend.registry.gateways import revoke_gateway
 from headend.store import tables as t
 from headend.store.commands import cancel, commands_of
 from headend.store.database import Database
+from tests.databases import file_database
 from tests.servers import needs
 
 NOW = datetime(2026, 1, 5, 13, tzinfo=UTC)
@@ -31,7 +32,7 @@ IMAGE = bytes(range(256)) * 160 + b"end"  # 40,963 bytes: two whole chunks and 8
 
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Connection]:
-    database = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
+    database = file_database(tmp_path / "site.db", "site")
     with database.write() as tx:
         tx.execute(t.gateway.insert(), [{"name": name, "messages": 1} for name in ("GW-1", "GW-2", "GW-3")])
         yield tx

@@ -24,13 +24,14 @@ from headend.registry.gateways import (
 from headend.store import tables as t
 from headend.store.commands import commands_of, queue_command
 from headend.store.database import Database
+from tests.databases import file_database
 
 NOW = datetime(2026, 1, 5, 13, tzinfo=UTC)
 
 
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Connection]:
-    database = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
+    database = file_database(tmp_path / "site.db", "site")
     with database.write() as tx:
         yield tx
     database.close()

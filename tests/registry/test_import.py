@@ -272,9 +272,9 @@ def test_the_command_says_every_fault_and_ends_with_2(tmp_path: Path) -> None:
     assert all(told in ended.stdout for told in ("accounts.csv", "locale", "'xx_YY'", "a locale such as de_DE"))
 
 
-def test_as_on_sqlite_so_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+def test_as_on_sqlite_so_on_postgresql(tmp_path: Path, migrated_postgres_url: str) -> None:
     folder, found = written(tmp_path / "in", **FILES), []
-    for name, url in (("here", ""), ("there", postgres_url)):
+    for name, url in (("here", ""), ("there", migrated_postgres_url)):
         town = Town(tmp_path / name, url)
         with town.database.write() as tx:
             add_group(tx, BillingGroup("north", 15), ANN)

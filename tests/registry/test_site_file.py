@@ -27,13 +27,14 @@ from headend.registry.registry import (
 from headend.registry.site_file import SiteFile, read_site_file
 from headend.store import tables as t
 from headend.store.database import Database
+from tests.databases import file_database
 
 SHIPPED = shipped("site.toml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
+    made = file_database(tmp_path / "site.db", "site")
     yield made
     made.close()
 

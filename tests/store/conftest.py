@@ -7,26 +7,37 @@ from pathlib import Path
 
 import pytest
 
-from headend.store.database import Database
+from headend.store.database import Database, Schema
+from tests.databases import file_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def database_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of a database that nobody else uses, with nothing in it."""
-    if request.param == "postgresql":
-        return request.getfixturevalue("postgres_url")
-    return f"sqlite:///{tmp_path / 'x.db'}"
+    return request.getfixturevalue("postgres_url") if kind == "postgresql" else f"sqlite:///{tmp_path / 'x.db'}"
 
 
 @pytest.fixture
-def site_database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, "site")
-    yield database
-    database.close()
+def site_database(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """… which has its tables."""
+    yield from opened(kind, "site", request, tmp_path)
 
 
 @pytest.fixture
-def journal_database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, "journal")
+def journal_database(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """… which has its tables."""
+    yield from opened(kind, "journal", request, tmp_path)
+
+
+def opened(kind: str, schema: Schema, request: pytest.FixtureRequest, folder: Path) -> Iterator[Database]:
+    if kind == "postgresql":
+        database = Database(request.getfixturevalue("migrated_postgres_url"), schema)
+    else:
+        database = file_database(folder / "x.db", schema)
     yield database
     database.close()

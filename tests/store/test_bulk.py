@@ -64,8 +64,10 @@ def test_more_rows_than_fit_one_statement(site_database: Database) -> None:
 
 
 @pytest.mark.parametrize("wrong", [(2**31, 0, "V4"), (1, 2**63, "V4"), (1, 0, "longer than eight")])
-def test_a_value_that_does_not_fit_is_refused_and_not_cut(postgres_url: str, wrong: tuple[int, int, str]) -> None:
-    database = Database(postgres_url, "site")
+def test_a_value_that_does_not_fit_is_refused_and_not_cut(
+    migrated_postgres_url: str, wrong: tuple[int, int, str]
+) -> None:
+    database = Database(migrated_postgres_url, "site")
     meter, start_s, rule = wrong
     with pytest.raises(DataError), database.write() as tx:
         upsert_rows(tx, finding, [(meter, 7, start_s, rule, "info", "", "1", 0, None)])

@@ -44,7 +44,7 @@ def on_sqlite(_request: pytest.FixtureRequest, folder: Path) -> Iterator[Opened]
 
 
 def on_postgresql(request: pytest.FixtureRequest, _folder: Path) -> Iterator[Opened]:
-    database = Database(request.getfixturevalue("postgres_url"), "site")
+    database = Database(request.getfixturevalue("migrated_postgres_url"), "site")
     yield Opened(SqlIntervalStore(), database.write, database.read)
     database.close()
 

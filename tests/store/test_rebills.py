@@ -33,7 +33,7 @@ LATER = datetime(2026, 11, 5, 8, tzinfo=UTC)
 @pytest.fixture(params=["sqlite", "postgresql"])
 def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     """Ada's home, which used 500 Wh every hour."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("migrated_postgres_url") if request.param == "postgresql" else ""
     made = Town(tmp_path, url)
     made.account("Ada", {"tariff": "flat"})
     made.meter("E-1", "Ada", IMPORT)

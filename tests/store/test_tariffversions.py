@@ -27,7 +27,9 @@ OCTOBER = "2026-10"
 @pytest.fixture(params=["sqlite", "postgresql"])
 def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     """Ada's home, on a tariff that has a new version on 11 October."""
-    made = made_town(tmp_path, request.getfixturevalue("postgres_url") if request.param == "postgresql" else "")
+    made = made_town(
+        tmp_path, request.getfixturevalue("migrated_postgres_url") if request.param == "postgresql" else ""
+    )
     yield made
     made.database.close()
     made.site.journal._database.close()

@@ -22,11 +22,11 @@ from headend.registry.site_file import SiteFile
 from headend.registry.users import add_user
 from headend.site import Site
 from headend.store import tables as t
-from headend.store.database import Database
 from headend.store.journal import Arrival, Journal
 from headend.store.sql import SqlIntervalStore
 from headend.tariffs import TariffBook, load_book
 from headend.vee import RuleSet, load_rule_set
+from tests.databases import file_database
 from tests.web.field_side import SEQUENCES, tell_field_side
 
 #: Noon in Berlin, winter time; the autumn change was in the month before.
@@ -114,8 +114,8 @@ def empty_site(folder: Path) -> Site:
     return Site(
         settings,
         lambda: NOW,
-        Database(settings.site_url, "site"),
-        Journal(Database(settings.journal_url, "journal")),
+        file_database(folder / "site.db", "site"),
+        Journal(file_database(folder / "journal.db", "journal")),
         Topics(),
         {},
         SqlIntervalStore(),

@@ -18,6 +18,7 @@ from headend.reads.blocks import blocks_in_order, digest
 from headend.store.database import Database
 from headend.store.tables import day_block, moved_day, unsent
 from headend.store.unsent import backlog
+from tests.databases import file_database
 from tests.servers import Influxd
 
 from ..blocks import block, everything, same
@@ -30,7 +31,7 @@ NAMES = {i: f"E-{i:03d}" for i in range(1, 51)}
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
+    opened = file_database(tmp_path / "site.db", "site")
     with_meters(opened, 50)
     yield opened
     opened.close()

@@ -16,6 +16,7 @@ from headend.store.influx import telemetry as module
 from headend.store.influx.connection import Influx
 from headend.store.influx.telemetry import InfluxTelemetry
 from headend.store.tables import telemetry
+from tests.databases import file_database
 from tests.servers import Influxd, free_port
 
 from .servers import influx_section
@@ -23,7 +24,7 @@ from .servers import influx_section
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'site.db'}", "site")
+    opened = file_database(tmp_path / "site.db", "site")
     yield opened
     opened.close()
 
