@@ -213,7 +213,7 @@ def look_again(office: Office, task: Task) -> LookedAgain:
         run = rate_accounts(office, records, task.cycle, task.accounts, elsewhere, revisions, left_out.keys())
         held = office.reviews(tx).held(task.cycle, task.accounts)
         drafts = {kept.account: kept.sha256 for kept in ledger.statements(task.cycle, task.accounts)}
-    now = {statement.customer.account: draft_of(statement).sha256 for statement in run.statements}
+    now = {draft.account: draft.sha256 for draft in run.drafts()}
     changed = [
         account
         for account in (now.keys() | drafts.keys()) - held.keys() - left_out.keys()

@@ -110,16 +110,13 @@ def plan_in(plans: Collection[Plan], period: str) -> Plan | None:
 class BudgetRecords(Protocol):
     """What is asked of the records."""
 
-    def budgets(self, accounts: Collection[str], period: str) -> Mapping[str, Standing]:
-        """Those of the accounts that have, or had, a budget plan, as they stand before billing period `period`."""
-
     def agreements(self, account: str | None = None) -> Sequence[Agreement]:
         """Every service agreement, or those of one account."""
 
 
 def on_plans(
     records: BudgetRecords,
-    period: str,
+    standings: Mapping[str, Standing],
     statements: Sequence[Statement],
     exceptions: MutableMapping[str, BillException],
     on_drafts: set[str],
@@ -128,14 +125,15 @@ def on_plans(
 
     Parameters
     ----------
+    standings
+        of those that have, or had, a plan, before the period.
     exceptions
         by account; takes those whose bill cannot be made, and is left out.
     on_drafts
         takes the accounts whose bills take over from what is not issued yet.
     """
-    standings = records.budgets([statement.customer.account for statement in statements], period)
     for statement in statements:
-        account = statement.customer.account
+        account, period = statement.customer.account, statement.period
         standing = standings.get(account)
         if standing is None:
             yield statement

@@ -50,7 +50,7 @@ class Numbers:
 def column(values: Sequence[T]) -> T:
     """What stands in one place of each document, of one at least; for the type checker it is what stands in one."""
     # Decimals that are equal may be written otherwise.
-    if isinstance(values[0], _SIMPLE) and values.count(values[0]) == len(values):
+    if (isinstance(values[0], _SIMPLE) or values[0] == ()) and values.count(values[0]) == len(values):
         return values[0]
     return cast(T, Values(values))
 

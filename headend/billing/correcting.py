@@ -42,6 +42,7 @@ from headend.billing.cycle import (
     tie_out,
 )
 from headend.billing.ports import Corrections, Office, Records, known_cycle
+from headend.billing.profiles import is_older
 from headend.billing.run import dated
 from headend.billing.segments import rate_agreements
 from headend.billing.statement import (
@@ -477,9 +478,12 @@ def _state(
         previous_sha256=None,
     )
     by_id = {agreement.id: agreement for agreement in agreements}
-    now = office.rules.shown(now, by_id)
+    supplied_by = [by_id[segment.agreement] for segment in ordered]
+    now = office.rules.shown(now, [office.rules.contract(each) for each in supplied_by])
     day = office.clock().astimezone(zone_named(now.timezone)).date()
-    if missing := office.rules.missing(dated(now, day, office.due_days), by_id):
+    if missing := office.rules.missing(
+        dated(now, day, office.due_days), [is_older(*each) for each in zip(supplied_by, ordered, strict=True)]
+    ):
         why = "; ".join(f"{item.what} ({item.key}: {item.source})" for item in missing)
         return _refuse(today, account, ExceptionCode.REQUIRED_ITEM, why)
     limit, written_off = office.back_billing.limit(whose.customer_class, day), Decimal(0)

@@ -8,7 +8,8 @@ for those that have that value:
     segments[].meters[].opening.value
     segments[].lines[heading=Delivery].amount
 
-The names are those of the statement's parts, so nothing is written out to be looked at: a million statements are.
+The names are those of the statement's parts, so nothing is written out to be looked at: a million statements are. What
+the form of many statements shows, all of them show.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -25,6 +26,7 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from headend.billing.agreements import Agreement
+from headend.billing.columns import Values
 from headend.billing.statement import (
     Contacts,
     Contract,
@@ -96,17 +98,27 @@ _ALWAYS_SOMETHING = (Decimal, int, bool, date, datetime)
 
 
 def _is_something(part: object) -> bool:
+    if isinstance(part, Values):
+        return all(map(_is_something, part.each))
     return part is not None and not (type(part) in (str, tuple) and not part)
 
 
 def _in_one(step: _Step, leads: Callable[[object], bool]) -> Callable[[object], bool]:
-    name = step.name
-    return lambda part: leads(getattr(part, name, None))
+    def in_one(part: object) -> bool:
+        if isinstance(part, Values):
+            return all(map(in_one, part.each))
+        return leads(getattr(part, step.name, None))
+
+    return in_one
 
 
 def _in_each(step: _Step, leads: Callable[[object], bool]) -> Callable[[object], bool]:
     def in_each(part: object) -> bool:
-        elements = getattr(part, step.name, None)
+        return in_all(getattr(part, step.name, None))
+
+    def in_all(elements: object) -> bool:
+        if isinstance(elements, Values):
+            return all(map(in_all, elements.each))
         if not isinstance(elements, tuple):
             return False
         if step.key is not None:
@@ -265,42 +277,57 @@ class StatementRules:
         """The profile a class is billed by."""
         return self.by_class.get(customer_class, self.default)
 
-    def shown(self, statement: Statement, agreements: Mapping[str, Agreement]) -> Statement:
+    def contract(self, agreement: Agreement) -> Contract:
+        """What a statement says of how long an agreement lasts."""
+        until = None if agreement.valid_to is None else agreement.valid_to - timedelta(days=1)
+        return Contract(agreement.valid_from, until, self.notice)
+
+    def shown(self, statement: Statement, contracts: Sequence[Contract]) -> Statement:
         """The statement with what its profile has it show. No amount changes; lines go under their headings.
 
         Parameters
         ----------
-        agreements
-            of the statement's segments, by id.
+        contracts
+            of each of the statement's segments.
         """
         profile = self.profile_of(statement.customer.customer_class)
         if self.contacts is None and not profile.shows and not profile.headings:
             return statement
         segments = tuple(
-            self._segment(segment, agreements[segment.agreement], profile) for segment in statement.segments
+            self._segment(segment, contract, statement.customer.customer_class, profile)
+            for segment, contract in zip(statement.segments, contracts, strict=True)
         )
         electric = any(segment.commodity == "electricity" for segment in segments)
         its = statement.utility
         mix = self.mix if "mix" in profile.shows and electric else None
         return replace(statement, utility=Utility(its.name, its.address, self.contacts, mix), segments=segments)
 
-    def _segment(self, segment: Segment, agreement: Agreement, profile: Profile) -> Segment:
+    def _segment(self, segment: Segment, contract: Contract, customer_class: str, profile: Profile) -> Segment:
         if "contract" in profile.shows:
-            until = None if agreement.valid_to is None else date.fromordinal(agreement.valid_to.toordinal() - 1)
-            segment = replace(segment, contract=Contract(agreement.valid_from, until, self.notice))
+            segment = replace(segment, contract=contract)
         if "typical" in profile.shows:
-            its = (segment.commodity, agreement.account.customer_class)
+            its = (segment.commodity, customer_class)
             found = (each.use for each in self.typical if (each.commodity, each.customer_class) == its)
             segment = replace(segment, typical=next(found, None))
         if profile.headings and segment.commodity in profile.commodities:
             segment = replace(segment, lines=tuple(_under_headings(segment.lines, profile)))
         return segment
 
-    def missing(self, statement: Statement, agreements: Mapping[str, Agreement]) -> tuple[RequiredItem, ...]:
-        """Items that the statement has to show and does not, but for those that are waived."""
+    def missing(self, statement: Statement, older: Sequence[bool]) -> tuple[RequiredItem, ...]:
+        """Items that the statement has to show and does not, but for those that are waived.
+
+        Parameters
+        ----------
+        older
+            of each segment: its agreement was in force on the same days a year before.
+        """
         profile = self.profile_of(statement.customer.customer_class)
-        older = [agreements[each.agreement].valid_from <= a_year_before(each.first) for each in statement.segments]
         return tuple(item for item in profile.missing(statement, older) if item.key not in self.waived)
+
+
+def is_older(agreement: Agreement, segment: Segment) -> bool:
+    """Whether an agreement was in force on the same days a year before."""
+    return agreement.valid_from <= a_year_before(segment.first)
 
 
 def _under_headings(lines: Sequence[StatementLine], profile: Profile) -> Iterator[StatementLine]:

@@ -7,15 +7,17 @@ or not at all, a run that dies is taken up where it stopped, and one that is rep
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from operator import attrgetter
 
-from headend.billing.agreements import Agreement, billing_days, in_force, overlapping
+from headend.billing.agreements import Account, Agreement, billing_days, in_force, overlapping
 from headend.billing.budgets import on_plans
 from headend.billing.collecting import collected_note
+from headend.billing.columns import column, form_of
 from headend.billing.cycle import (
     BillCycle,
     BillException,
@@ -32,10 +34,20 @@ from headend.billing.cycle import (
 from headend.billing.digests import ENGINE
 from headend.billing.partitions import ACCOUNTS_A_RANGE, Executor, InTurn, Task, cut, together
 from headend.billing.ports import AccountRange, Ledger, Office, Records
+from headend.billing.profiles import RequiredItem, is_older
 from headend.billing.review import Ground, findings_of
 from headend.billing.scope import accounts_of, agreements_of, check_scope, usual_scope
-from headend.billing.segments import Rated, rate_agreements
-from headend.billing.statement import BillingDays, Customer, Segment, Statement, Utility, draft_of, totals_of
+from headend.billing.segments import RatedSegment, SegmentsAlike, rate_agreements
+from headend.billing.statement import (
+    BillingDays,
+    Customer,
+    Draft,
+    Segment,
+    Statement,
+    StatementsAlike,
+    Totals,
+    totals_of,
+)
 from headend.errors import BillingConflict
 from headend.reads.days import Period, previous_period, zone_named
 
@@ -186,7 +198,7 @@ def rate_range(office: Office, task: Task) -> int:
             for statement in rated.statements
             for finding in findings_of(statement, rated.agreements[statement.customer.account], ground)
         ]
-        drafts = [draft_of(statement) for statement in rated.statements]
+        drafts = rated.drafts()
         with office.database.write() as tx:
             ledger = office.ledger(tx)
             if not ledger.is_open(cycle, task.run, accounts):
@@ -205,17 +217,26 @@ class Run:
 
     Parameters
     ----------
+    bills
+        those that are alike together.
+    statements
+        all of them, but without the use of each day.
     on_drafts
         whose bills take over from what is not issued yet.
     agreements
         what the cycle bills, by account.
     """
 
+    bills: list[StatementsAlike]
     statements: list[Statement]
     exceptions: list[BillException]
     totals: ControlTotals
     on_drafts: set[str]
     agreements: Mapping[str, Sequence[Agreement]]
+
+    def drafts(self) -> list[Draft]:
+        """The statements as they are kept, by account."""
+        return sorted((draft for alike in self.bills for draft in alike.drafts()), key=attrgetter("account"))
 
 
 def rate_accounts(
@@ -257,53 +278,152 @@ def rate_accounts(
     rated = rate_agreements(records, office.tariffs, due, cycle.period)
     for exception in rated.exceptions:
         exceptions.setdefault(exception.account, exception)
-    made = list(_statements(office, cycle, by_account, rated, exceptions, revisions))
-    statements = list(on_plans(records, cycle.period, made, exceptions, rated.on_drafts))
+    plans = records.budgets(sorted({agreement.account.id for agreement in due}), cycle.period)
+    ground = _Ground(office, cycle, by_account, revisions, exceptions)
+    one_by_one, alike = _apart(rated.alike, exceptions.keys() | plans.keys())
+    bills: list[StatementsAlike] = []
+    for segments in alike:
+        bills += ground.billed(segments)
+    made = list(ground.statements(segment for segments in one_by_one for segment in segments.each()))
+    bills += [StatementsAlike(each, 1) for each in on_plans(records, plans, made, exceptions, rated.on_drafts)]
+    statements = [statement for alike in bills for statement in alike.without_days()]
     here = [exception for account, exception in sorted(exceptions.items()) if account not in not_here]
     billed_elsewhere = len(elsewhere & by_account.keys())
     totals = control_totals(len(agreements), len(by_account), billed_elsewhere, statements, here, len(excluded))
-    return Run(statements, here, totals, rated.on_drafts, by_account)
+    return Run(bills, statements, here, totals, rated.on_drafts, by_account)
 
 
 def _by_account(agreement: Agreement) -> tuple[str, str]:
     return agreement.account.id, agreement.id
 
 
-def _statements(
-    office: Office,
-    cycle: BillCycle,
-    by_account: dict[str, list[Agreement]],
-    rated: Rated,
-    exceptions: dict[str, BillException],
-    revisions: Mapping[str, int],
-) -> Iterator[Statement]:
-    """A statement for each account without exception.
+def _apart(rated: Sequence[SegmentsAlike], apart: AbstractSet[str]) -> tuple[list[SegmentsAlike], list[SegmentsAlike]]:
+    """Segments of accounts of which more has to be known than one segment, or that are named; and the others."""
+    times = Counter(agreement.account.id for segments in rated for agreement in segments.agreements)
+    sorted_out: tuple[list[SegmentsAlike], list[SegmentsAlike]] = ([], [])
+    for segments in rated:
+        accounts = [agreement.account.id for agreement in segments.agreements]
+        alone = [times[account] == 1 and account not in apart for account in accounts]
+        for side, is_alone in zip(sorted_out, (False, True), strict=True):
+            if places := [place for place, its in enumerate(alone) if its == is_alone]:
+                side.append(segments if len(places) == len(accounts) else segments.some(places))
+    return sorted_out
 
-    An account in two currencies becomes one, and one whose statement lacks what its profile requires.
-    """
-    segments: dict[str, list[Segment]] = defaultdict(list)
-    for agreement, segment, _ in rated.segments:
-        segments[agreement.account.id].append(segment)
-    for account in sorted(segments.keys() - exceptions.keys()):
-        its = tuple(sorted(segments[account], key=_as_on_paper))
-        currencies = sorted({segment.currency for segment in its})
-        if len(currencies) > 1:
-            detail = f"one statement cannot be in {' and '.join(currencies)}"
-            exceptions[account] = BillException(account, ExceptionCode.CURRENCIES, detail)
-            continue
-        agreements = {agreement.id: agreement for agreement in by_account[account]}
-        statement = _statement(office.utility, cycle, by_account[account][0], its, revisions.get(account, 0) + 1)
-        statement = office.rules.shown(statement, agreements)
-        # A draft is looked at as it would be issued today.
-        today = office.clock().astimezone(zone_named(statement.timezone)).date()
-        if missing := office.rules.missing(dated(statement, today, office.due_days), agreements):
-            profile = office.rules.profile_of(statement.customer.customer_class)
-            detail = "; ".join(f"{item.what} ({item.key}: {item.source})" for item in missing)
-            exceptions[account] = BillException(
-                account, ExceptionCode.REQUIRED_ITEM, f"{profile.name} requires: {detail}"
-            )
-            continue
-        yield statement
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What statements of a cycle are made of, beside their segments; `exceptions` takes accounts that get none."""
+
+    office: Office
+    cycle: BillCycle
+    by_account: Mapping[str, Sequence[Agreement]]
+    revisions: Mapping[str, int]
+    exceptions: dict[str, BillException]
+
+    def billed(self, segments: SegmentsAlike) -> Iterator[StatementsAlike]:
+        """Statements of accounts that have one of these segments and no other."""
+        alike: dict[tuple[str, bool, bool], list[int]] = defaultdict(list)
+        for place, agreement in enumerate(segments.agreements):
+            older, ends = is_older(agreement, segments.form), agreement.valid_to is not None
+            alike[agreement.account.customer_class, older, ends].append(place)
+        for (_, older, _), places in alike.items():
+            its = segments if len(places) == len(segments.agreements) else segments.some(places)
+            form, rules = self._form(its), self.office.rules
+            form = rules.shown(form, [form_of([rules.contract(agreement) for agreement in its.agreements])])
+            if self._missing(form, [older]):
+                # Of one or all of them: that is told one by one.
+                yield from (StatementsAlike(statement, 1) for statement in self.statements(its.each()))
+            else:
+                yield StatementsAlike(form, len(its.agreements))
+
+    def _form(self, segments: SegmentsAlike) -> Statement:
+        accounts, one = [agreement.account for agreement in segments.agreements], segments.form
+        revisions = [self.revisions.get(account.id, 0) + 1 for account in accounts]
+        ids = [self._id(account, revision) for account, revision in zip(accounts, revisions, strict=True)]
+        customer = Customer(
+            column([account.id for account in accounts]),
+            column([account.name for account in accounts]),
+            one.address,
+            accounts[0].customer_class,
+            column([account.locale for account in accounts]),
+        )
+        totals = Totals(one.currency, one.net, one.tax, one.gross)
+        return self._statement(column(ids), column(revisions), customer, segments.agreements[0], (one,), totals)
+
+    def statements(self, rated: Iterable[RatedSegment]) -> Iterator[Statement]:
+        """A statement for each account without exception.
+
+        An account in two currencies becomes one, and one whose statement lacks what its profile requires.
+        """
+        rules = self.office.rules
+        segments: dict[str, list[Segment]] = defaultdict(list)
+        for agreement, segment, _ in rated:
+            segments[agreement.account.id].append(segment)
+        for account in sorted(segments.keys() - self.exceptions.keys()):
+            its = tuple(sorted(segments[account], key=_as_on_paper))
+            currencies = sorted({segment.currency for segment in its})
+            if len(currencies) > 1:
+                self._refuse(
+                    account, ExceptionCode.CURRENCIES, f"one statement cannot be in {' and '.join(currencies)}"
+                )
+                continue
+            by_id = {agreement.id: agreement for agreement in self.by_account[account]}
+            agreements = [by_id[segment.agreement] for segment in its]
+            whose, revision = self.by_account[account][0], self.revisions.get(account, 0) + 1
+            name, locale = whose.account.name, whose.account.locale
+            customer = Customer(account, name, its[0].address, whose.account.customer_class, locale)
+            name = self._id(whose.account, revision)
+            statement = self._statement(name, revision, customer, whose, its, totals_of(its))
+            statement = rules.shown(statement, [rules.contract(agreement) for agreement in agreements])
+            older = [is_older(*each) for each in zip(agreements, its, strict=True)]
+            if missing := self._missing(statement, older):
+                profile = rules.profile_of(whose.account.customer_class)
+                detail = "; ".join(f"{item.what} ({item.key}: {item.source})" for item in missing)
+                self._refuse(account, ExceptionCode.REQUIRED_ITEM, f"{profile.name} requires: {detail}")
+            else:
+                yield statement
+
+    def _refuse(self, account: str, code: ExceptionCode, detail: str) -> None:
+        self.exceptions[account] = BillException(account, code, detail)
+
+    def _missing(self, statement: Statement, older: Sequence[bool]) -> tuple[RequiredItem, ...]:
+        """What a draft does not show, looked at as it would be issued today."""
+        today = self.office.clock().astimezone(zone_named(statement.timezone)).date()
+        return self.office.rules.missing(dated(statement, today, self.office.due_days), older)
+
+    def _id(self, account: Account, revision: int) -> str:
+        return f"{account.id}-{self.cycle.period}-{revision}"
+
+    def _statement(
+        self,
+        statement_id: str,
+        revision: int,
+        customer: Customer,
+        agreement: Agreement,
+        segments: tuple[Segment, ...],
+        totals: Totals,
+    ) -> Statement:
+        period, one = self.cycle.period, segments[0]
+        first, last = min(each.first for each in segments), max(each.last for each in segments)
+        whole = billing_days(agreement, period)
+        billed = BillingDays(whole.first, whole.end - timedelta(days=1))
+        return Statement(
+            id=statement_id,
+            utility=self.office.utility,
+            customer=customer,
+            cycle=self.cycle.name,
+            period=period,
+            revision=revision,
+            timezone=one.timezone,
+            first=first,
+            last=last,
+            days=(last - first).days + 1,
+            segments=segments,
+            totals=totals,
+            engine=ENGINE,
+            kind="final" if self.cycle.scope.final else None,
+            billing_days=None if whole == Period.month(period, whole.zone) else billed,
+        )
 
 
 _COMMODITIES = ("electricity", "gas", "heat", "water")
@@ -311,32 +431,6 @@ _COMMODITIES = ("electricity", "gas", "heat", "water")
 
 def _as_on_paper(segment: Segment) -> tuple[int, str, str]:
     return _COMMODITIES.index(segment.commodity), segment.agreement, segment.first.isoformat()
-
-
-def _statement(
-    utility: Utility, cycle: BillCycle, agreement: Agreement, segments: tuple[Segment, ...], revision: int
-) -> Statement:
-    account = agreement.account
-    first, last = min(each.first for each in segments), max(each.last for each in segments)
-    whole = billing_days(agreement, cycle.period)
-    last_day = whole.end - timedelta(days=1)
-    return Statement(
-        id=f"{account.id}-{cycle.period}-{revision}",
-        utility=utility,
-        customer=Customer(account.id, account.name, segments[0].address, account.customer_class, account.locale),
-        cycle=cycle.name,
-        period=cycle.period,
-        revision=revision,
-        timezone=segments[0].timezone,
-        first=first,
-        last=last,
-        days=(last - first).days + 1,
-        segments=segments,
-        totals=totals_of(segments),
-        engine=ENGINE,
-        kind="final" if cycle.scope.final else None,
-        billing_days=None if whole == Period.month(cycle.period, whole.zone) else BillingDays(whole.first, last_day),
-    )
 
 
 _FIRST_REVISION = 1

@@ -66,18 +66,11 @@ class RatedSegment(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentsAlike:
-    """Segments of one form, whose they are, and the moments their last reads end.
-
-    Parameters
-    ----------
-    is_even
-        what one of them tells of, all do: no column stands for whole parts.
-    """
+    """Segments of one form, whose they are, and the moments their last reads end."""
 
     form: Segment
     agreements: Sequence[Agreement]
     reads_end: Sequence[datetime]
-    is_even: bool
 
     def each(self) -> Iterator[RatedSegment]:
         """One by one."""
@@ -88,7 +81,7 @@ class SegmentsAlike:
         """Some of them."""
         agreements = [self.agreements[place] for place in places]
         ends = [self.reads_end[place] for place in places]
-        return SegmentsAlike(some_of(self.form, places), agreements, ends, self.is_even)
+        return SegmentsAlike(some_of(self.form, places), agreements, ends)
 
 
 @dataclass(slots=True)
@@ -389,28 +382,36 @@ class _Group:
         self._put(_Batch(rows, batch, tables, fed_in, reactive, shown, brought, carried))
 
     def _put(self, its: _Batch) -> None:
-        """Segments of a batch, those together that are alike: that have the same lines, meters and comparisons."""
+        """Segments of a batch, those together that are alike: that tell of the same things."""
         meters = [self.rows(self.parts[row].meters) for row in its.rows]
         plain = PlainMeterReads.of(self.place.profiles, [each for pairs in meters for each in pairs], self.columns)
         firsts = np.cumsum([0, *map(len, meters)]).tolist()
-        lines = its.lines_of_each()
-        # What is known of registers, as a byte a meter.
+        # What is known of registers, a byte a meter.
         known = np.where(plain.is_plain, 1 + 2 * plain.opened + 4 * plain.closed, 0).astype(np.uint8).tobytes()
-        alike: dict[tuple[bytes, bytes, tuple[bool, bool]], list[int]] = defaultdict(list)
-        for place, row in enumerate(its.rows):
-            agreement, registers = self.parts[row].agreement.id, known[firsts[place] : firsts[place + 1]]
-            before = agreement in self.place.previous, (agreement, self.parts[row].first) in self.place.last_year
-            alike[lines[place], registers, before].append(place)
-        for (_, registers, _), places in alike.items():
-            if all(registers):
-                reads = tuple(plain.form([firsts[place] + at for place in places]) for at in range(len(registers)))
-                self._put_alike(its, places, [meters[place] for place in places], reads)
+        alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        for place, told in enumerate(zip(its.lines_of_each(), self._beside(its), strict=True)):
+            alike[told, known[firsts[place] : firsts[place + 1]]].append(place)
+        for places in alike.values():
+            first, end = firsts[places[0]], firsts[places[0] + 1]
+            if plain.is_plain[first:end].all():
+                reads = tuple(plain.form([firsts[place] + at for place in places]) for at in range(end - first))
             else:
-                several = [self._meter_reads(meters[place]) for place in places]
-                self._put_alike(its, places, [meters[place] for place in places], column(several), is_even=False)
+                reads = column([self._meter_reads(meters[place]) for place in places])
+            self._put_alike(its, places, [meters[place] for place in places], reads)
+
+    def _beside(self, its: _Batch) -> Iterator[tuple[bool, ...]]:
+        """Of each bill what it tells of beside lines and meters, of what not all bills do."""
+        previous, last_year, peaks = self.place.previous, self.place.last_year, bool(self.past.peaks)
+        for row, *banks_and_gas in zip(its.rows, its.brought, its.carried, its.shown, strict=True):
+            part = self.parts[row]
+            compared = part.agreement.id in previous, (part.agreement.id, part.first) in last_year
+            yield *compared, *map(bool, banks_and_gas), peaks and bool(self._peaks_shown(row))
 
     def _meter_reads(self, meters: Sequence[tuple[int, MeterChannel]]) -> tuple[MeterReads, ...]:
         return tuple(each for at, meter in meters for each in meter_reads(self.place.profiles, at, meter, self.columns))
+
+    def _peaks_shown(self, row: int) -> tuple[PastPeak, ...]:
+        return peaks_shown(self.parts[row].tariff, self.past, self.ground.period, row) if self.past.peaks else ()
 
     def _put_alike(
         self,
@@ -418,8 +419,6 @@ class _Group:
         places: list[int],
         meters: Sequence[Sequence[tuple[int, MeterChannel]]],
         reads: tuple[MeterReads, ...],
-        *,
-        is_even: bool = True,
     ) -> None:
         rows = [its.rows[place] for place in places]
         parts, one, tables = [self.parts[row] for row in rows], self.parts[rows[0]], its.tables
@@ -427,8 +426,6 @@ class _Group:
         tariff, commodity = one.tariff, one.agreement.commodity
         lines = its.lines_at(places[0])
         gross, tax = its.sums(lines, places)
-        gas, peaks = [its.shown[place] for place in places], self._peaks_shown(rows)
-        brought, carried = ([banks[place] for place in places] for banks in (its.brought, its.carried))
         form = Segment(
             agreement=column([each.id for each in agreements]),
             usage_point=column([each.usage_point for each in agreements]),
@@ -455,25 +452,19 @@ class _Group:
             net=numbers(gross - tax, its.digits),
             tax=numbers(tax, its.digits) if any(line.charge.kind == "tax" for line in lines) else Decimal(0),
             gross=numbers(gross, its.digits),
-            gas=column(gas) if any(gas) else (),
+            gas=column([its.shown[place] for place in places]),
             reactive=_sums(its.reactive, places),
-            brought=column(brought) if any(brought) else None,
-            carried=column(carried) if any(carried) else None,
+            brought=column([its.brought[place] for place in places]),
+            carried=column([its.carried[place] for place in places]),
             prices=self.prices,
             events=self.events,
-            peaks=column(peaks) if any(peaks) else (),
+            peaks=column([self._peaks_shown(row) for row in rows]),
             calendar_sha256=self.calendar,
             last_year=_form_or_none([self.place.last_year.get((part.agreement.id, part.first)) for part in parts]),
         )
         begin_s, interval_s = seconds(self.window.start_utc), self.place.profiles.interval_s
         ends = [moment(begin_s + reached * interval_s) for reached in tables.reached[places].tolist()]
-        is_even = is_even and not any((any(gas), any(brought), any(carried), any(peaks)))
-        self.ground.rated.alike.append(SegmentsAlike(form, agreements, ends, is_even))
-
-    def _peaks_shown(self, rows: Sequence[int]) -> list[tuple[PastPeak, ...]]:
-        if not self.past.peaks:
-            return []
-        return [peaks_shown(self.parts[row].tariff, self.past, self.ground.period, row) for row in rows]
+        self.ground.rated.alike.append(SegmentsAlike(form, agreements, ends))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

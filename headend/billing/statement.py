@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -590,10 +590,22 @@ def draft_of(statement: Statement) -> Draft:
     return _draft(statement, document, sha256(document))
 
 
-def drafts_of(form: Statement, n: int) -> list[Draft]:
-    """The `n` statements of one form as they are kept."""
-    documents = [text.encode() for text in _WRITER.alike(form, n)]
-    return each_of(_draft(form, column(documents), column(list(map(sha256, documents)))), n)
+@dataclass(frozen=True, slots=True, eq=False)
+class StatementsAlike:
+    """`n` statements of one form; see `headend.billing.columns`."""
+
+    form: Statement
+    n: int
+
+    def drafts(self) -> list[Draft]:
+        """As they are kept."""
+        documents = [text.encode() for text in _WRITER.alike(self.form, self.n)]
+        return each_of(_draft(self.form, column(documents), column(list(map(sha256, documents)))), self.n)
+
+    def without_days(self) -> list[Statement]:
+        """One by one, without the use of each day, which is most of what they say."""
+        segments = tuple([replace(segment, daily=()) for segment in self.form.segments])
+        return each_of(replace(self.form, segments=segments), self.n)
 
 
 def _draft(statement: Statement, document: bytes, digest: str) -> Draft:

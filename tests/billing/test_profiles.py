@@ -147,7 +147,7 @@ def test_lines_go_under_the_headings_of_ontario_in_their_order(town: Town) -> No
     )
     (segment,) = statement.segments
     mine = replace(segment, agreement=agreement.id, lines=lines)
-    shown = rules.shown(replace(statement, segments=(mine,)), {agreement.id: agreement})
+    shown = rules.shown(replace(statement, segments=(mine,)), [rules.contract(agreement)])
     assert [(each.heading, each.label) for each in shown.segments[0].lines] == [
         ("Electricity", "On-peak"),
         ("Electricity", "Any other energy"),
@@ -158,7 +158,7 @@ def test_lines_go_under_the_headings_of_ontario_in_their_order(town: Town) -> No
     ]
     assert keys(rules.default, shown) == []
     lacks = replace(mine, lines=(lines[0], lines[3]))
-    shown = rules.shown(replace(statement, segments=(lacks,)), {agreement.id: agreement})
+    shown = rules.shown(replace(statement, segments=(lacks,)), [rules.contract(agreement)])
     assert keys(rules.default, shown) == ["delivery", "regulatory"]
     assert parse_statement(canonical_json(shown)) == shown
 
