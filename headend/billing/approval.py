@@ -288,8 +288,8 @@ def _issued(drafts: Iterator[Kept], heads: dict[str, str], now: datetime, due_da
         draft = parse_statement(kept.document)
         today = now.astimezone(zone_named(draft.timezone)).date()
         its = dated(draft, today, due_days)
-        if draft.corrects is not None and draft.due <= 0:
-            its = replace(its, due_on=None)  # a credit is there at once
+        if draft.due <= 0:
+            its = replace(its, due_on=None)  # nothing is to be paid, and a credit is there at once
         its = replace(its, issued_at=now, previous_sha256=heads.get(kept.account))
         if draft.corrects is not None:
             # A cancellation is followed by what takes its place.

@@ -484,7 +484,7 @@ class Statement:
         first and last local day, both included.
     issued_at, issued_on, due_on, previous_sha256
         moment and local day of issue, day the money is due, and the hash of the account's statement before; None in a
-        draft, and `previous_sha256` also in an account's first statement.
+        draft, `due_on` also where nothing is to be paid, `previous_sha256` also in an account's first statement.
     engine
         program and version that made it; None: made before it was told.
     """

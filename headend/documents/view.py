@@ -162,8 +162,9 @@ class _Writer:
         owed = s.due
         if owed < 0:
             return {"label": self.text("credit"), "amount": self.money(-owed), "note": self.text("credit_note")}
-        note = self.text("not_due" if owed or s.corrects is None else "nothing_due")
-        if s.due_on is not None:
+        is_draft = s.issued_on is None and s.corrects is None
+        note = self.text("not_due" if owed or is_draft else "nothing_due")
+        if owed and s.due_on is not None:
             note = self.text("pay_by", date=self.day(s.due_on), id=s.id)
         label = self.text("amount_due" if s.budget is None or s.budget.instalment is None else "instalment_due")
         return {"label": label, "amount": self.money(owed), "note": note}

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from headend.errors import BillingConflict, NotFound, StoreBroken
 from headend.office import SiteRecords
 from headend.reads import Quality
 from headend.store.ledger import SqlLedger
-from tests.billing.town import IMPORT, Town
+from tests.billing.town import EXPORT, IMPORT, Town
 
 OCTOBER, NOVEMBER = "2026-10", "2026-11"
 
@@ -47,6 +48,18 @@ def test_issued_statement_is_dated_due_and_signed_by_the_clerk(flat: Town) -> No
         cycle = SqlLedger(tx).cycle("monthly", OCTOBER)
     assert cycle is not None
     assert (cycle.state, cycle.changed_by) == ("issued", "bob")
+
+
+def test_a_bill_in_the_customers_favour_is_not_due_on_any_day(town: Town) -> None:
+    """1 kWh fed in in each of October's 745 hours: 74.50 in favour; 11.90 and VAT of 2.26 to pay."""
+    town.account("Sol", {"tariff": "solar"})
+    town.meter("E-2", "Sol", IMPORT, EXPORT)
+    town.reads("E-2", 0)
+    town.reads("E-2", 1_000, channel=EXPORT)
+    bill(town)
+    statement = town.statements()["Sol"]
+    assert statement.totals.gross == Decimal("-60.34")
+    assert (statement.issued_on, statement.due_on) == (date(2026, 11, 3), None)
 
 
 def test_steps_go_forward_only(flat: Town) -> None:

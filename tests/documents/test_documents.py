@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -198,6 +198,25 @@ def test_credit_is_not_something_to_pay() -> None:
     assert "In your favour" in text
     assert "€119.00" in text
     assert "Please pay" not in text
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en_GB", "Nothing to pay."),
+        ("de_DE", "Nichts zu zahlen."),
+        ("es_ES", "Nada que pagar."),
+        ("pt_PT", "Nada a pagar."),
+        ("fr_FR", "Rien à payer."),
+    ],
+)
+@pytest.mark.parametrize("due_on", [None, date(2026, 11, 17)])
+def test_where_nothing_is_to_be_paid_no_day_is_named(locale: str, said: str, due_on: date | None) -> None:
+    """Nor in a document that names one, as those did that were issued before."""
+    made = made_statement(locale)
+    totals = replace(made.totals, net=Decimal("0.00"), tax=Decimal("0.00"), gross=Decimal("0.00"))
+    due = statement_view(replace(made, totals=totals, due_on=due_on))["due"]
+    assert due["note"] == said
 
 
 def test_draft_says_that_it_is_one(tmp_path: Path) -> None:
