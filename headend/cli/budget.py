@@ -47,10 +47,16 @@ def begin(
 def end(account: AccountId, since: Since, by: By, config: Config = None) -> None:
     """A plan ends: the bill of the period settles it, and later ones are paid as they come."""
     from headend.app import open_site
-    from headend.process.budgeting import end_plan
+    from headend.process.budgeting import end_plan, plan_after
 
-    kept = end_plan(open_site(config), account, since, by)
-    typer.echo(f"account {account}: the bill of {kept.plan.since} settles its plan, which has ended")
+    site = open_site(config)
+    ended = end_plan(site, account, since, by).plan.since
+    settles = f"account {account}: the bill of {ended} settles its plan"
+    if (later := plan_after(site, account, ended)) is None:
+        typer.echo(f"{settles}, which has ended")
+    else:
+        pays = f"{later.instalment:,} {later.currency} each period from {later.since} on"
+        typer.echo(f"{settles}; another one was set before and stays: {pays}")
 
 
 @app.command()

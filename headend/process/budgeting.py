@@ -65,10 +65,25 @@ def end_plan(site: Site, account: str, since: str, by: str) -> KeptPlan:
     """
     with site.database.write() as tx:
         account_named(tx, account)
-        plan = plan_in([kept.plan for kept in budgets.plans(tx, account)], _month(since))
+        its = [kept.plan for kept in budgets.plans(tx, account)]
+        plan = plan_in(its, _month(since))
         if plan is None or plan.has_ended:
-            raise BillingConflict(f"account {account} has no budget plan in {since}")
+            told = [f"account {account} has no budget plan in {since}"]
+            told += [] if plan is None else [f"one was settled with {plan.since}"]
+            told += [f"one begins with {later.since}"] if (later := _first_after(its, since)) else []
+            raise BillingConflict("; ".join(told))
         return _keep(tx, site, account, replace(plan, since=since, instalment=Decimal(0)), by)
+
+
+def plan_after(site: Site, account: str, period: str) -> Plan | None:
+    """The plan that an account begins after a period; None: it has none then."""
+    with site.database.read() as tx:
+        return _first_after([kept.plan for kept in budgets.plans(tx, account)], period)
+
+
+def _first_after(plans: Iterable[Plan], period: str) -> Plan | None:
+    later = (plan for plan in plans if plan.since > period and not plan.has_ended)
+    return min(later, key=lambda plan: plan.since, default=None)
 
 
 def settle(site: Site, account: str, by: str) -> list[Entry]:

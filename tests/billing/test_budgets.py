@@ -344,6 +344,23 @@ def test_plans_as_a_clerk_types_them(town: Town, run: Run) -> None:
     )
 
 
+def test_who_ends_a_plan_is_told_of_one_that_begins_later(town: Town, run: Run) -> None:
+    set_plan(town.site, "Ada", plan("100.00"), "ann")
+    set_plan(town.site, "Ada", plan("90.00", "2027-01"), "ann")
+    assert run("budget", "end", "Ada", "--since", "2026-11", "--by", "bob")[:2] == (
+        0,
+        "account Ada: the bill of 2026-11 settles its plan; another one was set before and stays:"
+        " 90.00 EUR each period from 2027-01 on\n",
+    )
+    for since, told in (
+        ("2026-09", "account Ada has no budget plan in 2026-09; one begins with 2026-10"),
+        ("2026-12", "account Ada has no budget plan in 2026-12; one was settled with 2026-11; one begins with 2027-01"),
+    ):
+        code, _, err = run("budget", "end", "Ada", "--since", since, "--by", "bob")
+        assert (code, told in err) == (1, True), err
+    assert run("budget", "end", "Ada", "--since", "2027-02", "--by", "bob")[1].endswith("its plan, which has ended\n")
+
+
 def test_what_no_bill_settles_is_shown_and_settled_once(town: Town, run: Run) -> None:
     """154.85 were billed and 100.00 asked for; that Ada had gone by the end of October is told afterwards."""
     set_plan(town.site, "Ada", plan("100.00"), "ann")
