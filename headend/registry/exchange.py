@@ -47,7 +47,8 @@ def exchange_meter(
     NotFound
         no meter is called as the old one.
     InvalidInput
-        it does not hang then, the moment is not the end of an interval or is to come, or the new one hangs somewhere.
+        it does not hang then, the moment is not the end of an interval or is to come, the new one hangs somewhere, or
+        nobody knows its gateway.
     BillingConflict
         days after it are billed, and that is not `billed_too`.
     """
@@ -100,6 +101,11 @@ def _check_new(tx: Connection, new: NewMeter, channels: list[EnrolledChannel]) -
         raise InvalidInput(where, repr(new.name[:80]), "1 to 64 letters, digits or . _ : -")
     if new.register_digits is not None and not 4 <= new.register_digits <= 18:
         raise InvalidInput(f"{where}: register digits", str(new.register_digits), "4 to 18")
+    if new.gateway is not None and new.gateway != its.gateway:
+        gateways = t.gateway.c.name
+        if tx.execute(select(gateways).where(gateways == new.gateway)).first() is None:
+            expected = "one that was enrolled or heard (headend gateway list; headend gateway enrol NAME)"
+            raise InvalidInput(f"{where}: gateway", repr(new.gateway[:80]), expected)
     digits = [each.register_digits if new.register_digits is None else new.register_digits for each in channels]
     for each, number in zip(channels, digits, strict=True):
         for constant in each.constants:

@@ -17,6 +17,7 @@ from headend.reads.days import seconds
 from headend.registry.changes import Clerk, changes
 from headend.registry.contracts import Held, agreements_where, change_tariff, move_in, move_out
 from headend.registry.exchange import NewMeter, exchange_meter
+from headend.registry.gateways import enrol_gateway
 from headend.registry.grouping import add_group, assign
 from headend.registry.members import memberships
 from headend.registry.registry import channels_of
@@ -258,6 +259,18 @@ def test_an_exchange_that_cannot_be_is_refused(town: Town, at: datetime, new: st
     with town.database.read() as tx:
         assert {each.removed_s for each in channels_of(tx, "E-1")} == {None}
         assert changes(tx) == []
+
+
+def test_the_gateway_of_a_new_meter_is_one_that_is_known(town: Town) -> None:
+    at = datetime(2026, 11, 2, 10, tzinfo=UTC)
+    refused = r"the new meter: gateway: found 'NOPE', expected one that was enrolled or heard \(headend gateway list"
+    with pytest.raises(InvalidInput, match=refused):
+        exchange(town, at, NewMeter("E-2", gateway="NOPE"))
+    with town.database.write() as tx:
+        enrol_gateway(tx, "gw-7")
+    assert exchange(town, at, NewMeter("E-2", gateway="gw-7")) == []
+    with town.database.read() as tx:
+        assert {each.gateway for each in channels_of(tx, "E-2")} == {"gw-7"}
 
 
 def test_a_meter_that_was_removed_is_not_exchanged_again(town: Town) -> None:
