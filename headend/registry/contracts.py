@@ -118,6 +118,22 @@ def wrong_tariffs(tariffs: TariffBook, changed: Iterable[Changed], classes: Mapp
             yield Wrong(its.id, "tariff", f"{its.tariff}, for {fits}", f"one for {customer_class}, as the account is")
 
 
+def wrong_classes(
+    tariffs: TariffBook, held: Iterable[Held], classes: Mapping[str, str], today: date
+) -> Iterator[Wrong]:
+    """Agreements whose tariff, today or on a later day, is not for the class that their account has now."""
+    for its in held:
+        begin, its_class = max(today, its.valid_from), classes[its.account]
+        if its.tariff not in tariffs.ids or its.end <= begin:
+            continue
+        for first, _, version in tariffs.versions_between(its.tariff, begin, its.end):
+            if its_class not in version.customer_classes:
+                fits = ", ".join(version.customer_classes)
+                found = f"{its_class}, but {its.tariff} at {its.usage_point} is for {fits} on {first}"
+                yield Wrong(its.id, "customer_class", found, f"{fits}, or change its tariff first")
+                break
+
+
 def wrong_overlaps(kept: Iterable[Held], changed: Iterable[Changed]) -> Iterator[Wrong]:
     """Agreements that would apply on a day on which another does; `kept` are those that are there at these places."""
     its = {each.after.id for each in changed}

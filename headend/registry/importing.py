@@ -26,6 +26,7 @@ from headend.registry.contracts import (
     agreements_where,
     put_agreements,
     touches,
+    wrong_classes,
     wrong_overlaps,
     wrong_tariffs,
 )
@@ -77,7 +78,7 @@ def import_rows(
 ) -> Report:
     """Add and change what files name; nothing is written where anything in them is wrong, or in a dry run."""
     plan = _Plan(tx, rows, Report(faults=list(rows.faults)))
-    plan.look(tariffs, billed_too=billed_too)
+    plan.look(tariffs, clerk.now.date(), billed_too=billed_too)
     report = plan.report
     # In the order of the files: so they are mended from the top.
     report.faults.sort(key=lambda fault: (fault.file, fault.line))
@@ -105,14 +106,16 @@ class _Plan:
     told: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     moved: dict[str, str] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)
+    reclassed: dict[str, Told[Any]] = field(default_factory=dict)
     zones: dict[str, str] = field(default_factory=dict)
 
-    def look(self, tariffs: TariffBook, *, billed_too: bool) -> None:
+    def look(self, tariffs: TariffBook, today: date, *, billed_too: bool) -> None:
         """Compare the files with what there is."""
         self._look_at_accounts()
         self._look_at_usage_points()
         self._look_at_meters()
         at = self._look_at_agreements(tariffs)
+        self._refuse_classes(tariffs, today)
         self._look_at_groups()
         self.met = touches(self.tx, self.spans)
         self.report.billed = list(dict.fromkeys(one for _, its in self.met for one in its))
@@ -158,6 +161,8 @@ class _Plan:
                 )
             self._count("accounts", key, kept.get(key), put, self.accounts, _words("account", put[1:]))
             self.classes[key] = put[2]
+            if key in kept and put[2] != kept[key].customer_class:
+                self.reclassed[key] = each
 
     def _look_at_usage_points(self) -> None:
         told = self._once("usage_points", self.rows.usage_points, lambda row: row.id, "usage_point")
@@ -275,6 +280,15 @@ class _Plan:
             span = changed.span()
             found[span.account, span.usage_point, span.first] = lines[changed.after.id]
         return found
+
+    def _refuse_classes(self, tariffs: TariffBook, today: date) -> None:
+        """Refuse another class for an account that has, today or later, a tariff which is not for it."""
+        its = {held.id: held for held in agreements_where(self.tx, t.service_agreement.c.account_id, self.reclassed)}
+        its |= {each.after.id: each.after for each in self.agreements if each.before is not None}
+        going_on = [each for each in its.values() if each.account in self.reclassed and each.end > today]
+        lines = {each.id: self.reclassed[each.account] for each in going_on}
+        for wrong in wrong_classes(tariffs, going_on, self.classes, today):
+            self.report.faults.append(lines[wrong.agreement].fault("customer_class", wrong.found, wrong.expected))
 
     def _refuse_unknown(self, each: Told[AgreementLine]) -> None:
         row = each.row

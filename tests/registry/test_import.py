@@ -45,6 +45,9 @@ FILES = {
 }
 
 
+MEND = "residential, or change its tariff first"
+
+
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
     """An empty town with a billing group."""
@@ -119,6 +122,31 @@ def test_a_folder_is_imported_and_again_changes_nothing(town: Town, tmp_path: Pa
     again = imported(town, folder)
     assert again.counts == {kind: Counts(leave=counts.add) for kind, counts in dry.counts.items()}
     assert sizes(town) == once
+
+
+def test_another_class_is_refused_where_a_tariff_of_the_account_is_not_for_it(town: Town, tmp_path: Path) -> None:
+    """`exempt` is for both classes; `flat` and `tiered` for residential ones alone."""
+    imported(town, written(tmp_path / "in", **FILES))
+    other = {"accounts": "account,name,customer_class\nA-3,Cy,\nA-1,Ada,commercial\nA-2,Bob,commercial\n"}
+    refused = imported(town, written(tmp_path / "other", **other))
+    assert [(each.line, each.column, each.found, each.expected) for each in refused.faults] == [
+        (3, "customer_class", "commercial, but flat at UP-2 is for residential on 2026-11-03", MEND),
+        (4, "customer_class", "commercial, but tiered at UP-1 is for residential on 2026-11-03", MEND),
+    ]
+    with town.database.read() as tx:
+        assert tx.execute(select(t.account.c.customer_class)).scalars().all() == ["residential"] * 2
+
+    # Ended before today, by the same files, and then on a tariff that is for both; or gone.
+    agreements = (
+        "account,usage_point,commodity,tariff,valid_from,valid_to\n"
+        "A-1,UP-2,electricity,flat,2026-06-01,2026-11-03\n"
+        "A-1,UP-2,electricity,exempt,2026-11-03,\n"
+        "A-2,UP-1,electricity,tiered,2026-06-01,2026-10-01\n"
+    )
+    assert imported(town, written(tmp_path / "other", agreements=agreements)).faults == []
+    with town.database.read() as tx:
+        query = select(t.account.c.customer_class).order_by(t.account.c.id)
+        assert tx.execute(query).scalars().all() == ["commercial", "commercial", "residential"]
 
 
 def test_an_imported_group_survives_the_next_start(town: Town, tmp_path: Path) -> None:
