@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.billing.town import IMPORT, Town
+from tests.billing.town import Town
 
 
 @pytest.fixture
@@ -18,7 +18,5 @@ def town(tmp_path: Path) -> Town:
 @pytest.fixture
 def flat(town: Town) -> Town:
     """A town with one home, Ada's, which uses 500 Wh every hour of October 2026."""
-    town.account("Ada", {"tariff": "flat"})
-    town.meter("E-1", "Ada", IMPORT)
-    town.reads("E-1")
+    town.home()
     return town

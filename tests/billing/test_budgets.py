@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +28,7 @@ from headend.store.budgets import balances, plans
 from tests.billing.kinds import GAS
 from tests.billing.made import made_statement
 from tests.billing.test_commands import Run, run
-from tests.billing.town import IMPORT, Town
+from tests.billing.town import Town
 
 __all__ = ["run"]
 
@@ -40,13 +39,10 @@ AFTER = {"2026-10": (2026, 11), "2026-11": (2026, 12), "2026-12": (2027, 1), "20
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Town:
+def town(town: Town) -> Town:
     """Ada uses the same in every hour."""
-    made = Town(tmp_path)
-    made.account("Ada", {"tariff": "flat"})
-    made.meter("E-1", "Ada", IMPORT)
-    made.reads("E-1", last=date(2027, 2, 2))
-    return made
+    town.home(last=date(2027, 2, 2))
+    return town
 
 
 def bill(town: Town, period: str, account: str = "Ada", cycle: str = "monthly") -> Budget | None:

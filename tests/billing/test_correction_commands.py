@@ -11,7 +11,7 @@ import pytest
 
 from headend.store.ledger import SqlLedger
 from tests.billing.test_corrections import FIRST, WHY, edit
-from tests.billing.town import IMPORT, Town
+from tests.billing.town import Town
 from tests.commands import Ended, headend
 
 REASON = ("--reason", WHY)
@@ -23,9 +23,7 @@ def billed(tmp_path: Path) -> Town:
     """Ada's and Bea's October is issued."""
     town = Town(tmp_path)
     for name, meter in (("Ada", "E-1"), ("Bea", "E-2")):
-        town.account(name, {"tariff": "flat"})
-        town.meter(meter, name, IMPORT)
-        town.reads(meter)
+        town.home(name, meter)
     town.bill()
     return town
 

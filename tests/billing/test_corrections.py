@@ -141,9 +141,7 @@ def test_a_difference_that_is_a_credit_is_not_due(billed: Town) -> None:
 
 def test_the_original_is_rated_by_its_own_version_though_a_newer_one_begins_in_its_days(tmp_path: Path) -> None:
     town = Town(tmp_path)
-    town.account("Ada", {"tariff": "flat"})
-    town.meter("E-1", "Ada", IMPORT)
-    town.reads("E-1")
+    town.home()
     town.bill()
     dearer = TARIFFS["flat"].replace("0.3174", "0.9999").replace("2025-01-01", "2026-10-11")
     (tmp_path / "tariffs" / "flat-dearer.toml").write_text(dearer, encoding="utf-8")

@@ -38,12 +38,9 @@ DECEMBER_NOON = datetime(2026, 12, 5, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Town:
-    made = Town(tmp_path)
-    made.account("Ada", {"tariff": "flat"})
-    made.meter("E-1", "Ada", IMPORT)
-    made.reads("E-1", last=date(2027, 2, 2))
-    return made
+def town(town: Town) -> Town:
+    town.home(last=date(2027, 2, 2))
+    return town
 
 
 def pays(town: Town, instalment: str = "100.00") -> None:

@@ -38,9 +38,7 @@ def town(tmp_path: Path) -> Town:
 
 def filled(town: Town) -> Town:
     town.now = datetime(2026, 12, 20, 9, tzinfo=UTC)
-    town.account("Ada", {"tariff": "flat"})
-    town.meter("E-1", "Ada", IMPORT)
-    town.reads("E-1", first=date(2026, 7, 31), last=date(2026, 12, 19))
+    town.home(first=date(2026, 7, 31), last=date(2026, 12, 19))
     with town.database.write() as tx:
         add_group(tx, NORTH, clerk(town))
     return town

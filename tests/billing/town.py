@@ -283,6 +283,14 @@ class Town:
         with self.database.write() as tx:
             enrol(tx, SiteFile.model_validate(rows))
 
+    def home(
+        self, name: str = "Ada", meter: str = "E-1", first: date = date(2026, 9, 30), last: date = date(2026, 11, 1)
+    ) -> None:
+        """An account by the tariff `flat` with one meter, which uses 500 Wh every hour from `first` to `last`."""
+        self.account(name, {"tariff": "flat"})
+        self.meter(meter, name, IMPORT)
+        self.reads(meter, first=first, last=last)
+
     def reads(
         self,
         meter: str,

@@ -24,7 +24,7 @@ from headend.process.bookkeeping import charge_late_fees, overdue, reverse, rule
 from headend.process.budgeting import get_no_bill, set_plan, settle
 from headend.store.books import entries_of, journal, verify
 from headend.store.budgets import balances
-from tests.billing.town import IMPORT, Town
+from tests.billing.town import Town
 
 D = Decimal
 
@@ -33,9 +33,7 @@ D = Decimal
 def town(tmp_path: Path) -> Town:
     """Ada uses the same in every hour: 154.85 in October, 150.13 in November, 154.66 in December."""
     made = Town(tmp_path)
-    made.account("Ada", {"tariff": "flat"})
-    made.meter("E-1", "Ada", IMPORT)
-    made.reads("E-1", last=date(2027, 2, 2))
+    made.home(last=date(2027, 2, 2))
     return made
 
 

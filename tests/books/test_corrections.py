@@ -15,7 +15,7 @@ from headend.billing.corrections import Way
 from headend.process.bookkeeping import charge_late_fees, pay, rules_of
 from headend.store.books import entries_of, entry_for, journal, verify
 from tests.billing.test_corrections import correct, edit, limited
-from tests.billing.town import IMPORT, Town
+from tests.billing.town import Town
 
 FIRST, TAKEN, AGAIN = (f"statement:Ada-2026-10-{revision}" for revision in (1, 2, 3))
 
@@ -24,9 +24,7 @@ FIRST, TAKEN, AGAIN = (f"statement:Ada-2026-10-{revision}" for revision in (1, 2
 def billed(tmp_path: Path) -> Town:
     """Ada's October is issued on 3 November, 154.85 EUR, and it is a week later."""
     town = Town(tmp_path)
-    town.account("Ada", {"tariff": "flat"})
-    town.meter("E-1", "Ada", IMPORT)
-    town.reads("E-1")
+    town.home()
     town.bill()
     town.now = datetime(2026, 11, 10, 9, tzinfo=UTC)
     return town

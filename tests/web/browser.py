@@ -30,10 +30,17 @@ _FLAGS = (
 
 
 class Browser:
-    """One Chromium with one tab; `complaints` collects what pages write to the console as errors."""
+    """One Chromium with one tab; `complaints` collects what pages write to the console as errors.
 
-    def __init__(self, profile: Path) -> None:
+    Parameters
+    ----------
+    base
+        before every address that is opened.
+    """
+
+    def __init__(self, profile: Path, base: str = "") -> None:
         self._profile = profile
+        self._base = base
         self._numbers = count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self.complaints: list[str] = []
@@ -80,9 +87,13 @@ class Browser:
         """Give the browser a cookie for `url`."""
         await self.send("Network.setCookie", url=url, name=name, value=value)
 
+    async def be_a_phone(self) -> None:
+        """Show pages as a phone does, 390 pixels wide."""
+        await self.send("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True)
+
     async def open(self, url: str, *, until: str = "document.readyState === 'complete'") -> None:
         """Open a page and wait until an expression holds in it."""
-        await self.send("Page.navigate", url=url)
+        await self.send("Page.navigate", url=self._base + url)
         promise = (
             "new Promise((done, failed) => { const look = () => (" + until + ") ? done(true)"
             " : performance.now() > 20000 ? failed('timeout') : setTimeout(look, 50); look(); })"

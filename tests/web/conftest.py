@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from headend.collect.writer import JournalWriter
 from headend.site import Site
 from headend.web import make_app
+from tests.web.browser import CHROMIUM, Browser
 from tests.web.sites import PASSWORD, close, empty_site, filled_site
 
 Visit = Callable[[str | None], Awaitable[TestClient]]
+Browse = Callable[[str], Awaitable[Browser]]
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +80,37 @@ async def visit(server: TestServer) -> AsyncIterator[Visit]:
     yield _visit
     for client in clients:
         await client.session.close()
+
+
+@pytest.fixture
+async def browse(visit: Visit, server: TestServer, tmp_path: Path) -> AsyncIterator[Browse]:
+    """`await browse("olga")`: Chromium, in which Olga is logged in and paths of the server are opened."""
+    if CHROMIUM is None and not os.environ.get("CI"):
+        pytest.skip("no Chromium on this machine")
+    assert CHROMIUM, "CI must have Chromium"
+    base = str(server.make_url("/")).rstrip("/")
+    async with AsyncExitStack() as opened:
+
+        async def _browse(login: str) -> Browser:
+            client = await visit(login)
+            cookie = next(one for one in client.session.cookie_jar if one.key == "headend_session")
+            browser = await opened.enter_async_context(Browser(tmp_path / f"profile-{login}", base))
+            await browser.cookie(base, cookie.key, cookie.value)
+            return browser
+
+        yield _browse
+
+
+@pytest.fixture
+async def phone(browse: Browse) -> Browse:
+    """The same, as a phone."""
+
+    async def _phone(login: str) -> Browser:
+        browser = await browse(login)
+        await browser.be_a_phone()
+        return browser
+
+    return _phone
 
 
 async def visitor(server: TestServer, login: str | None) -> TestClient:

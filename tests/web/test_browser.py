@@ -3,99 +3,75 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 
 import pytest
 
 from headend.site import Site
 from headend.store.commands import commands_of
 from headend.store.exceptions import exception_of
-from tests.web.browser import CHROMIUM, Browser
+from tests.web.browser import Browser
 from tests.web.questions import ask
-
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip("no Chromium on this machine", allow_module_level=True)
 
 
 @pytest.mark.parametrize(
     ("login", "path", "charts"),
     [("olga", "/operator/meters/E-1?from=2025-11-01&to=2025-11-05", 2), ("anna", "/customer", 3)],
 )
-async def test_browser_draws_every_chart_and_complains_of_nothing(visit, server, tmp_path: Path, login, path, charts):
-    assert CHROMIUM, "CI must have Chromium"
-    client = await visit(login)
-    cookie = next(one for one in client.session.cookie_jar if one.key == "headend_session")
-    base = str(server.make_url("/")).rstrip("/")
-    async with Browser(tmp_path / "profile") as browser:
-        await browser.cookie(base, cookie.key, cookie.value)
-        await browser.open(base + path, until=f"document.querySelectorAll('[data-drawn]').length === {charts}")
-        assert await browser.evaluate("document.querySelectorAll('.chart svg .mark-rect path').length") > 20
-        colours = await browser.evaluate(
-            "JSON.stringify([...new Set([...document.querySelectorAll('.chart svg [fill]')]"
-            ".map(mark => mark.getAttribute('fill')))])"
-        )
-        for colour in ("#1f6f8b", "#e39a2d", "#f3d3cd"):
-            assert colour in colours
-        labels = await browser.evaluate("document.querySelector('.chart svg').textContent")
-        assert "kWh" in labels
-        assert browser.complaints == []
+async def test_browser_draws_every_chart_and_complains_of_nothing(browse, login, path, charts):
+    browser = await browse(login)
+    await browser.open(path, until=f"document.querySelectorAll('[data-drawn]').length === {charts}")
+    assert await browser.evaluate("document.querySelectorAll('.chart svg .mark-rect path').length") > 20
+    colours = await browser.evaluate(
+        "JSON.stringify([...new Set([...document.querySelectorAll('.chart svg [fill]')]"
+        ".map(mark => mark.getAttribute('fill')))])"
+    )
+    for colour in ("#1f6f8b", "#e39a2d", "#f3d3cd"):
+        assert colour in colours
+    labels = await browser.evaluate("document.querySelector('.chart svg').textContent")
+    assert "kWh" in labels
+    assert browser.complaints == []
 
 
-async def test_field_pages_fit_a_phone_and_a_restart_is_confirmed_first(visit, server, site, tmp_path: Path):
-    client = await visit("olga")
-    cookie = next(one for one in client.session.cookie_jar if one.key == "headend_session")
-    base = str(server.make_url("/")).rstrip("/")
-    async with Browser(tmp_path / "profile") as browser:
-        await browser.cookie(base, cookie.key, cookie.value)
-        await browser.send(
-            "Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True
-        )
-        for path in ("", "/gateways", "/gateways/GW-2", "/events", "/meters/E-3", "/gateways/GW-1"):
-            await browser.open(f"{base}/operator{path}")
-            assert await browser.evaluate("document.documentElement.scrollWidth") == 390, path
-        button = "document.querySelector('button.danger')"
-        assert not await browser.evaluate(f"{button}.checkVisibility()")
-        await browser.evaluate(f"{button}.closest('details').querySelector('summary').click()")
-        assert await browser.evaluate(f"{button}.checkVisibility() && {button}.textContent") == "Restart GW-1"
-        await browser.evaluate(f"{button}.click()")
-        async with asyncio.timeout(10):
-            while newest(site) != ("restart", "queued"):
-                await asyncio.sleep(0.02)
-        assert browser.complaints == []
+async def test_field_pages_fit_a_phone_and_a_restart_is_confirmed_first(phone, site):
+    browser = await phone("olga")
+    for path in ("", "/gateways", "/gateways/GW-2", "/events", "/meters/E-3", "/gateways/GW-1"):
+        await browser.open(f"/operator{path}")
+        assert await browser.evaluate("document.documentElement.scrollWidth") == 390, path
+    button = "document.querySelector('button.danger')"
+    assert not await browser.evaluate(f"{button}.checkVisibility()")
+    await browser.evaluate(f"{button}.closest('details').querySelector('summary').click()")
+    assert await browser.evaluate(f"{button}.checkVisibility() && {button}.textContent") == "Restart GW-1"
+    await browser.evaluate(f"{button}.click()")
+    async with asyncio.timeout(10):
+        while newest(site) != ("restart", "queued"):
+            await asyncio.sleep(0.02)
+    assert browser.complaints == []
 
 
-async def test_operator_edits_a_spike_on_a_phone(visit, server, site, tmp_path: Path):
+async def test_operator_edits_a_spike_on_a_phone(phone, site):
     asked = ask(site)
-    client = await visit("olga")
-    cookie = next(one for one in client.session.cookie_jar if one.key == "headend_session")
-    base = str(server.make_url("/")).rstrip("/")
-    async with Browser(tmp_path / "profile") as browser:
-        await browser.cookie(base, cookie.key, cookie.value)
-        await browser.send(
-            "Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True
-        )
-        drawn = "document.querySelectorAll('[data-drawn]').length === 1"
-        for rule in ("V4", "V8", "V10", "V11", "leak", "V9"):
-            await browser.open(f"{base}/operator/exceptions/{asked[rule]}", until=drawn)
-            assert await browser.evaluate("document.documentElement.scrollWidth") == 390, rule
-        legend = await browser.evaluate("document.querySelector('.chart svg').textContent")
-        assert "In question" in legend
-        assert "Like days" in legend
-        await browser.evaluate("[...document.querySelectorAll('summary')].find(s => s.textContent == 'Edit…').click()")
-        field = "document.querySelector('details[open] [name=value]')"
-        assert await browser.evaluate(f"{field}.checkVisibility() && {field}.value") == "20.56"
-        await browser.evaluate(
-            f"{field}.value = '2.056'; {field}.form.elements.reason.value = 'failed to validate';"
-            f"{field}.form.querySelector('button').click()"
-        )
-        await until(browser, "document.querySelector('form.decide')")
-        assert await browser.evaluate("document.documentElement.scrollWidth") == 390
-        await browser.evaluate("document.querySelector('form.decide button').click()")
-        await until(browser, "document.querySelector('.notice.good')")
-        said = await browser.evaluate("document.querySelector('.notice.good').textContent")
-        assert said == "Edited: the energy changed by −18.504 kWh."
-        assert browser.complaints == []
+    browser = await phone("olga")
+    drawn = "document.querySelectorAll('[data-drawn]').length === 1"
+    for rule in ("V4", "V8", "V10", "V11", "leak", "V9"):
+        await browser.open(f"/operator/exceptions/{asked[rule]}", until=drawn)
+        assert await browser.evaluate("document.documentElement.scrollWidth") == 390, rule
+    legend = await browser.evaluate("document.querySelector('.chart svg').textContent")
+    assert "In question" in legend
+    assert "Like days" in legend
+    await browser.evaluate("[...document.querySelectorAll('summary')].find(s => s.textContent == 'Edit…').click()")
+    field = "document.querySelector('details[open] [name=value]')"
+    assert await browser.evaluate(f"{field}.checkVisibility() && {field}.value") == "20.56"
+    await browser.evaluate(
+        f"{field}.value = '2.056'; {field}.form.elements.reason.value = 'failed to validate';"
+        f"{field}.form.querySelector('button').click()"
+    )
+    await until(browser, "document.querySelector('form.decide')")
+    assert await browser.evaluate("document.documentElement.scrollWidth") == 390
+    await browser.evaluate("document.querySelector('form.decide button').click()")
+    await until(browser, "document.querySelector('.notice.good')")
+    said = await browser.evaluate("document.querySelector('.notice.good').textContent")
+    assert said == "Edited: the energy changed by −18.504 kWh."
+    assert browser.complaints == []
     with site.database.read() as tx:
         assert exception_of(tx, asked["V9"]).outcome == "edited"
 

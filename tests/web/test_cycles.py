@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -16,7 +14,6 @@ from headend.registry.users import add_user
 from headend.site import Site
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
-from tests.web.browser import CHROMIUM, Browser
 from tests.web.conftest import token
 from tests.web.sites import PASSWORD, bill_october
 
@@ -289,29 +286,19 @@ async def test_machines_are_told_of_cycles(site, visit):
     assert told["progress"] is None
 
 
-@pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium on this machine")
-async def test_a_cycles_page_fits_a_phone_and_follows_a_run(visit, server, site, tmp_path: Path):
+async def test_a_cycles_page_fits_a_phone_and_follows_a_run(phone, site):
     killed_after_a_range(site)
     c = t.bill_cycle.c
     with site.database.write() as tx:
         tx.execute(update(t.bill_cycle).values(changed_us=c.changed_us + TEN_MINUTES_US))
-    client = await visit("clara")
-    cookie = next(one for one in client.session.cookie_jar if one.key == "headend_session")
-    base = str(server.make_url("/")).rstrip("/")
-    async with Browser(tmp_path / "profile") as browser:
-        await browser.cookie(base, cookie.key, cookie.value)
-        await browser.send(
-            "Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True
-        )
-        for path in ("/clerk", f"{CYCLE}/exceptions", f"{CYCLE}/findings", CYCLE):
-            await browser.open(base + path)
-            assert await browser.evaluate("document.documentElement.scrollWidth") == 390, path
-        assert "1 of 3 accounts" in await browser.evaluate("document.querySelector('.progress').textContent")
-        # Somebody else finishes the run: the page notices by itself.
-        await asyncio.to_thread(rate_cycle, office_of(site), "2025-10", "monthly", "cora")
-        async with asyncio.timeout(15):
-            while (
-                await browser.evaluate("document.querySelector('[aria-current=step] strong')?.textContent") != "rated"
-            ):
-                await asyncio.sleep(0.05)
-        assert browser.complaints == []
+    browser = await phone("clara")
+    for path in ("/clerk", f"{CYCLE}/exceptions", f"{CYCLE}/findings", CYCLE):
+        await browser.open(path)
+        assert await browser.evaluate("document.documentElement.scrollWidth") == 390, path
+    assert "1 of 3 accounts" in await browser.evaluate("document.querySelector('.progress').textContent")
+    # Somebody else finishes the run: the page notices by itself.
+    await asyncio.to_thread(rate_cycle, office_of(site), "2025-10", "monthly", "cora")
+    async with asyncio.timeout(15):
+        while await browser.evaluate("document.querySelector('[aria-current=step] strong')?.textContent") != "rated":
+            await asyncio.sleep(0.05)
+    assert browser.complaints == []
