@@ -18,25 +18,23 @@ from headend.billing.review import FindingCode, FindingState, Queued
 from headend.errors import BillingConflict, InvalidInput, NotFound, checked_name, given
 
 
-def release(
-    office: Office,
-    period: str,
-    name: str,
-    clerk: str,
-    reason: str,
-    *,
-    account: str | None = None,
-    code: FindingCode | None = None,
-    seen: str = "",
-) -> list[Queued]:
-    """Bill as it is what was found of an account, by one code or all, or of every account by one code.
-
-    What comes to more than one person may release waits for a second.
+@dataclass(frozen=True, slots=True)
+class Which:
+    """What was found of an account, by one code or all, or of every account by one code.
 
     Parameters
     ----------
     seen
         the beginning of the digest of the figures that it is decided by; "" for any.
+    """
+
+    account: str | None = None
+    code: FindingCode | None = None
+    seen: str = ""
+
+
+def release(office: Office, period: str, name: str, clerk: str, which: Which, reason: str) -> list[Queued]:
+    """Bill as it is what was found; what comes to more than one person may release waits for a second.
 
     Returns
     -------
@@ -54,7 +52,7 @@ def release(
         nobody's name, or no reason, or neither account nor code.
     """
     with _at_desk(office, period, name, clerk) as desk:
-        found = desk.findings(account, code, (FindingState.OPEN,), seen)
+        found = desk.findings(which, (FindingState.OPEN,))
         amounts = desk.reviews.amounts(desk.cycle, {one.account for one in found})
 
         def released(one: Queued) -> Queued:
@@ -65,37 +63,18 @@ def release(
         return desk.decide("release", found, released)
 
 
-def hold(
-    office: Office,
-    period: str,
-    name: str,
-    clerk: str,
-    reason: str,
-    *,
-    account: str | None = None,
-    code: FindingCode | None = None,
-    seen: str = "",
-) -> list[Queued]:
+def hold(office: Office, period: str, name: str, clerk: str, which: Which, reason: str) -> list[Queued]:
     """Bill an account later: review makes it an exception. Arguments and errors are those of `release`."""
     with _at_desk(office, period, name, clerk) as desk:
-        found = desk.findings(account, code, (FindingState.OPEN, FindingState.WAITING), seen)
+        found = desk.findings(which, (FindingState.OPEN, FindingState.WAITING))
         why = given("reason", reason, "why it is not billed now")
         return desk.decide("hold", found, lambda one: desk.decided(one, FindingState.HELD, why))
 
 
-def confirm(
-    office: Office,
-    period: str,
-    name: str,
-    clerk: str,
-    *,
-    account: str | None = None,
-    code: FindingCode | None = None,
-    seen: str = "",
-) -> list[Queued]:
+def confirm(office: Office, period: str, name: str, clerk: str, which: Which) -> list[Queued]:
     """As the second person, agree to release what waits for one. Raises as `release`, and to whoever was the first."""
     with _at_desk(office, period, name, clerk) as desk:
-        found = desk.findings(account, code, (FindingState.WAITING,), seen)
+        found = desk.findings(which, (FindingState.WAITING,))
         for one in found:
             if (one.decided_by or "").strip().casefold() == desk.clerk.casefold():
                 raise BillingConflict(f"{one.told}: {one.decided_by} released it, somebody else has to confirm it")
@@ -106,20 +85,10 @@ def confirm(
         return desk.decide("confirm", found, confirmed)
 
 
-def reopen(
-    office: Office,
-    period: str,
-    name: str,
-    clerk: str,
-    reason: str,
-    *,
-    account: str | None = None,
-    code: FindingCode | None = None,
-    seen: str = "",
-) -> list[Queued]:
+def reopen(office: Office, period: str, name: str, clerk: str, which: Which, reason: str) -> list[Queued]:
     """Take a decision back, so that it can be made anew. Arguments and errors are those of `release`."""
     with _at_desk(office, period, name, clerk) as desk:
-        found = desk.findings(account, code, (FindingState.WAITING, FindingState.RELEASED, FindingState.HELD), seen)
+        found = desk.findings(which, (FindingState.WAITING, FindingState.RELEASED, FindingState.HELD))
         why = given("reason", reason, "why it is decided anew")
         return desk.decide(
             "reopen",
@@ -209,10 +178,9 @@ class _Desk:
     clerk: str
     now: datetime
 
-    def findings(
-        self, account: str | None, code: FindingCode | None, states: Collection[FindingState], seen: str
-    ) -> Sequence[Queued]:
-        """Those of an account, or a code, in one of these states; at least one, and each as it was seen."""
+    def findings(self, which: Which, states: Collection[FindingState]) -> Sequence[Queued]:
+        """Those in one of these states; at least one, and each as it was seen."""
+        account, code = which.account, which.code
         if account is None and code is None:
             raise InvalidInput("finding", "neither account nor code", "an account, a code, or both")
         every = self.reviews.findings(self.cycle, account=account, code=code)
@@ -225,7 +193,7 @@ class _Desk:
         if not found:
             raise BillingConflict(_already(every[0]))
         for one in found:
-            if not one.figures.startswith(seen):
+            if not one.figures.startswith(which.seen):
                 raise BillingConflict(f"{one.told}: it was rated anew and is not what was seen")
         return found
 

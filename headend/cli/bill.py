@@ -180,7 +180,7 @@ def release(
     from headend.billing import deciding
 
     office = open_office(config, period)
-    _told(deciding.release(office, period, cycle, by, reason, account=account, code=_code(code)))
+    _told(deciding.release(office, period, cycle, by, deciding.Which(account, _code(code)), reason))
 
 
 @app.command()
@@ -197,7 +197,7 @@ def hold(
     from headend.billing import deciding
 
     office = open_office(config, period)
-    held = deciding.hold(office, period, cycle, by, reason, account=account, code=_code(code))
+    held = deciding.hold(office, period, cycle, by, deciding.Which(account, _code(code)), reason)
     _told(held)
     meters = _meters(office, period, cycle, {one.account for one in held})
     for whose, names in sorted(meters.items()):
@@ -211,7 +211,7 @@ def confirm(
     """As the second person, agree to what somebody else released."""
     from headend.billing import deciding
 
-    _told(deciding.confirm(open_office(config, period), period, cycle, by, account=account, code=_code(code)))
+    _told(deciding.confirm(open_office(config, period), period, cycle, by, deciding.Which(account, _code(code))))
 
 
 @app.command()
@@ -228,7 +228,7 @@ def reopen(
     from headend.billing import deciding
 
     office = open_office(config, period)
-    _told(deciding.reopen(office, period, cycle, by, reason, account=account, code=_code(code)))
+    _told(deciding.reopen(office, period, cycle, by, deciding.Which(account, _code(code)), reason))
 
 
 @app.command()

@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 from headend.app import HeadEnd, Role, open_site
 from headend.billing.approval import approve, issue
 from headend.billing.cycle import BillCycle
-from headend.billing.deciding import confirm, release
+from headend.billing.deciding import Which, confirm, release
 from headend.billing.groups import MONTHLY
 from headend.billing.review import FindingState
 from headend.billing.run import rate_cycle
@@ -389,9 +389,9 @@ def _bill(site: Site, period: str) -> BillCycle:
     with office.database.read() as tx:
         found = {one.code for one in office.reviews(tx).findings(cycle)}
     for code in sorted(found):
-        decided = release(office, period, MONTHLY, "demo", "as the simulated field made it", code=code)
+        decided = release(office, period, MONTHLY, "demo", Which(code=code), "as the simulated field made it")
         if any(one.state == FindingState.WAITING for one in decided):
-            confirm(office, period, MONTHLY, "demo-2", code=code)
+            confirm(office, period, MONTHLY, "demo-2", Which(code=code))
     approve(office, period, MONTHLY, "demo")
     return issue(office, period, MONTHLY, "demo")
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from headend.billing.cycle import BillCycle, ControlTotals, ExceptionCode
+from headend.billing.deciding import Which
 from headend.billing.ports import known_cycle
 from headend.billing.review import FindingCode, FindingState
 from headend.office import office_of
@@ -21,7 +22,7 @@ from headend.web import billruns
 from headend.web.access import CLERK, SITE, Page, known_user
 from headend.web.api import as_json, endpoint
 from headend.web.cycles import CyclePage, cycle_view, due_periods, kind_of
-from headend.web.findings import Chosen, Row, Verb, Which, code_named, decide, decide_all, part_of
+from headend.web.findings import Chosen, Row, Verb, code_named, decide, decide_all, part_of
 
 
 class ScopeOut(BaseModel):

@@ -17,6 +17,7 @@ from yarl import URL
 
 from headend.billing import deciding
 from headend.billing.cycle import BillCycle, CycleState
+from headend.billing.deciding import Which
 from headend.billing.ports import AccountRange, Office
 from headend.billing.review import UNDECIDED, Exclusion, FindingCode, FindingState, Queued
 from headend.errors import BillingConflict, InvalidInput, NotFound, few
@@ -184,15 +185,6 @@ def _with_drafts(tx: Connection, cycle: BillCycle, findings: Sequence[Queued]) -
 # ---- deciding ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Which:
-    """One finding that is decided; `figures`: the beginning of their digest as they were seen, "" for any."""
-
-    account: str
-    code: FindingCode
-    figures: str = ""
-
-
 @dataclass(slots=True)
 class Decided:
     """What became of a decision about many: findings as they are now, or accounts; and what was refused, and why."""
@@ -231,14 +223,13 @@ def _decide_one(
     office: Office, period: str, name: str, clerk: str, verb: Verb, reason: str, one: Which, decided: Decided
 ) -> None:
     if verb == "exclude":
-        deciding.exclude(office, period, name, one.account, clerk, reason)
+        deciding.exclude(office, period, name, one.account or "", clerk, reason)
         decided.done += 1
         return
     if verb == "confirm":
-        now = deciding.confirm(office, period, name, clerk, account=one.account, code=one.code, seen=one.figures)
+        now = deciding.confirm(office, period, name, clerk, one)
     else:
-        do = _WITH_REASON[verb]
-        now = do(office, period, name, clerk, reason, account=one.account, code=one.code, seen=one.figures)
+        now = _WITH_REASON[verb](office, period, name, clerk, one, reason)
     _count_done(now, decided)
 
 
@@ -249,11 +240,11 @@ def decide_all(
     if verb not in ("release", "hold"):
         raise InvalidInput("decision", repr(verb), "release or hold, of all findings of a code")
     decided = Decided()
-    _count_done(_WITH_REASON[verb](office, period, name, clerk, reason, code=code), decided)
+    _count_done(_WITH_REASON[verb](office, period, name, clerk, Which(code=code), reason), decided)
     return decided
 
 
-_WITH_REASON: Final[Mapping[str, Callable[..., list[Queued]]]] = {
+_WITH_REASON: Final[Mapping[str, Callable[[Office, str, str, str, Which, str], list[Queued]]]] = {
     "release": deciding.release,
     "hold": deciding.hold,
     "reopen": deciding.reopen,

@@ -21,7 +21,7 @@ from headend.billing.budgets import Plan
 from headend.billing.correcting import make_corrections, withdraw
 from headend.billing.corrections import Way
 from headend.billing.cycle import BillCycle, CycleScope, CycleState
-from headend.billing.deciding import confirm, exclude, hold, include, release, reopen
+from headend.billing.deciding import Which, confirm, exclude, hold, include, release, reopen
 from headend.billing.groups import MONTHLY
 from headend.billing.review import FindingState, Limits, ReviewRules
 from headend.billing.run import rate_cycle
@@ -204,16 +204,16 @@ class History:
         office, is_over = self.town.office, self.today > LAST
         for code, account in sorted({(one.code, one.account) for one in self.found(period, name, FindingState.HELD)}):
             if is_over:
-                reopen(office, period, name, "ann", "it is time", account=account, code=code)
+                reopen(office, period, name, "ann", Which(account, code), "it is time")
         for one in self.found(period, name, FindingState.OPEN):
             chance = 0 if is_over else self.dice.random()
             if chance < 0.95:
                 what = release if chance < 0.7 else hold
-                what(office, period, name, "ann", "looked at", account=one.account, code=one.code)
+                what(office, period, name, "ann", Which(one.account, one.code), "looked at")
                 self.told.append(f"{self.today}: {period}/{name} {what.__name__} {one.told}")
         for one in self.found(period, name, FindingState.WAITING):
             if is_over or self.dice.random() < 0.9:
-                confirm(office, period, name, "bob", account=one.account, code=one.code)
+                confirm(office, period, name, "bob", Which(one.account, one.code))
 
     def found(self, period: str, name: str, state: FindingState) -> Sequence[Any]:
         with self.town.database.read() as tx:

@@ -12,7 +12,7 @@ import pytest
 from headend.billing.approval import approve, close, issue, review_cycle
 from headend.billing.collecting import collect_cycle
 from headend.billing.cycle import CycleScope, tie_out
-from headend.billing.deciding import confirm, exclude, hold, include, release, reopen
+from headend.billing.deciding import Which, confirm, exclude, hold, include, release, reopen
 from headend.billing.due import due_cycles
 from headend.billing.ports import Gate
 from headend.billing.review import FindingCode, Limits, Queued, ReviewRules
@@ -211,8 +211,8 @@ def test_open_finding_stops_approval_and_names_itself(empty_homes: Town) -> None
 
 def test_released_bills_are_issued_and_held_ones_wait_for_another_cycle(empty_homes: Town) -> None:
     office = empty_homes.office
-    release(office, OCTOBER, "monthly", "ann", "on holiday", account="Bea")
-    hold(office, OCTOBER, "monthly", "bob", "meter to be looked at", account="Cem")
+    release(office, OCTOBER, "monthly", "ann", Which("Bea"), "on holiday")
+    hold(office, OCTOBER, "monthly", "bob", Which("Cem"), "meter to be looked at")
     cycle = approve(office, OCTOBER, "monthly", "ann")
     tie_out(cycle.totals)
     assert (cycle.totals.accounts, cycle.totals.billed, cycle.totals.excepted) == (3, 2, 1)
@@ -243,7 +243,7 @@ def test_released_bills_are_issued_and_held_ones_wait_for_another_cycle(empty_ho
 
 
 def test_decision_stays_while_the_figures_do(empty_homes: Town) -> None:
-    release(empty_homes.office, OCTOBER, "monthly", "ann", "on holiday", code=FindingCode.ZERO_USE)
+    release(empty_homes.office, OCTOBER, "monthly", "ann", Which(code=FindingCode.ZERO_USE), "on holiday")
     found = rate(empty_homes)
     assert {one.state for one in found.values()} == {"released"}
     asking(empty_homes, zero_use=("electricity",), over_limit={"residential": {"EUR": Decimal(14)}})
@@ -259,27 +259,27 @@ def test_decision_stays_while_the_figures_do(empty_homes: Town) -> None:
 
 def test_two_clerks_at_once_the_second_is_told_who_was_first(empty_homes: Town) -> None:
     office = empty_homes.office
-    release(office, OCTOBER, "monthly", "ann", "on holiday", account="Bea")
+    release(office, OCTOBER, "monthly", "ann", Which("Bea"), "on holiday")
     for decide in (release, hold):
         with pytest.raises(BillingConflict, match=r"Bea: zero_use.* ann released it at 2026-11-03 09:00 UTC: on holid"):
-            decide(office, OCTOBER, "monthly", "bob", "looks wrong", account="Bea")
-    reopen(office, OCTOBER, "monthly", "bob", "nobody is away", account="Bea")
+            decide(office, OCTOBER, "monthly", "bob", Which("Bea"), "looks wrong")
+    reopen(office, OCTOBER, "monthly", "bob", Which("Bea"), "nobody is away")
     assert queue(empty_homes)["Bea zero_use"].state == "open"
-    hold(office, OCTOBER, "monthly", "bob", "looks wrong", account="Bea")
+    hold(office, OCTOBER, "monthly", "bob", Which("Bea"), "looks wrong")
     assert queue(empty_homes)["Bea zero_use"].state == "held"
 
 
 def test_large_amount_takes_a_second_person(flat: Town) -> None:
     asking(flat, {"EUR": Decimal("154.85")}, over_limit={"residential": {"EUR": Decimal(100)}})
     rate(flat)
-    (waiting,) = release(flat.office, OCTOBER, "monthly", "ann", "a bakery", account="Ada")
+    (waiting,) = release(flat.office, OCTOBER, "monthly", "ann", Which("Ada"), "a bakery")
     assert waiting.state == "waiting"
     with pytest.raises(BillingConflict, match="not decided yet"):
         approve(flat.office, OCTOBER, "monthly", "ann")
     for same in ("ann", " ANN "):
         with pytest.raises(BillingConflict, match="ann released it, somebody else has to confirm it"):
-            confirm(flat.office, OCTOBER, "monthly", same, account="Ada")
-    confirm(flat.office, OCTOBER, "monthly", "bob", account="Ada")
+            confirm(flat.office, OCTOBER, "monthly", same, Which("Ada"))
+    confirm(flat.office, OCTOBER, "monthly", "bob", Which("Ada"))
     one = queue(flat)["Ada over_limit"]
     assert (one.state, one.decided_by, one.confirmed_by) == ("released", "ann", "bob")
     assert approve(flat.office, OCTOBER, "monthly", "ann").state == "approved"
@@ -288,17 +288,17 @@ def test_large_amount_takes_a_second_person(flat: Town) -> None:
 def test_bad_decisions_are_refused(empty_homes: Town) -> None:
     office = empty_homes.office
     with pytest.raises(InvalidInput, match="reason"):
-        release(office, OCTOBER, "monthly", "ann", " ", account="Bea")
+        release(office, OCTOBER, "monthly", "ann", Which("Bea"), " ")
     with pytest.raises(InvalidInput, match="clerk"):
-        hold(office, OCTOBER, "monthly", " ", "x", account="Bea")
+        hold(office, OCTOBER, "monthly", " ", Which("Bea"), "x")
     with pytest.raises(InvalidInput, match="neither account nor code"):
-        hold(office, OCTOBER, "monthly", "ann", "x")
+        hold(office, OCTOBER, "monthly", "ann", Which(), "x")
     with pytest.raises(NotFound, match="no finding of Ada"):
-        release(office, OCTOBER, "monthly", "ann", "x", account="Ada")
+        release(office, OCTOBER, "monthly", "ann", Which("Ada"), "x")
     with pytest.raises(NotFound, match="no cycle 'late'"):
-        release(office, OCTOBER, "late", "ann", "x", account="Bea")
+        release(office, OCTOBER, "late", "ann", Which("Bea"), "x")
     with pytest.raises(BillingConflict, match="nobody has decided it yet"):
-        confirm(office, OCTOBER, "monthly", "bob", account="Bea")
+        confirm(office, OCTOBER, "monthly", "bob", Which("Bea"))
 
 
 # -- who is left out --
@@ -311,7 +311,7 @@ def test_excluded_accounts_are_counted_and_stay_out_of_later_cycles(empty_homes:
         exclude(office, OCTOBER, "monthly", "Bea", "bob", "too")
     with pytest.raises(NotFound, match="bills no account 'Zoe'"):
         exclude(office, OCTOBER, "monthly", "Zoe", "bob", "too")
-    hold(office, OCTOBER, "monthly", "ann", "later", account="Cem")
+    hold(office, OCTOBER, "monthly", "ann", Which("Cem"), "later")
     totals = approve(office, OCTOBER, "monthly", "ann").totals
     assert (totals.accounts, totals.billed, totals.excepted, totals.excluded) == (3, 1, 1, 1)
     assert totals.energy == {"electricity": 372_500}

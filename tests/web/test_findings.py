@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -18,7 +16,6 @@ from headend.office import office_of
 from headend.registry.users import add_user
 from headend.site import Site
 from headend.store import tables as t
-from tests.web.browser import CHROMIUM, Browser
 from tests.web.conftest import token
 from tests.web.sites import PASSWORD, bill_october
 
@@ -226,7 +223,7 @@ async def test_a_queue_without_findings_says_why(site, visit):
 async def test_nothing_is_decided_after_review(site, visit):
     look_closely(site)
     office = office_of(site)
-    deciding.hold(office, *OCTOBER, "clara", "call them", code=FindingCode.OVER_LIMIT)
+    deciding.hold(office, *OCTOBER, "clara", deciding.Which(code=FindingCode.OVER_LIMIT), "call them")
     clara = await visit("clara")
     seen = await keys(clara, "held")
     await clara.post(f"{CYCLE}/review", data={"csrf": await token(clara, CYCLE)})
@@ -272,24 +269,16 @@ async def test_machines_read_the_queue_and_decide(site, visit):
     assert (await (await visit("olga")).get(API)).status == 403
 
 
-@pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium on this machine")
-async def test_a_clerk_ticks_all_on_a_phone_and_releases_them(visit, server, site, tmp_path: Path):
+async def test_a_clerk_ticks_all_on_a_phone_and_releases_them(phone, site):
     look_closely(site)
-    client = await visit("clara")
-    cookie = next(one for one in client.session.cookie_jar if one.key == "headend_session")
-    base = str(server.make_url("/")).rstrip("/")
-    async with Browser(tmp_path / "profile") as browser:
-        await browser.cookie(base, cookie.key, cookie.value)
-        await browser.send(
-            "Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True
-        )
-        await browser.open(base + QUEUE)
-        assert await browser.evaluate("document.documentElement.scrollWidth") == 390
-        await browser.evaluate("document.querySelector('[data-ticks-all]').click()")
-        assert await browser.evaluate("document.querySelectorAll('[name=which]:checked').length") == 2
-        await browser.evaluate("document.querySelector('[name=reason]').value = 'as every year'")
-        await browser.evaluate("document.querySelector('[value=release]').click()")
-        async with asyncio.timeout(10):
-            while states(site) != {"A-1": "waiting", "A-2": "released"}:
-                await asyncio.sleep(0.02)
-        assert browser.complaints == []
+    browser = await phone("clara")
+    await browser.open(QUEUE)
+    assert await browser.evaluate("document.documentElement.scrollWidth") == 390
+    await browser.evaluate("document.querySelector('[data-ticks-all]').click()")
+    assert await browser.evaluate("document.querySelectorAll('[name=which]:checked').length") == 2
+    await browser.evaluate("document.querySelector('[name=reason]').value = 'as every year'")
+    await browser.evaluate("document.querySelector('[value=release]').click()")
+    async with asyncio.timeout(10):
+        while states(site) != {"A-1": "waiting", "A-2": "released"}:
+            await asyncio.sleep(0.02)
+    assert browser.complaints == []
