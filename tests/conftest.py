@@ -43,7 +43,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def migrated_once(postgres: Postgres) -> str:
-    """The name of a database with both schemas that stays empty: each test works on a copy."""
+    """The name of a database with both schemas, which each test finds empty."""
     name = postgres.fresh_database()
     Database(postgres.url(name), "site").close()
     Database(postgres.url(name), "journal").close()
@@ -53,9 +53,8 @@ def migrated_once(postgres: Postgres) -> str:
 @pytest.fixture
 def migrated_postgres_url(postgres: Postgres, migrated_once: str) -> Iterator[str]:
     """A database with both schemas and nothing in them, for SQLAlchemy."""
-    name = postgres.fresh_database(migrated_once)
-    yield postgres.url(name)
-    postgres.drop_database(name)
+    yield postgres.url(migrated_once)
+    postgres.empty_tables(migrated_once)
 
 
 @pytest.fixture

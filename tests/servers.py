@@ -227,11 +227,29 @@ class Postgres:
         self._process.wait(timeout=30)
         shutil.rmtree(self._folder)
 
-    def fresh_database(self, template: str = "template1") -> str:
-        """The name of a database that nobody else uses, with what is in another; by default that is nothing."""
+    def fresh_database(self) -> str:
+        """The name of an empty database that nobody else uses."""
         name = f"headend_{next(self._numbers)}"
-        self._command(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._command(f"CREATE DATABASE {name}")
         return name
+
+    def empty_tables(self, name: str) -> None:
+        """Leave a database as its migrations left it, whoever still uses it; much faster than another one."""
+        with self._connect(name) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic_version%'"
+            )
+            filled = " UNION ALL ".join(f"(SELECT '{table}' FROM {table} LIMIT 1)" for (table,) in tables)
+            if written := [table for (table,) in connection.execute(filled)]:
+                connection.execute(f"TRUNCATE {', '.join(written)} CASCADE")
+            connection.execute(
+                "SELECT setval(format('%I', sequencename)::regclass, start_value, false) FROM pg_sequences"
+                " WHERE last_value IS NOT NULL"
+            )
 
     def drop_database(self, name: str) -> None:
         """… whoever still uses it."""
@@ -241,8 +259,8 @@ class Postgres:
         """How SQLAlchemy is told of it."""
         return f"postgresql+psycopg://headend@127.0.0.1:{self.port}/{database}"
 
-    def _connect(self) -> psycopg.Connection:
-        where = {"host": "127.0.0.1", "port": self.port, "user": "headend", "dbname": "postgres"}
+    def _connect(self, database: str = "postgres") -> psycopg.Connection:
+        where = {"host": "127.0.0.1", "port": self.port, "user": "headend", "dbname": database}
         return psycopg.connect(**where, autocommit=True, connect_timeout=5)
 
     def _command(self, sql: str) -> None:
