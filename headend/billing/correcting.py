@@ -257,11 +257,13 @@ def _seen(desk: Corrections, one: Proposal) -> tuple[Any, Any]:
 def _settle(office: Office, tx: Any, one: Proposal, reason: str, clerk: str, now: datetime) -> None:
     """Settle the flags of what comes out the same; the cycle that billed it tells of that."""
     desk = office.corrections(tx)
-    for account, flags in desk.open_flags(one.period, one.flagged).items():
-        desk.nothing_to_correct(flags, clerk, reason)
-        bill = one.same[account]
-        told = f"{bill.id}: nothing to correct: {reason}"
-        office.reviews(tx).note_of(f"{bill.period}/{bill.cycle}", "settle", told, now, clerk)
+    flags = desk.open_flags(one.period, one.flagged)
+    desk.nothing_to_correct([flag for its in flags.values() for flag in its], clerk, reason)
+    told: dict[str, list[str]] = defaultdict(list)
+    for bill in (one.same[account] for account in flags):
+        told[f"{bill.period}/{bill.cycle}"].append(f"{bill.id}: nothing to correct: {reason}")
+    for cycle, notes in told.items():
+        office.reviews(tx).note_each(cycle, "settle", notes, now, clerk)
 
 
 def _nothing(proposals: Iterable[Proposal]) -> str:

@@ -214,9 +214,10 @@ class _Desk:
         """Keep what became of findings, and note it in the cycle's history."""
         decided = [then(one) for one in found]
         self.reviews.decide(self.cycle, decided)
-        for one in decided:
-            told = ": ".join(each for each in (f"{one.account} {one.code}", why or one.reason) if each)
-            self.reviews.note_of(self.cycle.id, verb, told, self.now, self.clerk)
+        notes = [
+            ": ".join(each for each in (f"{one.account} {one.code}", why or one.reason) if each) for one in decided
+        ]
+        self.reviews.note_each(self.cycle.id, verb, notes, self.now, self.clerk)
         return decided
 
 

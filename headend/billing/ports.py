@@ -296,6 +296,9 @@ class Reviews(Protocol):
     def note_of(self, cycle_id: str, step: str, note: str, at: datetime, by: str) -> None:
         """Add a line about one of the cycle's accounts."""
 
+    def note_each(self, cycle_id: str, step: str, notes: Iterable[str], at: datetime, by: str) -> None:
+        """Add a line about each of several of the cycle's accounts."""
+
     def steps(self, cycle: BillCycle) -> Sequence[StepTaken]:
         """The cycle's history, oldest first."""
 

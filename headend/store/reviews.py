@@ -69,9 +69,16 @@ class SqlReviews:
 
     def note_of(self, cycle_id: str, step: str, note: str, at: datetime, by: str) -> None:
         """Add a line about one of the cycle's accounts."""
-        last = select(func.max(bill_step.c.number)).where(bill_step.c.cycle_id == cycle_id)
-        number = (self.tx.execute(last).scalar_one() or 0) + 1
-        insert_rows(self.tx, bill_step, [(cycle_id, number, step, note, microseconds(at), by)])
+        self.note_each(cycle_id, step, [note], at, by)
+
+    def note_each(self, cycle_id: str, step: str, notes: Iterable[str], at: datetime, by: str) -> None:
+        """Add a line about each of several of the cycle's accounts."""
+        query = select(func.max(bill_step.c.number)).where(bill_step.c.cycle_id == cycle_id)
+        last = self.tx.execute(query).scalar_one() or 0
+        numbered = enumerate(notes, last + 1)
+        insert_rows(
+            self.tx, bill_step, [(cycle_id, number, step, note, microseconds(at), by) for number, note in numbered]
+        )
 
     def steps(self, cycle: BillCycle) -> list[StepTaken]:
         """The cycle's history, oldest first."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from headend.billing.approval import approve, close, issue, review_cycle
 from headend.billing.collecting import collect_cycle
@@ -240,6 +241,34 @@ def test_released_bills_are_issued_and_held_ones_wait_for_another_cycle(empty_ho
         rate_cycle(empty_homes.office, OCTOBER, "monthly", "ann")
     with pytest.raises(BillingConflict, match="is closed: nothing is decided"):
         exclude(empty_homes.office, OCTOBER, "monthly", "Ada", "ann", "no")
+
+
+def test_many_are_decided_by_as_many_statements_of_sql_as_few(flat: Town) -> None:
+    asking(flat, zero_use=("electricity",))
+    asked: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        asked.append(statement)
+
+    def release_all() -> int:
+        asked.clear()
+        event.listen(flat.database.engine, "before_cursor_execute", count)
+        release(flat.office, OCTOBER, "monthly", "ann", Which(code=FindingCode.ZERO_USE), "on holiday")
+        event.remove(flat.database.engine, "before_cursor_execute", count)
+        return len(asked)
+
+    neighbour(flat, "H00", 0)
+    rate(flat)
+    few = release_all()
+    for number in range(1, 31):
+        neighbour(flat, f"H{number:02}", 0)
+    rate(flat)
+    assert release_all() == few
+    with flat.database.read() as tx:
+        cycle = SqlLedger(tx).cycle("monthly", OCTOBER)
+        assert cycle is not None
+        noted = [(taken.step, taken.note, taken.by) for taken in SqlReviews(tx).steps(cycle)]
+    assert noted[-30:] == [("release", f"H{number:02} zero_use: on holiday", "ann") for number in range(1, 31)]
 
 
 def test_decision_stays_while_the_figures_do(empty_homes: Town) -> None:
