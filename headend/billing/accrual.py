@@ -22,6 +22,7 @@ from headend.billing.accrued import Accrual, Forecast, LineSoFar, SegmentSoFar
 from headend.billing.agreements import Agreement, billing_days, billing_window, period_at
 from headend.billing.banks import Balance, Balances, has_bank, left, opening_of, taken_over
 from headend.billing.cycle import ExceptionCode
+from headend.billing.drafting import several_currencies
 from headend.billing.forecast import Days, expected_rest, pattern_of, scaled_rest, share_off
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.groups import Membership
@@ -146,7 +147,7 @@ class _Run:
         problems = list(self.problems.get(account, ()))
         currencies = sorted({each.currency for each in segments})
         if len(currencies) > 1:
-            problems.append(f"one statement cannot be in {' and '.join(currencies)}")
+            problems.append(several_currencies(currencies))
         one = len(currencies) == 1
         forecast, why = self._forecast(account, segments, problems)
         return Accrual(

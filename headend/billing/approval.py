@@ -22,10 +22,12 @@ from headend.billing.cycle import (
     check_step,
     tie_out,
 )
+from headend.billing.digests import tariffs_of, versions_of
+from headend.billing.drafting import dated
 from headend.billing.partitions import Executor, InTurn, Task, cut
 from headend.billing.ports import Kept, Ledger, Office, Reviews, known_cycle
 from headend.billing.review import PeerUse
-from headend.billing.run import check_counts, dated, rate_accounts
+from headend.billing.run import check_counts, rate_accounts
 from headend.billing.scope import accounts_of, check_scope
 from headend.billing.statement import Statement, draft_of, parse_statement, sha256
 from headend.errors import BillingConflict, StoreBroken, few
@@ -176,8 +178,7 @@ def _check_still_true(office: Office, cycle: BillCycle, executor: Executor) -> t
         raise BillingConflict(
             f"{few(sorted(early))}: the bank comes from a statement that is not issued yet. Issue that first"
         )
-    tariffs = {its for name, digest in named for its in office.tariffs.versions(name) if its.digest == digest}
-    return tariffs, (accounts, excluded)
+    return versions_of(office.tariffs, named), (accounts, excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ def look_again(office: Office, task: Task) -> LookedAgain:
         for account in (now.keys() | drafts.keys()) - held.keys() - left_out.keys()
         if now.get(account) != drafts.get(account)
     ]
-    tariffs = {(segment.tariff.id, segment.tariff.sha256) for each in run.statements for segment in each.segments}
+    tariffs = tariffs_of(run.statements)
     return LookedAgain(
         changed, list(run.on_drafts & now.keys() - held.keys()), tariffs, run.totals.accounts, run.totals.excluded
     )

@@ -38,12 +38,14 @@ from headend.billing.cycle import (
     CycleScope,
     CycleState,
     ExceptionCode,
+    billed_energy,
     open_cycle,
+    sum_of_lines,
     tie_out,
 )
+from headend.billing.digests import tariffs_of, versions_of
+from headend.billing.drafting import lacks, on_paper, several_currencies, today_of
 from headend.billing.ports import Corrections, Office, Records, known_cycle
-from headend.billing.profiles import is_older
-from headend.billing.run import dated
 from headend.billing.segments import rate_agreements
 from headend.billing.statement import (
     Customer,
@@ -55,14 +57,12 @@ from headend.billing.statement import (
     totals_of,
 )
 from headend.errors import BillingConflict, InvalidInput, NotFound, checked_name, few, given
-from headend.reads.days import zone_named
 from headend.tariffs import Tariff, TariffBook
 
 _NAME = re.compile(r"correction-([1-9][0-9]{0,8})")
 _LONGEST_REASON = 500
 #: From so many accounts on the registry is read as a whole.
 _MANY = 50
-_COMMODITIES = ("electricity", "gas", "heat", "water")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,14 +227,7 @@ def tariffs_if_still_true(office: Office, tx: Any, cycle: BillCycle) -> set[Tari
             f"reads, prices, agreements or the day's back-billing limit have changed since {cycle.id} was made:"
             f" {few(changed)}. Withdraw it and make it anew"
         )
-    named = {(each.tariff.id, each.tariff.sha256) for draft in drafts for each in draft.segments}
-    return {
-        version
-        for name, digest in named
-        if name in office.tariffs.ids
-        for version in office.tariffs.versions(name)
-        if version.digest == digest
-    }
+    return versions_of(office.tariffs, tariffs_of(drafts))
 
 
 def _checked(reason: str) -> str:
@@ -458,9 +451,8 @@ def _state(
         return _refuse(today, account, ExceptionCode.CANNOT_RATE, why)
     currencies = {segment.currency for segment in segments} | {its.bill.totals.currency}
     if len(currencies) > 1:
-        why = f"one statement cannot be in {' and '.join(sorted(currencies))}"
-        return _refuse(today, account, ExceptionCode.CURRENCIES, why)
-    ordered = tuple(sorted(segments, key=_as_on_paper))
+        return _refuse(today, account, ExceptionCode.CURRENCIES, several_currencies(currencies))
+    ordered = on_paper(segments)
     whose = agreements[0].account
     now = replace(
         its.bill,
@@ -482,12 +474,9 @@ def _state(
     by_id = {agreement.id: agreement for agreement in agreements}
     supplied_by = [by_id[segment.agreement] for segment in ordered]
     now = office.rules.shown(now, [office.rules.contract(each) for each in supplied_by])
-    day = office.clock().astimezone(zone_named(now.timezone)).date()
-    if missing := office.rules.missing(
-        dated(now, day, office.due_days), [is_older(*each) for each in zip(supplied_by, ordered, strict=True)]
-    ):
-        why = "; ".join(f"{item.what} ({item.key}: {item.source})" for item in missing)
-        return _refuse(today, account, ExceptionCode.REQUIRED_ITEM, why)
+    if (missing := lacks(office, now, supplied_by)) is not None:
+        return _refuse(today, account, ExceptionCode.REQUIRED_ITEM, missing)
+    day = today_of(office, now)
     limit, written_off = office.back_billing.limit(whose.customer_class, day), Decimal(0)
     if limit is not None:
         limited = within_limit(now.segments, billed_before(its.documents), limit)
@@ -496,10 +485,6 @@ def _state(
         now = replace(now, segments=limited, totals=totals)
     today.statements[account] = now, written_off
     return None
-
-
-def _as_on_paper(segment: Segment) -> tuple[int, str, str]:
-    return _COMMODITIES.index(segment.commodity), segment.agreement, segment.first.isoformat()
 
 
 def _totals(
@@ -518,15 +503,7 @@ def _totals(
             _count(energy, now[each.account][0], 1)
         for document in each.documents:
             agreements.update(segment.agreement for segment in document.segments)
-            lines = sum(
-                (line.amount for segment in document.segments for line in segment.lines if not line.included),
-                Decimal(0),
-            )
-            if lines != document.totals.gross:
-                raise BillingConflict(
-                    f"statement {document.id}: lines sum to {lines}, total says {document.totals.gross}"
-                )
-            money[each.currency] += lines
+            money[each.currency] += sum_of_lines(document)
     totals = ControlTotals(
         agreements=len(agreements),
         accounts=len(corrections) + len(exceptions),
@@ -540,5 +517,5 @@ def _totals(
 
 
 def _count(energy: dict[str, int], statement: Statement, sign: int) -> None:
-    for segment in statement.segments:
-        energy[segment.commodity] += sign * int(segment.metered.scaleb(3))
+    for commodity, used in billed_energy(statement).items():
+        energy[commodity] += sign * used

@@ -227,13 +227,8 @@ def control_totals(
         billed += 1
         for commodity, used in billed_energy(statement).items():
             energy[commodity] = energy.get(commodity, 0) + used
-        lines = _sum_of_lines(statement)
-        if lines != statement.totals.gross:
-            raise BillingConflict(
-                f"statement {statement.id}: lines sum to {lines}, total says {statement.totals.gross}"
-            )
         currency = statement.totals.currency
-        money[currency] = money.get(currency, Decimal(0)) + lines
+        money[currency] = money.get(currency, Decimal(0)) + sum_of_lines(statement)
     excepted = sum(1 for _ in exceptions)
     totals = ControlTotals(agreements, accounts, billed, excepted, billed_elsewhere, energy, money, excluded)
     tie_out(totals)
@@ -248,10 +243,14 @@ def billed_energy(statement: Statement) -> dict[str, int]:
     return energy
 
 
-def _sum_of_lines(statement: Statement) -> Decimal:
-    return sum(
+def sum_of_lines(statement: Statement) -> Decimal:
+    """What a statement's lines come to; raises `BillingConflict` where its total says another."""
+    lines = sum(
         (line.amount for segment in statement.segments for line in segment.lines if not line.included), Decimal(0)
     )
+    if lines != statement.totals.gross:
+        raise BillingConflict(f"statement {statement.id}: lines sum to {lines}, total says {statement.totals.gross}")
+    return lines
 
 
 def tie_out(totals: ControlTotals) -> None:

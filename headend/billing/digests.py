@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Final
 
 from headend.billing.parts import Part
+from headend.billing.statement import Statement
 from headend.reads.days import seconds
-from headend.tariffs import BillingWindow, Market, codes_of
+from headend.tariffs import BillingWindow, Market, Tariff, TariffBook, codes_of
 from headend.tariffs.format.components import Demand, Dynamic, Energy, Reactive
 from headend.tariffs.format.schema import MAIN
 
 #: The program that makes statements.
 ENGINE: Final = f"headend {version('headend')}"
+
+
+def tariffs_of(statements: Iterable[Statement]) -> set[tuple[str, str]]:
+    """Name and digest of the tariff versions that statements are made by."""
+    return {(segment.tariff.id, segment.tariff.sha256) for each in statements for segment in each.segments}
+
+
+def versions_of(book: TariffBook, named: Iterable[tuple[str, str]]) -> set[Tariff]:
+    """Versions by their names and digests; those that the book has no more are left out."""
+    return {
+        version
+        for name, digest in named
+        if name in book.ids
+        for version in book.versions(name)
+        if version.digest == digest
+    }
 
 
 def calendar_digest(part: Part, window: BillingWindow, interval_s: int, market: Market) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from operator import attrgetter
 
 from headend.billing.agreements import Account, Agreement, billing_days, in_force, overlapping
@@ -32,9 +32,10 @@ from headend.billing.cycle import (
     tie_out,
 )
 from headend.billing.digests import ENGINE
+from headend.billing.drafting import lacks, not_shown, on_paper, several_currencies
 from headend.billing.partitions import ACCOUNTS_A_RANGE, Executor, InTurn, Task, cut, together
 from headend.billing.ports import AccountRange, Ledger, Office, Records
-from headend.billing.profiles import RequiredItem, is_older
+from headend.billing.profiles import is_older
 from headend.billing.review import Ground, findings_of
 from headend.billing.scope import accounts_of, agreements_of, check_scope, usual_scope
 from headend.billing.segments import RatedSegment, SegmentsAlike, rate_agreements
@@ -49,7 +50,7 @@ from headend.billing.statement import (
     totals_of,
 )
 from headend.errors import BillingConflict
-from headend.reads.days import Period, previous_period, zone_named
+from headend.reads.days import Period, previous_period
 
 #: Told how many accounts are done, and of how many.
 Progress = Callable[[int, int], None]
@@ -330,7 +331,7 @@ class _Ground:
             its = segments if len(places) == len(segments.agreements) else segments.some(places)
             form, rules = self._form(its), self.office.rules
             form = rules.shown(form, [form_of([rules.contract(agreement) for agreement in its.agreements])])
-            if self._missing(form, [older]):
+            if not_shown(self.office, form, [older]):
                 # Of one or all of them: that is told one by one.
                 yield from (StatementsAlike(statement, 1) for statement in self.statements(its.each()))
             else:
@@ -360,12 +361,10 @@ class _Ground:
         for agreement, segment, _ in rated:
             segments[agreement.account.id].append(segment)
         for account in sorted(segments.keys() - self.exceptions.keys()):
-            its = tuple(sorted(segments[account], key=_as_on_paper))
-            currencies = sorted({segment.currency for segment in its})
+            its = on_paper(segments[account])
+            currencies = {segment.currency for segment in its}
             if len(currencies) > 1:
-                self._refuse(
-                    account, ExceptionCode.CURRENCIES, f"one statement cannot be in {' and '.join(currencies)}"
-                )
+                self._refuse(account, ExceptionCode.CURRENCIES, several_currencies(currencies))
                 continue
             by_id = {agreement.id: agreement for agreement in self.by_account[account]}
             agreements = [by_id[segment.agreement] for segment in its]
@@ -375,21 +374,13 @@ class _Ground:
             name = self._id(whose.account, revision)
             statement = self._statement(name, revision, customer, whose, its, totals_of(its))
             statement = rules.shown(statement, [rules.contract(agreement) for agreement in agreements])
-            older = [is_older(*each) for each in zip(agreements, its, strict=True)]
-            if missing := self._missing(statement, older):
-                profile = rules.profile_of(whose.account.customer_class)
-                detail = "; ".join(f"{item.what} ({item.key}: {item.source})" for item in missing)
-                self._refuse(account, ExceptionCode.REQUIRED_ITEM, f"{profile.name} requires: {detail}")
+            if (missing := lacks(self.office, statement, agreements)) is not None:
+                self._refuse(account, ExceptionCode.REQUIRED_ITEM, missing)
             else:
                 yield statement
 
     def _refuse(self, account: str, code: ExceptionCode, detail: str) -> None:
         self.exceptions[account] = BillException(account, code, detail)
-
-    def _missing(self, statement: Statement, older: Sequence[bool]) -> tuple[RequiredItem, ...]:
-        """What a draft does not show, looked at as it would be issued today."""
-        today = self.office.clock().astimezone(zone_named(statement.timezone)).date()
-        return self.office.rules.missing(dated(statement, today, self.office.due_days), older)
 
     def _id(self, account: Account, revision: int) -> str:
         return f"{account.id}-{self.cycle.period}-{revision}"
@@ -426,16 +417,4 @@ class _Ground:
         )
 
 
-_COMMODITIES = ("electricity", "gas", "heat", "water")
-
-
-def _as_on_paper(segment: Segment) -> tuple[int, str, str]:
-    return _COMMODITIES.index(segment.commodity), segment.agreement, segment.first.isoformat()
-
-
 _FIRST_REVISION = 1
-
-
-def dated(draft: Statement, today: date, due_days: int) -> Statement:
-    """A draft as it is issued on a day."""
-    return replace(draft, issued_on=today, due_on=today + timedelta(days=due_days))
