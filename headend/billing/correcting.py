@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from headend.billing.agreements import Agreement, in_force, overlapping
+from headend.billing.agreements import Agreement, in_force
 from headend.billing.backbilling import billed_before, within_limit
 from headend.billing.corrections import (
     Spans,
@@ -44,7 +44,7 @@ from headend.billing.cycle import (
     tie_out,
 )
 from headend.billing.digests import tariffs_of, versions_of
-from headend.billing.drafting import lacks, on_paper, several_currencies, today_of
+from headend.billing.drafting import lacks, on_paper, overlaps, several_currencies, today_of
 from headend.billing.ports import Corrections, Office, Records, known_cycle
 from headend.billing.segments import rate_agreements
 from headend.billing.statement import (
@@ -393,9 +393,8 @@ def _rated(office: Office, records: Records, period: str, standing: Mapping[str,
     for agreement in agreements:
         by_account[agreement.account.id].append(agreement)
     today = _Today({}, {})
-    for one, other in overlapping(agreements):
-        for mine, its in ((one, other), (other, one)):
-            _refuse(today, mine.account.id, ExceptionCode.OVERLAPPING_AGREEMENTS, f"{mine.id} overlaps {its.id}")
+    for refused in overlaps(agreements):
+        today.exceptions.setdefault(refused.account, refused)
     for book, accounts in _books(office, standing, today):
         due = [agreement for account in accounts for agreement in by_account[account]]
         rated = rate_agreements(records, book, due, period)

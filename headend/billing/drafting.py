@@ -1,18 +1,27 @@
-"""A draft, of a first bill or of one that corrects another: the order of its segments, and what it has to show."""
+"""A draft, of a first bill or of one that corrects another: its segments in order, and why an account gets none."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
-from headend.billing.agreements import Agreement
+from headend.billing.agreements import Agreement, overlapping
+from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.ports import Office
 from headend.billing.profiles import RequiredItem, is_older
 from headend.billing.statement import Segment, Statement
 from headend.reads.days import zone_named
 
 _COMMODITIES = ("electricity", "gas", "heat", "water")
+
+
+def overlaps(agreements: Iterable[Agreement]) -> Iterator[BillException]:
+    """Why accounts get no draft of which an agreement overlaps another: the one's and the other's."""
+    for one, other in overlapping(agreements):
+        for mine, its in ((one, other), (other, one)):
+            detail = f"{mine.id} overlaps {its.id}"
+            yield BillException(mine.account.id, ExceptionCode.OVERLAPPING_AGREEMENTS, detail)
 
 
 def on_paper(segments: Iterable[Segment]) -> tuple[Segment, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
 
-from headend.billing.agreements import Account, Agreement, billing_days, in_force, overlapping
+from headend.billing.agreements import Account, Agreement, billing_days, in_force
 from headend.billing.budgets import on_plans
 from headend.billing.collecting import collected_note
 from headend.billing.columns import column, form_of
@@ -32,7 +32,7 @@ from headend.billing.cycle import (
     tie_out,
 )
 from headend.billing.digests import ENGINE
-from headend.billing.drafting import lacks, not_shown, on_paper, several_currencies
+from headend.billing.drafting import lacks, not_shown, on_paper, overlaps, several_currencies
 from headend.billing.partitions import ACCOUNTS_A_RANGE, Executor, InTurn, Task, cut, together
 from headend.billing.ports import AccountRange, Ledger, Office, Records
 from headend.billing.profiles import is_older
@@ -262,13 +262,9 @@ def rate_accounts(
         by_account[agreement.account.id].append(agreement)
     exceptions: dict[str, BillException] = {}
     beside = [agreement for agreement in records.agreements_beside(accounts) if in_force(agreement, cycle.period)]
-    for one, other in overlapping(sorted([*agreements, *beside], key=_by_account)):
-        for mine, its in ((one, other), (other, one)):
-            if mine.account.id in by_account:
-                refused = BillException(
-                    mine.account.id, ExceptionCode.OVERLAPPING_AGREEMENTS, f"{mine.id} overlaps {its.id}"
-                )
-                exceptions.setdefault(mine.account.id, refused)
+    for refused in overlaps(sorted([*agreements, *beside], key=_by_account)):
+        if refused.account in by_account:
+            exceptions.setdefault(refused.account, refused)
     excluded = (by_account.keys() & left_out) - elsewhere
     not_here = elsewhere | excluded
     due = [

@@ -20,7 +20,7 @@ from headend.billing.cycle import BillCycle, CycleState
 from headend.billing.deciding import Which
 from headend.billing.ports import AccountRange, Office
 from headend.billing.review import UNDECIDED, Exclusion, FindingCode, FindingState, Queued
-from headend.errors import BillingConflict, InvalidInput, NotFound, few
+from headend.errors import BillingConflict, InvalidInput, NotFound, few, given
 from headend.office import office_of
 from headend.store import tables as t
 from headend.store.reviews import SqlReviews
@@ -208,8 +208,8 @@ def decide(
     """
     if not which:
         raise InvalidInput("findings", "none", "those to decide: tick them")
-    if verb != "confirm" and not reason.strip():
-        raise InvalidInput("reason", "nothing", "why it is decided so")
+    if verb != "confirm":
+        given("reason", reason, "why it is decided so")
     decided = Decided()
     for one in _each_account(which) if verb == "exclude" else which:
         try:
