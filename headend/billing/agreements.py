@@ -64,14 +64,10 @@ class Agreement:
 def in_force(agreement: Agreement, period: str) -> Period | None:
     """The local days of billing period `YYYY-MM` on which the agreement applies; None where there are none."""
     for membership in agreement.account.memberships:
-        days = membership.group.days(period, agreement.timezone)
-        its = days if membership == _OPEN else days.within(membership.since or date.min, membership.until)
+        its = membership.group.days(period, agreement.timezone).within(membership.since or date.min, membership.until)
         if its is not None:
             return its.within(agreement.valid_from, agreement.valid_to)
     return None
-
-
-_OPEN = Membership()
 
 
 def group_in(account: Account, period: str) -> BillingGroup:

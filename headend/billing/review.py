@@ -151,7 +151,10 @@ def findings_of(statement: Statement, agreements: Sequence[Agreement], ground: G
     agreements
         the account's that it bills.
     """
-    asked = _Asked(statement, agreements, ground)
+    together: dict[str, list[Segment]] = defaultdict(list)
+    for segment in statement.segments:
+        together[segment.agreement].append(segment)
+    asked = _Asked(statement, agreements, ground, list(together.values()))
     found = []
     for code, rule in _RULES.items():
         if detail := "; ".join(rule(asked)):
@@ -165,23 +168,17 @@ def _figures(statement: Statement, code: FindingCode, detail: str) -> str:
     return hashlib.sha256(f"{code}|{detail}|{totals.gross:f}|{totals.currency}".encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
+    """What a rule is asked about; `by_agreement`: segments that follow one another under one agreement."""
+
     statement: Statement
     agreements: Sequence[Agreement]
     ground: Ground
+    by_agreement: Sequence[Sequence[Segment]]
 
     @property
     def limits(self) -> Limits:
         return self.ground.limits
-
-    def by_agreement(self) -> Iterator[tuple[Segment, ...]]:
-        """Segments that follow one another under one agreement."""
-        together: dict[str, list[Segment]] = defaultdict(list)
-        for segment in self.statement.segments:
-            together[segment.agreement].append(segment)
-        for segments in together.values():
-            yield tuple(segments)
 
     def is_little(self, commodity: str, *a_day: Decimal) -> bool:
         return max(a_day) < self.limits.floor.get(commodity, 0)
@@ -200,7 +197,7 @@ _DAYS_OF_NOTHING = 7
 
 
 def _zero_use(asked: _Asked) -> Iterator[str]:
-    for segments in asked.by_agreement():
+    for segments in asked.by_agreement:
         one, days = segments[0], _days(segments)
         if one.commodity in asked.limits.zero_use and days >= _DAYS_OF_NOTHING and not _use(segments):
             yield f"no {one.commodity} used at {one.usage_point} on {days} days"
@@ -222,7 +219,7 @@ def _low_use(asked: _Asked) -> Iterator[str]:
 
 
 def _against_last_year(asked: _Asked) -> Iterator[tuple[Decimal, Decimal, str]]:
-    for segments in asked.by_agreement():
+    for segments in asked.by_agreement:
         before = [segment.last_year for segment in segments if segment.last_year is not None]
         if len(before) < len(segments):
             continue
@@ -236,7 +233,7 @@ def _against_last_year(asked: _Asked) -> Iterator[tuple[Decimal, Decimal, str]]:
 
 def _unlike_peers(asked: _Asked) -> Iterator[str]:
     limit = asked.limits.unlike_peers
-    for segments in asked.by_agreement() if limit else ():
+    for segments in asked.by_agreement if limit else ():
         one = segments[-1]
         peers = asked.ground.peers.get(peer_group(asked.statement, one))
         if peers is None or peers.bills < asked.limits.peers:

@@ -110,6 +110,8 @@ class Period:
 
     def within(self, first: date, end: date | None) -> Period | None:
         """The part of this period from `first` up to and without `end` (None: open); None where there is none."""
+        if first <= self.first and (end is None or end >= self.end):
+            return self
         a, b = max(self.first, first), min(self.end, end or self.end)
         return Period(a, b, self.zone) if a < b else None
 

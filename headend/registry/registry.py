@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Column, Connection, Row, and_, bindparam, delete, func, not_, or_, select
 
 from headend.billing.agreements import Account, Agreement
+from headend.billing.columns import made_of
 from headend.billing.groups import ALWAYS_MONTHLY, Membership
 from headend.billing.ports import GasQuality
 from headend.errors import InvalidConfig, NotFound
@@ -236,21 +238,6 @@ _channel = lru_cache(maxsize=256)(Channel)
 
 
 def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] | None) -> list[EnrolledChannel]:
-    held = (
-        select(
-            t.service_agreement.c.usage_point_id,
-            t.account.c.customer_class,
-            func.max(t.service_agreement.c.valid_from).label("since"),
-        )
-        .join(t.account, t.account.c.id == t.service_agreement.c.account_id)
-        .group_by(t.service_agreement.c.usage_point_id, t.account.c.customer_class)
-    )
-    if meter is not None:
-        places = select(t.installation.c.usage_point_id).join(t.meter, t.meter.c.id == t.installation.c.meter_id)
-        held = held.where(t.service_agreement.c.usage_point_id.in_(places.where(t.meter.c.name == meter)))
-    if points is not None:
-        held = held.where(t.service_agreement.c.usage_point_id.in_(points))
-    holder = held.subquery()
     query = (
         select(
             t.meter.c.id,
@@ -262,7 +249,6 @@ def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] 
             t.meter_channel.c.register_digits,
             t.usage_point.c.id.label("usage_point"),
             t.usage_point.c.timezone,
-            holder.c.customer_class,
             t.installation.c.installed_s,
             t.installation.c.removed_s,
             t.modbus_device.c.meter_id.is_not(None).label("polled"),
@@ -270,37 +256,43 @@ def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] 
         .join(t.meter_channel, t.meter_channel.c.meter_id == t.meter.c.id)
         .join(t.installation, t.installation.c.meter_id == t.meter.c.id)
         .join(t.usage_point, t.usage_point.c.id == t.installation.c.usage_point_id)
-        .join(holder, holder.c.usage_point_id == t.usage_point.c.id, isouter=True)
         .join(t.modbus_device, t.modbus_device.c.meter_id == t.meter.c.id, isouter=True)
-        # Where there were several classes of holders, the last one's counts.
-        .order_by(t.meter.c.name, t.meter_channel.c.channel, holder.c.since)
+        .order_by(t.meter.c.name, t.meter_channel.c.channel)
     )
     if meter is not None:
         query = query.where(t.meter.c.name == meter)
     if points is not None:
         query = query.where(t.installation.c.usage_point_id.in_(points))
-    constants = _constants(tx, meter, points)
-    found = {}
-    # By their places: rows of a fleet looked up by name take as long as the query.
-    for meter_id, name, code, *between, customer_class, installed_s, removed_s, polled in tx.execute(query):
-        gateway, interval_s, max_per_interval, register_digits, usage_point, timezone = between
-        found[meter_id, code] = EnrolledChannel(
-            meter_id,
-            name,
-            _channel(code),
-            gateway,
-            interval_s,
-            max_per_interval,
-            register_digits,
-            usage_point,
-            timezone,
-            customer_class or "residential",
-            installed_s,
-            removed_s,
-            constants.get((meter_id, code), ()),
-            polled,
-        )
-    return list(found.values())
+    rows = tx.execute(query).all()
+    if not rows:
+        return []
+    if len({row[:3] for row in rows}) < len(rows):
+        rows = list({row[:3]: row for row in rows}.values())
+    # By columns: a fleet's rows one by one would take longer than the query.
+    ids, names, codes, *between, point, timezone, installed_s, removed_s, polled = zip(*rows, strict=True)
+    constants, class_at = _constants(tx, meter, points), _classes(tx, meter, points)
+    classes = [class_at.get(each, "residential") for each in point]
+    values = [constants.get(key, ()) for key in zip(ids, codes, strict=True)] if constants else repeat(())
+    channels = map(_channel, codes)
+    columns = (ids, names, channels, *between, point, timezone, classes, installed_s, removed_s, values, polled)
+    return made_of(EnrolledChannel, len(rows), *columns)
+
+
+def _classes(tx: Connection, meter: str | None, points: Sequence[str] | None) -> dict[str, str]:
+    """The customer class of who has, or had last, a usage point."""
+    g = t.service_agreement.c
+    query = (
+        select(g.usage_point_id, t.account.c.customer_class)
+        .join(t.account, t.account.c.id == g.account_id)
+        .group_by(g.usage_point_id, t.account.c.customer_class)
+        .order_by(func.max(g.valid_from))
+    )
+    if meter is not None:
+        places = select(t.installation.c.usage_point_id).join(t.meter, t.meter.c.id == t.installation.c.meter_id)
+        query = query.where(g.usage_point_id.in_(places.where(t.meter.c.name == meter)))
+    if points is not None:
+        query = query.where(g.usage_point_id.in_(points))
+    return {row[0]: row[1] for row in tx.execute(query).all()}
 
 
 def _constants(
@@ -330,7 +322,12 @@ def channels_of(tx: Connection, meter: str) -> list[EnrolledChannel]:
 
 
 _AGREEMENTS = (
-    select(t.service_agreement, t.account, t.usage_point.c.address, t.usage_point.c.timezone, t.usage_point.c.gas_area)
+    select(
+        *(t.account.c[name] for name in ("id", "name", "customer_class", "locale")),
+        *(t.service_agreement.c[name] for name in ("id", "usage_point_id", "commodity", "tariff_id")),
+        *(t.service_agreement.c[name] for name in ("valid_from", "valid_to")),
+        *(t.usage_point.c[name] for name in ("address", "timezone", "gas_area")),
+    )
     .join(t.account, t.account.c.id == t.service_agreement.c.account_id)
     .join(t.usage_point, t.usage_point.c.id == t.service_agreement.c.usage_point_id)
     # One that ends as it begins was given up before its first day, and never applies.
@@ -341,11 +338,13 @@ _AGREEMENTS = (
 )
 
 
+_ID = 4  # of the agreement
+
+
 def agreements(tx: Connection, *, account: str | None = None) -> list[Agreement]:
     """Every service agreement, or those of one account; by account."""
     query = _AGREEMENTS if account is None else _AGREEMENTS.where(t.service_agreement.c.account_id == account)
-    members = memberships(tx, account=account)
-    return [_agreement(row, members.get(row.account_id, ALWAYS_MONTHLY)) for row in tx.execute(query)]
+    return _found(tx.execute(query).all(), memberships(tx, account=account))
 
 
 def account_ids(tx: Connection) -> Iterator[str]:
@@ -357,8 +356,7 @@ def account_ids(tx: Connection) -> Iterator[str]:
 def agreements_between(tx: Connection, first: str, last: str) -> list[Agreement]:
     """Service agreements of the accounts from the first to the last; by account."""
     query = _AGREEMENTS.where(t.service_agreement.c.account_id.between(first, last))
-    members = memberships(tx, between=(first, last))
-    return [_agreement(row, members.get(row.account_id, ALWAYS_MONTHLY)) for row in tx.execute(query)]
+    return _found(tx.execute(query).all(), memberships(tx, between=(first, last)))
 
 
 def agreements_beside(tx: Connection, first: str, last: str) -> list[Agreement]:
@@ -375,9 +373,11 @@ def agreements_beside(tx: Connection, first: str, last: str) -> list[Agreement]:
             its.valid_from < func.coalesce(inside.c.valid_to, always),
         ),
     ).where(not_(its.account_id.between(first, last)))
-    rows = {row.id: row for row in tx.execute(query)}
-    members = {each: memberships(tx, account=each) for each in {row.account_id for row in rows.values()}}
-    return [_agreement(row, members[row.account_id].get(row.account_id, ALWAYS_MONTHLY)) for row in rows.values()]
+    rows = list({row[_ID]: row for row in tx.execute(query)}.values())
+    members: dict[str, tuple[Membership, ...]] = {}
+    for each in {whose for whose, *_ in rows}:
+        members |= memberships(tx, account=each)
+    return _found(rows, members)
 
 
 def timezones(tx: Connection) -> set[str]:
@@ -385,19 +385,22 @@ def timezones(tx: Connection) -> set[str]:
     return set(tx.execute(select(t.usage_point.c.timezone).distinct()).scalars())
 
 
-def _agreement(row: Row[tuple[object, ...]], members: tuple[Membership, ...]) -> Agreement:
-    return Agreement(
-        row.id,
-        Account(row.account_id, row.name, row.customer_class, row.locale, members),
-        row.usage_point_id,
-        row.address,
-        row.timezone,
-        row.commodity,
-        row.tariff_id,
-        date.fromisoformat(row.valid_from),
-        date.fromisoformat(row.valid_to) if row.valid_to else None,
-        row.gas_area,
-    )
+def _found(rows: Sequence[Row[Any]], members: Mapping[str, tuple[Membership, ...]]) -> list[Agreement]:
+    """Agreements of rows of `_AGREEMENTS`: of a range of accounts they are looked up by the thousand."""
+    if not rows:
+        return []
+    whose, name, customer_class, locale, its, point, commodity, tariff, begins, ends, *place = zip(*rows, strict=True)
+    n = len(rows)
+    groups = [members.get(each, ALWAYS_MONTHLY) for each in whose] if members else repeat(ALWAYS_MONTHLY)
+    accounts = made_of(Account, n, whose, name, customer_class, locale, groups)
+    address, timezone, gas_area = place
+    since, until = map(_day, begins), map(_day, ends)
+    return made_of(Agreement, n, its, accounts, point, address, timezone, commodity, tariff, since, until, gas_area)
+
+
+@lru_cache(maxsize=16_384)
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
 
 
 def gas_qualities(tx: Connection) -> dict[str, tuple[GasQuality, ...]]:
