@@ -684,9 +684,9 @@ PORTUGUESE = {
 
 FRENCH = {
     "title": "Votre facture – {month}",
-    "cancellation_title": "Annulation de votre facture de {month}",
-    "rebill_title": "Votre facture rectifiée de {month}",
-    "difference_title": "Rectification de votre facture de {month}",
+    "cancellation_title": "Annulation de votre facture – {month}",
+    "rebill_title": "Votre facture rectifiée – {month}",
+    "difference_title": "Rectification de votre facture – {month}",
     "cancellation_of": "Ce document annule la facture {id} du {date} : tous ses montants sont repris.",
     "rebill_of": (
         "Cette facture remplace la facture {id} du {date}, qui est annulée. Ce que vous avez "

@@ -15,7 +15,14 @@ from typing import Any, Literal
 
 from babel import Locale
 from babel.dates import format_date, format_interval, format_skeleton
-from babel.numbers import NumberPattern, format_currency, format_decimal, format_percent, parse_pattern
+from babel.numbers import (
+    NumberPattern,
+    format_currency,
+    format_percent,
+    get_decimal_symbol,
+    get_group_symbol,
+    parse_pattern,
+)
 from babel.units import format_unit
 
 from headend.billing.backbilling import KIND
@@ -65,16 +72,17 @@ View = dict[str, Any]
 
 def statement_view(statement: Statement) -> View:
     """The view of a statement, ready to draw (also as JSON)."""
-    return _Writer(statement.customer.locale, statement.totals.currency).statement(statement)
+    return Writer(statement.customer.locale, statement.totals.currency).statement(statement)
 
 
-class _Writer:
+class Writer:
     """Writes in one language and one currency."""
 
     def __init__(self, locale: str, currency: str) -> None:
         self.locale = locale_named(locale)
         self.currency = currency
         self.texts = texts_of(self.locale.language)
+        self.signs = _signs(self.locale)
 
     def text(self, key: str, **values: object) -> str:
         return self.texts[key].format(**values)
@@ -88,7 +96,10 @@ class _Writer:
         return format_currency(amount, self.currency, locale=self.locale)
 
     def number(self, number: Decimal, pattern: NumberPattern = _AS_IT_IS) -> str:
-        return format_decimal(number, pattern, locale=self.locale)
+        least, most = pattern.frac_prec
+        whole, point, places = f"{number:,.{most}f}".partition(".")
+        places = places.rstrip("0").ljust(least, "0")
+        return f"{whole}{point}{places}".translate(self.signs) if places else whole.translate(self.signs)
 
     def percent(self, share: Fraction) -> str:
         # The smallest share that is not zero must not look like none.
@@ -514,6 +525,12 @@ def _title_of(s: Statement) -> str:
 def _day(day: date, length: Literal["long", "medium", "short"], locale: Locale) -> str:
     # The same days stand on every statement of a cycle.
     return format_date(day, length, locale=locale)
+
+
+@lru_cache(maxsize=64)
+def _signs(locale: Locale) -> dict[int, str]:
+    """What stands in the locale's numbers for our comma between thousands and our decimal point."""
+    return str.maketrans({",": get_group_symbol(locale), ".": get_decimal_symbol(locale)})
 
 
 def _lines(address: str) -> list[str]:

@@ -6,9 +6,11 @@ import string
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
+from babel.numbers import format_decimal, parse_pattern
 
 from headend.billing.statement import (
     Comparison,
@@ -21,7 +23,7 @@ from headend.billing.statement import (
 )
 from headend.documents import statement_html, statement_pdf
 from headend.documents.texts import ENGLISH, LANGUAGES
-from headend.documents.view import statement_view
+from headend.documents.view import Writer, statement_view
 from tests.billing.made import made_statement
 
 D = Decimal
@@ -85,6 +87,16 @@ def test_numbers_are_those_of_the_locale(locale: str) -> None:
     lacking = [words for words in SAID[locale] if words not in text]
     # Spanish and Portuguese group from five digits on; what babel knows of it decides.
     assert [words for words in lacking if "2920" not in words] == []
+
+
+@pytest.mark.parametrize("locale", ["de_DE", "de_CH", "en_GB", "en_IN", "es_ES", "pt_PT", "pt_BR", "fr_FR", "sv_SE"])
+def test_numbers_are_written_as_babel_writes_them(locale: str) -> None:
+    digits = ["0", "-0", "1E-9", "1E+3", "2920", "0.0005", "0.0015", "-1234567.8905", "999.9995", "12345678.123456789"]
+    patterns = ("#,##0.000", "#,##0.###", "#,##0.000###", "#,##0.0#")
+    writer = Writer(locale, "EUR")
+    for number, pattern in product(map(D, digits), patterns):
+        told = format_decimal(number, pattern, locale=writer.locale)
+        assert writer.number(number, parse_pattern(pattern)) == told, (number, pattern)
 
 
 def words_of(view: Any) -> list[str]:
