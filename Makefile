@@ -5,6 +5,9 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# The tests start hundreds of programs: Python shall compile each module once, whatever the machine's habit is.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow check format bench lock schema pictures clean servers
 
@@ -15,7 +18,7 @@ demo: $(READY)  ## the whole system with simulated meters, on http://127.0.0.1:8
 	$(BIN)/headend demo
 
 test: $(READY) servers  ## set-up and the default test suite
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(READY) servers  ## the tests that take minutes
 	$(BIN)/pytest -m slow

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from argon2 import PasswordHasher
 
 from headend.billing.approval import approve, issue
 from headend.billing.run import rate_cycle
@@ -155,6 +156,12 @@ def filled_site(folder: Path) -> Site:
             ("root", "admin", None),
         ):
             add_user(tx, login, role, PASSWORD, account)
+        # As safe as need be here: somebody logs in in nearly every test. What a hash must cost, test_users says.
+        tx.execute(
+            t.user.update().values(
+                password_hash=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+            )
+        )
         tell(tx, meters["E-1"])
     site.journal.append([Arrival(seconds(NOW) * 1_000_000, "headend/v1/GW-1/reads", "GW-1", b"{}", 2)] * 5, SEQUENCES)
     return site

@@ -17,15 +17,19 @@ from tests.web.sites import PASSWORD
 
 
 def test_password_is_kept_as_an_argon2id_hash(site):
-    with site.database.read() as tx:
-        (kept,) = tx.execute(t.user.select().where(t.user.c.login == "anna"))
-        user = verify(tx, "anna", PASSWORD)
-        assert verify(tx, "anna", PASSWORD + "x") is None
+    with site.database.write() as tx:
+        add_user(tx, "nora", "customer", PASSWORD, "A-1")
+        (kept,) = tx.execute(t.user.select().where(t.user.c.login == "nora"))
+        user = verify(tx, "nora", PASSWORD)
+        assert verify(tx, "nora", PASSWORD + "x") is None
     assert kept.password_hash.startswith("$argon2id$")
-    assert (user.login, user.role, user.account) == ("anna", "customer", "A-1")
+    assert (user.login, user.role, user.account) == ("nora", "customer", "A-1")
 
 
 def test_unknown_login_takes_as_long_as_a_wrong_password(site):
+    with site.database.write() as tx:
+        change_password(tx, "anna", PASSWORD)
+
     def seconds_of(login: str) -> float:
         with site.database.read() as tx:
             began = time.process_time()
