@@ -97,12 +97,15 @@ def rate_cycle(
     NotFound
         there is no such group, or account in it.
     """
-    cycle, run = _begun(office, period, name, clerk, scope, accounts_a_range, anyway)
+    cycle, run, joined = _begun(office, period, name, clerk, scope, accounts_a_range, anyway)
     with office.database.read() as tx:
         ranges = office.ledger(tx).ranges(cycle, run)
     tasks = [Task(cycle, run, accounts) for accounts, totals in ranges if totals is None]
     of = sum(accounts.accounts for accounts, _ in ranges)
     done = of - sum(task.accounts.accounts for task in tasks)
+    if joined:
+        # Who began it goes on from the front: from the back, no range is rated twice until both meet.
+        tasks.reverse()
     progress(done, of)
     for accounts in (executor or InTurn(office)).each(rate_range, tasks):
         done += accounts
@@ -112,8 +115,8 @@ def rate_cycle(
 
 def _begun(
     office: Office, period: str, name: str, clerk: str, scope: CycleScope | None, accounts_a_range: int, anyway: str
-) -> tuple[BillCycle, int]:
-    """The cycle, and the number of its run; a new one, unless one has begun and not come to its end."""
+) -> tuple[BillCycle, int, bool]:
+    """The cycle, the number of its run, and whether that has begun already and not come to its end; else it is new."""
     now = office.clock()
     with office.database.read() as tx:
         ledger, records = office.ledger(tx), office.records(tx)
@@ -127,7 +130,7 @@ def _begun(
                 f"cycle {cycle.id} bills {cycle.scope}, not {scope}: give the other a name of its own"
             )
         if cycle.state == CycleState.RATING:
-            return cycle, ledger.last_run(cycle)
+            return cycle, ledger.last_run(cycle), True
         check_scope(records, cycle, now)
         collected = collected_note(office, records, office.reviews(tx), cycle, anyway)
         ranges = list(cut(accounts_of(records, cycle), accounts_a_range))
@@ -141,7 +144,7 @@ def _begun(
             office.reviews(tx).note(cycle, "collect", collected)
         cycle = advance(cycle, "begin", now, clerk)
         ledger.keep_cycle(cycle)
-        return cycle, ledger.begin_run(cycle, ranges)
+        return cycle, ledger.begin_run(cycle, ranges), False
 
 
 def _finished(office: Office, cycle: BillCycle, run: int, clerk: str) -> BillCycle:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from distributed import Client
 from distributed.utils import json_load_robust
 
 from headend.billing.approval import approve
+from headend.billing.partitions import Task, Work
 from headend.billing.ports import Office
 from headend.billing.run import rate_cycle
 from headend.errors import BillingConflict, InvalidInput, WorkersDied
 from headend.executors import Dask, Processes
 from tests.billing.streets import OCTOBER, TownAt, all_of, build, forget_run, tables
 from tests.billing.town import Town
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +71,81 @@ def test_cycle_is_approved_by_processes(street: Town) -> None:
     rate_cycle(street.office, OCTOBER, "monthly", "ann", accounts_a_range=2)
     processes = Processes(TownAt(street.folder), 2)
     assert approve(street.office, OCTOBER, "monthly", "bob", executor=processes).state == "approved"
+
+
+class _Shared:
+    """One range after the other; before the second somebody else joins the run and rates what is left of it."""
+
+    def __init__(self, street: Town) -> None:
+        self.street, self.by_me, self.by_other = street, list[str](), list[str]()
+
+    def each(self, work: Work[T], tasks: Sequence[Task]) -> Iterator[T]:
+        for number, task in enumerate(tasks):
+            if number == 1:
+                other = _Noting(self.street.office, self.by_other)
+                rate_cycle(self.street.office, OCTOBER, "monthly", "bob", executor=other)
+            self.by_me.append(task.accounts.first)
+            yield work(self.street.office, task)
+
+
+@dataclass(frozen=True)
+class _Noting:
+    office: Office
+    seen: list[str]
+
+    def each(self, work: Work[T], tasks: Sequence[Task]) -> Iterator[T]:
+        for task in tasks:
+            self.seen.append(task.accounts.first)
+            yield work(self.office, task)
+
+
+def test_who_joins_a_run_begins_with_its_last_range(street: Town) -> None:
+    whole = rated_alone(street)
+    shared = _Shared(street)
+    assert rate_cycle(street.office, OCTOBER, "monthly", "ann", executor=shared, accounts_a_range=2).state == "rated"
+    assert shared.by_me == ["A-0", "A-2", "A-4", "A-6", "A-8"]
+    assert shared.by_other == ["A-8", "A-6", "A-4", "A-2"]
+    assert all_of(street)[1:] == whole[1:]
+
+
+_RATE = """
+import sys
+from pathlib import Path
+from headend.billing.run import rate_cycle
+from headend.executors import Processes
+from tests.billing.streets import OCTOBER, TownAt
+if __name__ == "__main__":
+    at = TownAt(Path(sys.argv[1]))
+    rate_cycle(at(), OCTOBER, "monthly", "ann", executor=Processes(at, 2), accounts_a_range=2)
+"""
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_each_of_two_processes_share_the_ranges_and_end(street: Town, tmp_path: Path) -> None:
+    whole = rated_alone(street)
+    program = tmp_path / "rate.py"
+    program.write_text(_RATE)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    runs: list[subprocess.Popen[bytes]] = []
+    for _ in range(2):
+        if runs:
+            # One that comes while the other begins is refused: it is a run that has begun which is shared.
+            _wait_until(lambda: bool(tables(street, "bill_cycle")[0]))
+        command = [sys.executable, str(program), str(street.folder)]
+        runs.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE))
+    for run in runs:
+        # Each begins three processes, of two seconds of imports each, beside whatever else the machine does.
+        _, told = run.communicate(timeout=300)
+        assert run.returncode == 0, told
+    assert all_of(street)[1:] == whole[1:]
+    assert len(tables(street, "bill_partition")[0]) == 5
+
+
+def _wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + 120
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 # In any process, without the imports of a test.
