@@ -15,7 +15,6 @@ from tests.servers import Headend, Mosquitto, await_port, free_port
 
 GATEWAYS, METERS = 4, 24
 START, END = "2026-08-31T22:00:00Z", "2026-10-31T23:00:00Z"
-KILLS = 5
 
 
 def wait_for_more(journal: Journal, offset: int) -> int:
@@ -27,16 +26,16 @@ def wait_for_more(journal: Journal, offset: int) -> int:
     return newest
 
 
-def kill_again_and_again(headend: Headend, journal: Journal) -> None:
+def kill_again_and_again(headend: Headend, journal: Journal, kills: int) -> None:
     offset = 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         headend.start()
         offset = wait_for_more(journal, offset)
         headend.kill()
     headend.start()
 
 
-def replay_with_kills(tmp_path: Path, port: int, mqtt: dict[str, object], role: str) -> None:
+def replay_with_kills(tmp_path: Path, port: int, mqtt: dict[str, object], role: str, kills: int) -> None:
     folder = tmp_path / "site"
     folder.mkdir()
     write_site_file(folder / "fleet.toml", shipment(GATEWAYS, METERS), START)
@@ -51,7 +50,7 @@ def replay_with_kills(tmp_path: Path, port: int, mqtt: dict[str, object], role: 
     truth = tmp_path / "truth.csv"
     fleet = play(GATEWAYS, METERS, port, START, END, truth, "--resend-after", "2")
     try:
-        kill_again_and_again(headend, site.journal)
+        kill_again_and_again(headend, site.journal, kills)
         assert fleet.wait(timeout=120) == 0, "the fleet was not acknowledged to the end"
     finally:
         fleet.kill()
@@ -61,14 +60,15 @@ def replay_with_kills(tmp_path: Path, port: int, mqtt: dict[str, object], role: 
     stored_once(site, truth, headend.config)
 
 
-def test_collector_killed_behind_mosquitto(tmp_path: Path, mosquitto: Mosquitto):
-    replay_with_kills(tmp_path, mosquitto.port, {"embedded": False, "protocol": "5"}, "collect")
+@pytest.mark.parametrize("kills", [3, pytest.param(5, marks=pytest.mark.slow)])
+def test_collector_killed_behind_mosquitto(tmp_path: Path, mosquitto: Mosquitto, kills: int):
+    replay_with_kills(tmp_path, mosquitto.port, {"embedded": False, "protocol": "5"}, "collect", kills)
 
 
 @pytest.mark.slow
 def test_whole_head_end_killed_with_its_embedded_broker(tmp_path: Path):
     port = free_port()
-    replay_with_kills(tmp_path, port, {"embedded": True}, "all")
+    replay_with_kills(tmp_path, port, {"embedded": True}, "all", kills=5)
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
