@@ -11,7 +11,7 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, and_, bindparam, delete, func, not_, or_, select
+from sqlalchemy import BindParameter, Column, Connection, Row, and_, bindparam, delete, func, not_, or_, select
 
 from headend.billing.agreements import Account, Agreement
 from headend.billing.columns import made_of
@@ -235,6 +235,8 @@ def enrolled_channels(
 
 
 _channel = lru_cache(maxsize=256)(Channel)
+# Values given to a query as it is made would each be looked at, and cost more than the query.
+_POINTS: BindParameter[str] = bindparam("points", expanding=True)
 
 
 def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] | None) -> list[EnrolledChannel]:
@@ -262,8 +264,8 @@ def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] 
     if meter is not None:
         query = query.where(t.meter.c.name == meter)
     if points is not None:
-        query = query.where(t.installation.c.usage_point_id.in_(points))
-    rows = tx.execute(query).all()
+        query = query.where(t.installation.c.usage_point_id.in_(_POINTS))
+    rows = tx.execute(query, {"points": points}).all()
     if not rows:
         return []
     if len({row[:3] for row in rows}) < len(rows):
@@ -291,8 +293,8 @@ def _classes(tx: Connection, meter: str | None, points: Sequence[str] | None) ->
         places = select(t.installation.c.usage_point_id).join(t.meter, t.meter.c.id == t.installation.c.meter_id)
         query = query.where(g.usage_point_id.in_(places.where(t.meter.c.name == meter)))
     if points is not None:
-        query = query.where(g.usage_point_id.in_(points))
-    return {row[0]: row[1] for row in tx.execute(query).all()}
+        query = query.where(g.usage_point_id.in_(_POINTS))
+    return {row[0]: row[1] for row in tx.execute(query, {"points": points}).all()}
 
 
 def _constants(
@@ -304,10 +306,10 @@ def _constants(
     if meter is not None:
         query = query.join(t.meter, t.meter.c.id == c.meter_id).where(t.meter.c.name == meter)
     if points is not None:
-        there = select(t.installation.c.meter_id).where(t.installation.c.usage_point_id.in_(points))
+        there = select(t.installation.c.meter_id).where(t.installation.c.usage_point_id.in_(_POINTS))
         query = query.where(c.meter_id.in_(there))
     found: dict[tuple[int, int], tuple[Constant, ...]] = {}
-    for row in tx.execute(query):
+    for row in tx.execute(query, {"points": points}):
         constant = Constant(row.valid_from_s, row.numerator, row.denominator, row.made_of)
         found[row.meter_id, row.channel] = (*found.get((row.meter_id, row.channel), ()), constant)
     return found

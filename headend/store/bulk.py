@@ -26,6 +26,12 @@ KEYS_A_QUERY = 500
 # As arrays: PostgreSQL takes no value of more than a gigabyte.
 _ROWS_A_STATEMENT = 2_000
 
+#: With more channels than this, reading from the first meter to the last and leaving out the rest beats looking up
+#: single keys …
+SCAN_FROM = 64
+# … as long as one meter in so many is wanted at least.
+_SPARSE = 4
+
 #: On a query: its rows come in binary where the driver can, for rows with bytes in them. Only plain columns come so.
 BINARY = {"headend_binary": True}
 
@@ -48,6 +54,16 @@ def insert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
 def upsert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows of different keys; where the primary key is there already, the row takes the new values."""
     _put(tx, table, rows, replace=True)
+
+
+def meters_between(channels: Sequence[tuple[int, int]]) -> str | None:
+    """The condition that all meters from the first to the last are wanted; None: single keys are quicker."""
+    if len(channels) < SCAN_FROM:
+        return None
+    meters = [int(meter) for meter, _ in channels]
+    if max(meters) - min(meters) >= _SPARSE * len(channels):
+        return None
+    return f"meter BETWEEN {min(meters)} AND {max(meters)}"
 
 
 def rows_at(tx: Connection, table: Table, keys: Iterable[tuple[int, ...]]) -> list[Any]:

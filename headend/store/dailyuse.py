@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 
 from headend.errors import StoreBroken
 from headend.reads.blocks import Blocks
-from headend.store.bulk import rows_at, upsert_rows
+from headend.store.bulk import BINARY, meters_between, rows_at, upsert_rows
 from headend.store.intervals import ChannelKey
 from headend.store.tables import daily_use
 from headend.vee.dailyuse import DAYS, NOTHING, DailyUse, moved, use_of_days
@@ -71,13 +72,22 @@ def _rows(tx: Connection, channels: Sequence[ChannelKey], end_day: int) -> tuple
     numbers = np.empty((len(channels), _NUMBERS, DAYS), np.int64)
     numbers[:] = np.array(NOTHING)[:, None]
     ends = np.full(len(channels), end_day, np.int64)
-    rows = rows_at(tx, daily_use, channels)
-    for row in rows:
-        if len(row.days) != _BYTES:
+    rows = [row for row in _found(tx, channels) if (row[0], row[1]) in row_of]
+    for meter, channel, _, days in rows:
+        if len(days) != _BYTES:
             raise StoreBroken(
-                f"daily use of meter {row.meter}, channel {row.channel}: found {len(row.days)} bytes, expected {_BYTES}"
+                f"daily use of meter {meter}, channel {channel}: found {len(days)} bytes, expected {_BYTES}"
             )
-    places = [row_of[row.meter, row.channel] for row in rows]
-    numbers[places] = np.frombuffer(b"".join([row.days for row in rows]), "<i8").reshape(-1, _NUMBERS, DAYS)
-    ends[places] = [row.end_day for row in rows]
+    places = [row_of[meter, channel] for meter, channel, *_ in rows]
+    numbers[places] = np.frombuffer(b"".join([days for *_, days in rows]), "<i8").reshape(-1, _NUMBERS, DAYS)
+    ends[places] = [end_day for *_, end_day, _ in rows]
     return numbers, ends
+
+
+def _found(tx: Connection, channels: Sequence[ChannelKey]) -> Sequence[Any]:
+    """Rows of the table, those of these channels among them."""
+    between = meters_between(channels)
+    if between is None:
+        return rows_at(tx, daily_use, channels)
+    query = f"SELECT meter, channel, end_day, days FROM {daily_use.name} WHERE {between}"
+    return tx.exec_driver_sql(query, execution_options=BINARY).all()

@@ -7,15 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from headend.store.bulk import BINARY, rows_at
+from headend.store.bulk import BINARY, SCAN_FROM, meters_between, rows_at
 from headend.store.intervals import BlockKey, ChannelKey
 from headend.store.tables import day_block
-
-# With more channels than this, reading days from the first meter to the last and leaving out the rest beats looking up
-# single keys …
-_SCAN_FROM = 64
-# … as long as one meter in so many is wanted at least.
-_SPARSE = 4
 
 # What a block is made of; how complete it is can be left out. The driver has the types already: to have SQLAlchemy look
 # at every value would cost as much again.
@@ -41,15 +35,13 @@ def rows_over(tx: Connection, channels: Sequence[ChannelKey], days: range, inter
 
     They begin with the key, and end with what blocks are made of.
     """
-    if len(channels) < _SCAN_FROM:
-        yield rows_with(tx, [(day, meter, channel) for day in days for meter, channel in channels], interval_s)
+    between = meters_between(channels)
+    if between is None:
+        # A day at a time, where many are wanted.
+        for some in [days] if len(channels) < SCAN_FROM else [[day] for day in days]:
+            yield rows_with(tx, [(day, meter, channel) for day in some for meter, channel in channels], interval_s)
         return
-    meters = [int(meter) for meter, _ in channels]
-    if max(meters) - min(meters) >= _SPARSE * len(channels):
-        for day in days:
-            yield rows_with(tx, [(day, meter, channel) for meter, channel in channels], interval_s)
-        return
-    wanted = f"meter BETWEEN {min(meters)} AND {max(meters)} AND interval_s = {int(interval_s)}"
+    wanted = f"{between} AND interval_s = {int(interval_s)}"
     for day in days:
         query = f"SELECT {_COLUMNS} FROM {day_block.name} WHERE day = {int(day)} AND {wanted}"
         # The driver's own tuples: to make rows with names of them would cost a tenth more.
