@@ -1,4 +1,5 @@
-// What clerks' pages do by themselves: look again while a cycle is worked on, and tick all findings of a page.
+// What clerks' pages do by themselves: look again while a cycle is worked on, say that something takes its
+// time, and tick all rows of a page.
 "use strict";
 
 async function lookAgain(place) {
@@ -14,6 +15,17 @@ async function lookAgain(place) {
 }
 
 document.querySelectorAll("[data-refresh]").forEach((place) => setTimeout(lookAgain, 1000, place));
+
+document.querySelectorAll("form[data-busy]").forEach((form) => {
+  form.addEventListener("submit", () => {
+    const busy = document.createElement("p");
+    busy.className = "notice";
+    busy.setAttribute("role", "status");
+    busy.textContent = form.dataset.busy;
+    form.after(busy);
+    form.querySelectorAll("button").forEach((button) => (button.disabled = true));
+  });
+});
 
 document.querySelectorAll("[data-ticks-all]").forEach((all) => {
   const each = () => [...all.form.elements.which instanceof RadioNodeList ? all.form.elements.which : [all.form.elements.which]];
