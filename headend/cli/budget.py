@@ -47,10 +47,14 @@ def begin(
 def end(account: AccountId, since: Since, by: By, config: Config = None) -> None:
     """A plan ends: the bill of the period settles it, and later ones are paid as they come."""
     from headend.app import open_site
-    from headend.process.budgeting import end_plan, plan_after
+    from headend.process.budgeting import begins_with, end_plan, plan_after
 
     site = open_site(config)
+    unbegun = begins_with(site, account, since)
     ended = end_plan(site, account, since, by).plan.since
+    if unbegun:
+        typer.echo(f"account {account}: its plan, which was to begin with {ended}, does not begin")
+        return
     settles = f"account {account}: the bill of {ended} settles its plan"
     if (later := plan_after(site, account, ended)) is None:
         typer.echo(f"{settles}, which has ended")

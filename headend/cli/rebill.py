@@ -48,12 +48,15 @@ def rebill(
     """Correct issued statements: cancel them and bill again by today's reads and the tariff versions of then."""
     from headend.billing.corrections import Way
     from headend.errors import InvalidInput
+    from headend.reads.days import Period, zone_named
 
     office = open_office(config)
     if flagged == bool(statements or from_file):
         raise InvalidInput("bill rebill", "both or nothing", "numbers of statements, or --flagged")
     if period is not None and not flagged:
         raise InvalidInput("--period", "no --flagged", "--flagged with it: a statement has its period in its number")
+    if period is not None:
+        Period.month(period, zone_named("UTC"))  # what is no month has no statement, flagged or not
     told = _told(office, from_file) if from_file else []
     ids = _flagged(office, period) if flagged else [*(statements or ()), *told]
     if flagged and not ids:
@@ -103,7 +106,8 @@ def _told(office: Office, file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(str(file), str(error), "a text file that can be read") from None
+        told = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput(str(file), told, "a text file that can be read") from None
     found = {number: told for number, line in enumerate(lines, 1) if (told := line.partition("#")[0].strip())}
     if not found:
         raise InvalidInput(str(file), "no number", "numbers of statements, one a line")

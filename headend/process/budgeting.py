@@ -16,7 +16,7 @@ from headend.billing.budgets import Plan, plan_in
 from headend.billing.statement import Statement, parse_statement
 from headend.errors import BillingConflict, InvalidInput, checked_name
 from headend.process.bookkeeping import today
-from headend.reads.days import Period, next_period, zone_named
+from headend.reads.days import Period, next_period, previous_period, zone_named
 from headend.registry.registry import account_named, agreements
 from headend.site import Site
 from headend.store import books, budgets
@@ -73,6 +73,14 @@ def end_plan(site: Site, account: str, since: str, by: str) -> KeptPlan:
             told += [f"one begins with {later.since}"] if (later := _first_after(its, since)) else []
             raise BillingConflict("; ".join(told))
         return _keep(tx, site, account, replace(plan, since=since, instalment=Decimal(0)), by)
+
+
+def begins_with(site: Site, account: str, period: str) -> bool:
+    """Whether a plan of an account begins with a period that has none before: ended then, it never applies."""
+    with site.database.read() as tx:
+        its = [kept.plan for kept in budgets.plans(tx, account)]
+    before, now = plan_in(its, previous_period(_month(period))), plan_in(its, period)
+    return now is not None and not now.has_ended and (before is None or before.has_ended)
 
 
 def plan_after(site: Site, account: str, period: str) -> Plan | None:

@@ -357,6 +357,21 @@ def test_who_ends_a_plan_is_told_of_one_that_begins_later(town: Town, run: Run) 
     assert run("budget", "end", "Ada", "--since", "2027-02", "--by", "bob")[1].endswith("its plan, which has ended\n")
 
 
+def test_who_ends_a_plan_with_the_period_it_begins_in_is_told_that_it_does_not_begin(town: Town, run: Run) -> None:
+    def end(since: str) -> str:
+        return run("budget", "end", "Ada", "--since", since, "--by", "bob")[1]
+
+    set_plan(town.site, "Ada", plan("100.00", "2026-12"), "ann")
+    assert end("2026-12") == "account Ada: its plan, which was to begin with 2026-12, does not begin\n"
+    bill(town, "2026-10")
+    bill(town, "2026-11")
+    assert bill(town, "2026-12") is None
+    # Ended once, and begun again.
+    set_plan(town.site, "Ada", plan("90.00", "2027-02"), "ann")
+    assert end("2027-03") == "account Ada: the bill of 2027-03 settles its plan, which has ended\n"
+    assert "no budget plan in 2027-04" in run("budget", "end", "Ada", "--since", "2027-04", "--by", "bob")[2]
+
+
 def test_what_no_bill_settles_is_shown_and_settled_once(town: Town, run: Run) -> None:
     """154.85 were billed and 100.00 asked for; that Ada had gone by the end of October is told afterwards."""
     set_plan(town.site, "Ada", plan("100.00"), "ann")
