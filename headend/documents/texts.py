@@ -830,7 +830,7 @@ FRENCH = {
     "comparison_tool": "Comparer les offres",
     "metering_operator": "Opérateur de comptage",
     "network_operator": "Gestionnaire du réseau",
-    "contract": "Contrat",
+    "contract": "Contrat\u00a0",  # a colon follows
     "contract_open": "depuis le {since}, sans date de fin",
     "contract_until": "du {since} au {until}",
     "mix": "D’où venait notre électricité en {year}",

@@ -113,7 +113,10 @@ class Writer:
     def quantity(self, number: Decimal, unit: str, pattern: NumberPattern = _THREE_PLACES) -> str:
         if unit in ("day", "month", "year"):
             # Six places, so that a part of a month or year × its price is the amount beside it.
-            return format_unit(number, f"duration-{unit}", "long", "#,##0.######", locale=self.locale)
+            name, places = f"duration-{unit}", "#,##0.######"
+            written = format_unit(number, name, "long", places, locale=self.locale)
+            # Portuguese and Italian write the unit out in their short form alone: what babel lacks stands as its key.
+            return format_unit(number, name, "short", places, locale=self.locale) if name in written else written
         return f"{self.number(number, pattern)}\u00a0{unit}"
 
     def per_day(self, quantity: Decimal, days: int, unit: str) -> str:

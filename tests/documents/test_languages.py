@@ -133,6 +133,22 @@ def test_one_day_is_not_days(locale: str, days: int, said: str) -> None:
     assert view["segments"][0]["days"].endswith(f"({said})")
 
 
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("pt_PT", ("1 dia", "1 mês", "2 meses", "2 anos")),
+        ("pt_BR", ("1 dia", "1 mês", "2 meses", "2 anos")),
+        ("fr_CA", ("1 jour", "1 mois", "2 mois", "2 ans")),
+        ("de_DE", ("1 Tag", "1 Monat", "2 Monate", "2 Jahre")),
+        ("es_ES", ("1 día", "1 mes", "2 meses", "2 años")),
+    ],
+)
+def test_days_months_and_years_have_their_names(locale: str, said: tuple[str, ...]) -> None:
+    writer = Writer(locale, "EUR")
+    asked = [(D(1), "day"), (D(1), "month"), (D(2), "month"), (D(2), "year")]
+    assert tuple(writer.quantity(number, unit).replace("\u00a0", " ") for number, unit in asked) == said
+
+
 def test_complaints_go_to_whom_the_settings_name() -> None:
     (_, (_, told)) = statement_view(whole("en_GB"))["notes"]
     assert told.startswith("Write to Desk 7, and quote statement A-1-2026-10-1.")
