@@ -21,7 +21,7 @@ test: $(READY) servers  ## set-up and the default test suite
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(READY) servers  ## the tests that take minutes
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n 2 --dist worksteal
 
 check: $(READY)  ## lint, types, import rules
 	$(BIN)/ruff check .
