@@ -8,10 +8,9 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from itertools import repeat
-from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Column, Connection, Row, and_, bindparam, delete, func, not_, or_, select
+from sqlalchemy import Column, Connection, Row, and_, bindparam, delete, func, not_, or_, select
 
 from headend.billing.agreements import Account, Agreement
 from headend.billing.columns import made_of
@@ -26,7 +25,7 @@ from headend.registry.grouping import enrol_groups
 from headend.registry.members import memberships
 from headend.registry.site_file import SiteFile
 from headend.store import tables as t
-from headend.store.bulk import portions
+from headend.store.bulk import among
 from headend.store.database import upsert
 
 _IDS_AT_ONCE = 10_000
@@ -228,18 +227,6 @@ def enrolled_channels(
     tx: Connection, *, meter: str | None = None, usage_points: Collection[str] | None = None
 ) -> list[EnrolledChannel]:
     """Every channel in service, or those of one meter, or at some usage points; by meter name."""
-    if usage_points is not None:
-        found = [each for some in portions(sorted(usage_points)) for each in _enrolled_channels(tx, meter, some)]
-        return sorted(found, key=attrgetter("meter_name", "channel.code"))
-    return _enrolled_channels(tx, meter, None)
-
-
-_channel = lru_cache(maxsize=256)(Channel)
-# Values given to a query as it is made would each be looked at, and cost more than the query.
-_POINTS: BindParameter[str] = bindparam("points", expanding=True)
-
-
-def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] | None) -> list[EnrolledChannel]:
     query = (
         select(
             t.meter.c.id,
@@ -263,16 +250,16 @@ def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] 
     )
     if meter is not None:
         query = query.where(t.meter.c.name == meter)
-    if points is not None:
-        query = query.where(t.installation.c.usage_point_id.in_(_POINTS))
-    rows = tx.execute(query, {"points": points}).all()
+    if usage_points is not None:
+        query = query.where(among(tx, t.installation.c.usage_point_id, usage_points))
+    rows = tx.execute(query).all()
     if not rows:
         return []
     if len({row[:3] for row in rows}) < len(rows):
         rows = list({row[:3]: row for row in rows}.values())
     # By columns: a fleet's rows one by one would take longer than the query.
     ids, names, codes, *between, point, timezone, installed_s, removed_s, polled = zip(*rows, strict=True)
-    constants, class_at = _constants(tx, meter, points), _classes(tx, meter, points)
+    constants, class_at = _constants(tx, meter, usage_points), _classes(tx, meter, usage_points)
     classes = [class_at.get(each, "residential") for each in point]
     values = [constants.get(key, ()) for key in zip(ids, codes, strict=True)] if constants else repeat(())
     channels = map(_channel, codes)
@@ -280,7 +267,10 @@ def _enrolled_channels(tx: Connection, meter: str | None, points: Sequence[str] 
     return made_of(EnrolledChannel, len(rows), *columns)
 
 
-def _classes(tx: Connection, meter: str | None, points: Sequence[str] | None) -> dict[str, str]:
+_channel = lru_cache(maxsize=256)(Channel)
+
+
+def _classes(tx: Connection, meter: str | None, points: Collection[str] | None) -> dict[str, str]:
     """The customer class of who has, or had last, a usage point."""
     g = t.service_agreement.c
     query = (
@@ -293,12 +283,12 @@ def _classes(tx: Connection, meter: str | None, points: Sequence[str] | None) ->
         places = select(t.installation.c.usage_point_id).join(t.meter, t.meter.c.id == t.installation.c.meter_id)
         query = query.where(g.usage_point_id.in_(places.where(t.meter.c.name == meter)))
     if points is not None:
-        query = query.where(g.usage_point_id.in_(_POINTS))
-    return {row[0]: row[1] for row in tx.execute(query, {"points": points}).all()}
+        query = query.where(among(tx, g.usage_point_id, points))
+    return {row[0]: row[1] for row in tx.execute(query).all()}
 
 
 def _constants(
-    tx: Connection, meter: str | None, points: Sequence[str] | None = None
+    tx: Connection, meter: str | None, points: Collection[str] | None = None
 ) -> dict[tuple[int, int], tuple[Constant, ...]]:
     """By (meter, channel), rising in time."""
     c = t.channel_constant.c
@@ -306,10 +296,10 @@ def _constants(
     if meter is not None:
         query = query.join(t.meter, t.meter.c.id == c.meter_id).where(t.meter.c.name == meter)
     if points is not None:
-        there = select(t.installation.c.meter_id).where(t.installation.c.usage_point_id.in_(_POINTS))
+        there = select(t.installation.c.meter_id).where(among(tx, t.installation.c.usage_point_id, points))
         query = query.where(c.meter_id.in_(there))
     found: dict[tuple[int, int], tuple[Constant, ...]] = {}
-    for row in tx.execute(query, {"points": points}):
+    for row in tx.execute(query):
         constant = Constant(row.valid_from_s, row.numerator, row.denominator, row.made_of)
         found[row.meter_id, row.channel] = (*found.get((row.meter_id, row.channel), ()), constant)
     return found

@@ -11,12 +11,26 @@ beside.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Dialect, String, Table, bindparam, delete
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 
 _Key = TypeVar("_Key")
@@ -54,6 +68,17 @@ def insert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
 def upsert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows of different keys; where the primary key is there already, the row takes the new values."""
     _put(tx, table, rows, replace=True)
+
+
+def among(tx: Connection, column: ColumnElement[str], keys: Iterable[str]) -> ColumnElement[bool]:
+    """The condition that a column has one of these texts: as one parameter, however many they are.
+
+    As a parameter each, to look at them takes SQLAlchemy as long as the query takes the database.
+    """
+    if tx.dialect.name == "sqlite":
+        values = func.json_each(json.dumps(list(keys), ensure_ascii=False)).table_valued("value")
+        return column.in_(select(values.c.value))
+    return column == func.any(bindparam(None, list(keys), type_=ARRAY(Text)))
 
 
 def meters_between(channels: Sequence[tuple[int, int]]) -> str | None:

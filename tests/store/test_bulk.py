@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.exc import DataError
 
-from headend.store.bulk import delete_rows, insert_rows, portions, rows_at, upsert_rows
+from headend.store.bulk import among, delete_rows, insert_rows, portions, rows_at, upsert_rows
 from headend.store.database import Database
-from headend.store.tables import day_block, finding, interval_history, unsent
+from headend.store.tables import day_block, finding, gateway, interval_history, unsent
 
 
 def version(meter: int, start_s: int, number: int, value: int) -> tuple[object, ...]:
@@ -30,6 +30,16 @@ def test_rows_are_found_by_the_beginning_of_their_key(site_database: Database) -
         assert sorted(tuple(row) for row in found) == rows[2:4] + rows[4:6]
         assert found[0].superseded_by == "x’y"
         assert rows_at(tx, interval_history, []) == []
+
+
+def test_texts_are_looked_up_as_one_parameter(site_database: Database) -> None:
+    names = ["GW-1", "Straße 1, 'x'", 'a"b\\c', "50 %", "GW-2"]
+    with site_database.write() as tx:
+        tx.execute(gateway.insert(), [{"name": name, "messages": 0} for name in names])
+        asked = [*names[:4], "GW-1", "no such", *(f"none-{n}" for n in range(70_000))]
+        query = select(gateway.c.name).where(among(tx, gateway.c.name, asked))
+        assert sorted(tx.execute(query).scalars()) == sorted(names[:4])
+        assert tx.execute(select(gateway.c.name).where(among(tx, gateway.c.name, []))).all() == []
 
 
 def test_a_row_that_is_there_takes_the_new_values(site_database: Database) -> None:
