@@ -39,13 +39,17 @@ def period_before(records: Records, parts: Sequence[Part], gas: GasQualities, pe
     before_it = previous_period(period)
     days = billing_days(parts[0].agreement, before_it)
     before = _Then.of(records, [part.used for part in parts], gas, days)
+    missing = before.missing
+    # The day after the last hole.
+    known_from = np.where(missing.any(axis=1), days.days - np.argmax(missing[:, ::-1], axis=1), 0).tolist()
     found = {}
-    for row, part in enumerate(parts):
+    for row, (part, known) in enumerate(zip(parts, known_from, strict=True)):
+        if days.days - known < _DAYS_TO_COMPARE:
+            continue
         its = in_force(part.agreement, before_it)
         if its is None or its.end != days.end:
             continue
-        holes = np.flatnonzero(before.missing[row])
-        first = max((its.first - days.first).days, int(holes[-1]) + 1 if len(holes) else 0)
+        first = max((its.first - days.first).days, known)
         if days.days - first >= _DAYS_TO_COMPARE:
             compared = before.over(part, row, days.first + timedelta(days=first), days.end)
             if compared is not None:

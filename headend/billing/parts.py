@@ -13,7 +13,7 @@ from headend.billing.cycle import ExceptionCode
 from headend.billing.ports import MeterChannel
 from headend.errors import NotFound
 from headend.reads.channels import EXPORT, GAS, HEAT, IMPORT, REACTIVE, WATER, Channel
-from headend.reads.days import Period, seconds, zone_named
+from headend.reads.days import Period, zone_named
 from headend.tariffs import Tariff, TariffBook
 from headend.tariffs.format.components import Component, Dynamic, Energy, PowerFactor, Reactive
 
@@ -65,7 +65,7 @@ class Part:
     def time_s(self) -> tuple[int, int]:
         """Begin of the first day and end of the last, UTC [s since 1970]."""
         days = Period(self.first, self.end, zone_named(self.agreement.timezone))
-        return seconds(days.start_utc), seconds(days.end_utc)
+        return days.start_s, days.end_s
 
     def measured_by(self, meter: MeterChannel) -> tuple[int, int]:
         """The part of that time during which one of its meters hung."""
@@ -124,7 +124,7 @@ def parts_of(
 
 def hung_at(meters: Hung, usage_point: str, channel: Channel, days: Period) -> tuple[MeterChannel, ...]:
     """Meters that measured a channel at a usage point during some of these days, as they were installed."""
-    begin_s, end_s = seconds(days.start_utc), seconds(days.end_utc)
+    begin_s, end_s = days.start_s, days.end_s
     there = meters.get((usage_point, channel.code), ())
     hung = [each for each in there if each.installed_s < end_s and (each.removed_s is None or each.removed_s > begin_s)]
     return tuple(hung) if len(hung) == 1 else tuple(sorted(hung, key=attrgetter("installed_s")))
@@ -143,7 +143,7 @@ def _problem(part: Part, days: Period) -> str | None:  # noqa: PLR0911 - one for
         return f"{tariff.id} charges reactive energy, but no meter measures it"
     if len({meter.interval_s for meter in part.meters}) > 1:
         return "its meters have intervals of different lengths"
-    if seconds(days.start_utc) % part.interval_s:
+    if days.start_s % part.interval_s:
         return f"its local day begins within an interval of {part.interval_s} s"
     return None
 

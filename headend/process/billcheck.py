@@ -71,13 +71,13 @@ class _Bill:
     @property
     def stretch(self) -> Stretch:
         """The channel that findings are put on, and the time it measured of the bill."""
-        c, begin_s, end_s = self.billed[-1], seconds(self.months[0].start_utc), seconds(self.months[0].end_utc)
+        c, begin_s, end_s = self.billed[-1], self.months[0].start_s, self.months[0].end_s
         removed_s = end_s if c.removed_s is None else min(end_s, c.removed_s)
         return c.meter, c.channel.code, max(begin_s, c.installed_s), removed_s
 
     def utc_days(self, months: int = 1) -> tuple[int, int]:
         """The UTC days that lie mostly within its own days, or its last months [days since 1970]."""
-        return _utc_day(seconds(self.months[months - 1].start_utc)), _utc_day(seconds(self.months[0].end_utc))
+        return _utc_day(self.months[months - 1].start_s), _utc_day(self.months[0].end_s)
 
 
 def _utc_day(begin_s: int) -> int:

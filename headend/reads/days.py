@@ -72,6 +72,11 @@ def midnight(day: date, zone: tzinfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
+@lru_cache(maxsize=16_384)
+def _midnight_s(day: date, zone: tzinfo) -> int:
+    return seconds(midnight(day, zone))
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """Local days `first` up to and without `end`, in one zone: what a bill covers."""
@@ -100,13 +105,23 @@ class Period:
         return midnight(self.first, self.zone)
 
     @property
+    def start_s(self) -> int:
+        """The same, UTC [s since 1970]."""
+        return _midnight_s(self.first, self.zone)
+
+    @property
     def end_utc(self) -> datetime:
         """Moment the last day ends."""
         return midnight(self.end, self.zone)
 
+    @property
+    def end_s(self) -> int:
+        """Moment the last day ends, UTC [s since 1970]."""
+        return _midnight_s(self.end, self.zone)
+
     def intervals(self, interval_s: int) -> int:
         """How many intervals the period must have."""
-        return (seconds(self.end_utc) - seconds(self.start_utc)) // interval_s
+        return (self.end_s - self.start_s) // interval_s
 
     def within(self, first: date, end: date | None) -> Period | None:
         """The part of this period from `first` up to and without `end` (None: open); None where there is none."""
