@@ -23,6 +23,7 @@ from headend.tariffs import BillingWindow, Charge, Line, Market, RatedBatch, Rat
 from headend.tariffs.format.components import Energy
 from headend.tariffs.money import Integers, added_up, minor_digits, rescaled
 from headend.tariffs.rating.bill import Column
+from headend.tariffs.rating.tiers import by_period
 
 
 def rated_use(interval_s: int, used: Metered, fed_in: Metered | None, reactive: Metered | None) -> Use:
@@ -47,8 +48,8 @@ class UseTables:
         use [base units], intervals with a value, and those of them that are estimates (m,).
     reached
         number of intervals up to and including the last with a value (m,).
-    daily, daily_estimated
-        use by local day, and how many intervals of that use are estimates (m, days).
+    daily, is_estimated
+        use by local day, and whether an interval of it is an estimate (m, days).
     periods
         use by TOU period [base units] (periods, m).
     """
@@ -59,7 +60,7 @@ class UseTables:
     reached: Int64s
     days: tuple[date, ...]
     daily: Int64s
-    daily_estimated: Int64s
+    is_estimated: NDArray[np.bool_]
     periods: Int64s
 
     @classmethod
@@ -74,25 +75,24 @@ class UseTables:
     ) -> UseTables:
         """Sum up what was used; the other reads billed count among the reads, and their estimates as estimates."""
         n = used.values.shape[1]
-        billed = [used.quality, *(other.quality for other in others)]
-        present = used.quality != Quality.MISSING
-        estimated = np.sum([IS_ESTIMATED[quality] for quality in billed], axis=0, dtype=np.int64)
+        present = [each.quality != Quality.MISSING for each in (used, *others)]
+        estimated = [IS_ESTIMATED[each.quality] for each in (used, *others)]
         begins = day_begins(window.first, window.end, window.zone, interval_s)
         codes = codes_of(tariff, window, interval_s, market=market)
         return cls(
             total=used.values.sum(axis=1),
-            present=np.sum([(quality != Quality.MISSING).sum(axis=1) for quality in billed], axis=0, dtype=np.int64),
-            estimated=estimated.sum(axis=1),
-            reached=np.where(present.any(axis=1), n - np.argmax(present[:, ::-1], axis=1), 0),
+            present=np.sum([np.count_nonzero(each, axis=1) for each in present], axis=0, dtype=np.int64),
+            estimated=np.sum([np.count_nonzero(each, axis=1) for each in estimated], axis=0, dtype=np.int64),
+            reached=np.where(present[0].any(axis=1), n - np.argmax(present[0][:, ::-1], axis=1), 0),
             days=tuple(window.first + timedelta(days=day) for day in range(window.days)),
             daily=np.add.reduceat(used.values, begins, axis=1),
-            daily_estimated=np.add.reduceat(IS_ESTIMATED[used.quality].astype(np.int64), begins, axis=1),
-            periods=np.stack([used.values[:, codes == i].sum(axis=1) for i in range(len(tariff.periods))]),
+            is_estimated=np.logical_or.reduceat(estimated[0], begins, axis=1),
+            periods=by_period(used.values, codes, len(tariff.periods)),
         )
 
     def by_day(self, rows: Sequence[int]) -> tuple[DayUse, ...]:
         """Use of some usage points by local day."""
-        daily, estimated = self.daily[rows].T, (self.daily_estimated[rows] > 0).T
+        daily, estimated = self.daily[rows].T, self.is_estimated[rows].T
         return tuple(
             [
                 DayUse(day, numbers(use, UNIT_SCALE), column(marks.tolist()) if marks.any() else False)
