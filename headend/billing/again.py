@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from headend.billing.agreements import in_force
+from headend.billing.alike import RatedSegment
 from headend.billing.ports import Office
-from headend.billing.segments import Rated, RatedSegment, rate_agreements
+from headend.billing.segments import Rated, rate_agreements
 from headend.billing.statement import Statement, Totals, totals_of
 
 

@@ -15,6 +15,7 @@ from datetime import timedelta
 from operator import attrgetter
 
 from headend.billing.agreements import Account, Agreement, billing_days, in_force
+from headend.billing.alike import RatedSegment, SegmentsAlike
 from headend.billing.budgets import on_plans
 from headend.billing.collecting import collected_note
 from headend.billing.columns import column, form_of
@@ -38,7 +39,7 @@ from headend.billing.ports import AccountRange, Ledger, Office, Records
 from headend.billing.profiles import is_older
 from headend.billing.review import Ground, findings_of
 from headend.billing.scope import accounts_of, agreements_of, check_scope, usual_scope
-from headend.billing.segments import RatedSegment, SegmentsAlike, rate_agreements
+from headend.billing.segments import rate_agreements
 from headend.billing.statement import (
     BillingDays,
     Customer,

@@ -7,28 +7,22 @@ billed comes back as an exception with its agreement's name, so that whoever is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import NamedTuple
+from datetime import date
 
 import numpy as np
 
 from headend.billing.agreements import Agreement, billing_days, billing_window
+from headend.billing.alike import RatedParts, RatedSegment, SegmentsAlike
 from headend.billing.banks import Balance, Balances, has_bank, left, opening_of, taken_over
-from headend.billing.columns import column, each_of, form_of, numbers, some_of
 from headend.billing.comparison import period_before, same_days_last_year
 from headend.billing.cycle import BillException, ExceptionCode
 from headend.billing.digests import calendar_digest
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.metered import (
-    UNIT_SCALE,
     Metered,
-    PlainMeterReads,
     at_usage_points,
-    meter_reads,
-    reads_digest,
 )
 from headend.billing.parts import Hung, Part, by_usage_point, parts_of
 from headend.billing.peaks import peaks_before, peaks_shown, ratchet_months
@@ -36,52 +30,15 @@ from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
 from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
 from headend.billing.statement import (
     Comparison,
-    EventUsed,
     GasEnergy,
     InBank,
-    MeterReads,
-    PastPeak,
-    Segment,
-    SeriesUsed,
-    TariffVersion,
 )
-from headend.billing.usage import UseTables, rated_use, statement_lines, tiered_energy, uses_by_tier
+from headend.billing.usage import UseTables, rated_use
 from headend.errors import CannotRate, PriceMissing
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds
 from headend.reads.quality import IS_BILLABLE
-from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBatch, TariffBook, rate_batch
-from headend.tariffs.format.components import Energy
-from headend.tariffs.money import Integers, added_up, minor_digits
-from headend.tariffs.rating.bill import Column
-
-
-class RatedSegment(NamedTuple):
-    """A segment, whose it is, and the moment [UTC] its last read ends: the window's end, but in a running month."""
-
-    agreement: Agreement
-    segment: Segment
-    reads_end: datetime
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SegmentsAlike:
-    """Segments of one form, whose they are, and the moments their last reads end."""
-
-    form: Segment
-    agreements: Sequence[Agreement]
-    reads_end: Sequence[datetime]
-
-    def each(self) -> Iterator[RatedSegment]:
-        """One by one."""
-        made = each_of(self.form, len(self.agreements))
-        return map(RatedSegment, self.agreements, made, self.reads_end)
-
-    def some(self, places: Sequence[int]) -> SegmentsAlike:
-        """Some of them."""
-        agreements = [self.agreements[place] for place in places]
-        ends = [self.reads_end[place] for place in places]
-        return SegmentsAlike(some_of(self.form, places), agreements, ends)
+from headend.tariffs import BillingWindow, Carried, Market, Peaks, TariffBook, rate_batch
 
 
 @dataclass(slots=True)
@@ -230,11 +187,7 @@ class _Group:
     used: Metered = field(init=False)
     fed_in: Metered | None = field(init=False)
     reactive: Metered | None = field(init=False)
-    past: Carried = field(init=False)
-    tiered: Energy | None = field(init=False)
-    prices: tuple[SeriesUsed, ...] = field(init=False)
-    events: tuple[EventUsed, ...] = field(init=False)
-    calendar: str | None = None
+    past: Carried = field(default_factory=Carried)
 
     def __post_init__(self) -> None:
         part, profiles = self.parts[0], self.place.profiles
@@ -248,8 +201,6 @@ class _Group:
             self.fed_in = self._metered([part.fed_in or () for part in self.parts])
         if part.reactive is not None:
             self.reactive = self._metered([part.reactive or () for part in self.parts])
-        self.past, self.prices = Carried(), ()
-        self.tiered, self.events = tiered_energy(part), events_used(part, self.place.market)
 
     def _metered(self, meters: Sequence[Sequence[MeterChannel]]) -> Metered:
         return at_usage_points(self.place.profiles, [self.rows(its) for its in meters], self.columns)
@@ -350,11 +301,11 @@ class _Group:
         tariff, market = part.tariff, self._market(rows)
         used = self.used.take(rows)
         fed_in, reactive = (None if each is None else each.take(rows) for each in (self.fed_in, self.reactive))
-        shown: list[tuple[GasEnergy, ...]] = [()] * len(rows)
+        gas: Sequence[tuple[GasEnergy, ...]] = [()] * len(rows)
         try:
             if is_by_energy(tariff):
                 areas = [self.parts[row].agreement.gas_area for row in rows]
-                used, shown = by_energy(used, areas, self.ground.gas, self.window, interval_s)
+                used, gas = by_energy(used, areas, self.ground.gas, self.window, interval_s)
             use = rated_use(interval_s, used, fed_in, reactive)
             customer_class = part.agreement.account.customer_class
             batch = rate_batch(tariff, self.window, use, market, self._carried(rows), customer_class)
@@ -369,147 +320,33 @@ class _Group:
             self._bill(rows[half:])
             return
         others = [each for each in (fed_in, reactive) if each is not None]
-        tables = UseTables.of(tariff, self.window, interval_s, market, used, others)
-        self.prices = prices_used(part, self.place.market)
-        self.calendar = calendar_digest(part, self.window, interval_s, market)
+        parts = [self.parts[row] for row in rows]
         brought: list[InBank | None] = [None] * len(rows)
         carried = list(brought)
         if has_bank(tariff):
             brought = [self._bank(row) for row in rows]
             carried = [left(tariff, batch.carried, place) for place in range(len(rows))]
-            for row, bank in zip(rows, carried, strict=True):
-                self.ground.balances[self.parts[row].agreement.id] = Balance(self.window.end, bank)
-        self._put(_Batch(rows, batch, tables, fed_in, reactive, shown, brought, carried))
-
-    def _put(self, its: _Batch) -> None:
-        """Segments of a batch, those together that are alike: that tell of the same things."""
-        meters = [self.rows(self.parts[row].meters) for row in its.rows]
-        plain = PlainMeterReads.of(self.place.profiles, [each for pairs in meters for each in pairs], self.columns)
-        firsts = np.cumsum([0, *map(len, meters)]).tolist()
-        # What is known of registers, a byte a meter.
-        known = np.where(plain.is_plain, 1 + 2 * plain.opened + 4 * plain.closed, 0).astype(np.uint8).tobytes()
-        alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
-        for place, told in enumerate(zip(its.lines_of_each(), self._beside(its), strict=True)):
-            alike[told, known[firsts[place] : firsts[place + 1]]].append(place)
-        for places in alike.values():
-            first, end = firsts[places[0]], firsts[places[0] + 1]
-            if plain.is_plain[first:end].all():
-                reads = tuple(plain.form([firsts[place] + at for place in places]) for at in range(end - first))
-            else:
-                reads = column([self._meter_reads(meters[place]) for place in places])
-            self._put_alike(its, places, [meters[place] for place in places], reads)
-
-    def _beside(self, its: _Batch) -> Iterator[tuple[bool, ...]]:
-        """Of each bill what it tells of beside lines and meters, of what not all bills do."""
-        previous, last_year, peaks = self.place.previous, self.place.last_year, bool(self.past.peaks)
-        for row, *banks_and_gas in zip(its.rows, its.brought, its.carried, its.shown, strict=True):
-            part = self.parts[row]
-            compared = part.agreement.id in previous, (part.agreement.id, part.first) in last_year
-            yield *compared, *map(bool, banks_and_gas), peaks and bool(self._peaks_shown(row))
-
-    def _meter_reads(self, meters: Sequence[tuple[int, MeterChannel]]) -> tuple[MeterReads, ...]:
-        return tuple(each for at, meter in meters for each in meter_reads(self.place.profiles, at, meter, self.columns))
-
-    def _peaks_shown(self, row: int) -> tuple[PastPeak, ...]:
-        return peaks_shown(self.parts[row].tariff, self.past, self.ground.period, row) if self.past.peaks else ()
-
-    def _put_alike(
-        self,
-        its: _Batch,
-        places: list[int],
-        meters: Sequence[Sequence[tuple[int, MeterChannel]]],
-        reads: tuple[MeterReads, ...],
-    ) -> None:
-        rows = [its.rows[place] for place in places]
-        parts, one, tables = [self.parts[row] for row in rows], self.parts[rows[0]], its.tables
-        agreements = [part.agreement for part in parts]
-        tariff, commodity = one.tariff, one.agreement.commodity
-        lines = its.lines_at(places[0])
-        gross, tax = its.sums(lines, places)
-        form = Segment(
-            agreement=column([each.id for each in agreements]),
-            usage_point=column([each.usage_point for each in agreements]),
-            address=column([each.address for each in agreements]),
-            commodity=commodity,
-            unit=tariff.unit,
-            timezone=one.agreement.timezone,
-            first=one.first,
-            last=one.end - timedelta(days=1),
-            days=(one.end - one.first).days,
-            tariff=TariffVersion(tariff.id, tariff.name, tariff.digest),
-            meters=reads,
-            usage=numbers(tables.total[places], UNIT_SCALE),
-            export=_sums(its.fed_in, places),
-            usage_by_period=tables.by_period(tariff, places),
-            usage_by_tier=uses_by_tier(self.tiered, lines, places),
-            lines=statement_lines(its.batch, lines, places),
-            intervals=column(tables.present[places].tolist()),
-            estimated_intervals=column(tables.estimated[places].tolist()),
-            daily=tables.by_day(places),
-            reads_sha256=column([reads_digest(self.place.profiles, pairs, self.columns) for pairs in meters]),
-            previous=_form_or_none([self.place.previous.get(each.id) for each in agreements]),
-            currency=its.batch.currency,
-            net=numbers(gross - tax, its.digits),
-            tax=numbers(tax, its.digits) if any(line.charge.kind == "tax" for line in lines) else Decimal(0),
-            gross=numbers(gross, its.digits),
-            gas=column([its.shown[place] for place in places]),
-            reactive=_sums(its.reactive, places),
-            brought=column([its.brought[place] for place in places]),
-            carried=column([its.carried[place] for place in places]),
-            prices=self.prices,
-            events=self.events,
-            peaks=column([self._peaks_shown(row) for row in rows]),
-            calendar_sha256=self.calendar,
-            last_year=_form_or_none([self.place.last_year.get((part.agreement.id, part.first)) for part in parts]),
+            for each, bank in zip(parts, carried, strict=True):
+                self.ground.balances[each.agreement.id] = Balance(self.window.end, bank)
+        peaks = [peaks_shown(tariff, self.past, self.ground.period, row) if self.past.peaks else () for row in rows]
+        rated = RatedParts(
+            parts=parts,
+            window=self.window,
+            batch=batch,
+            use=UseTables.of(tariff, self.window, interval_s, market, used, others),
+            profiles=self.place.profiles,
+            meters=[self.rows(each.meters) for each in parts],
+            columns=self.columns,
+            export=None if fed_in is None else fed_in.values.sum(axis=1),
+            reactive=None if reactive is None else reactive.values.sum(axis=1),
+            gas=gas,
+            brought=brought,
+            carried=carried,
+            peaks=peaks,
+            previous=[self.place.previous.get(each.agreement.id) for each in parts],
+            last_year=[self.place.last_year.get((each.agreement.id, each.first)) for each in parts],
+            prices=prices_used(part, self.place.market),
+            events=events_used(part, self.place.market),
+            calendar_sha256=calendar_digest(part, self.window, interval_s, market),
         )
-        begin_s, interval_s = seconds(self.window.start_utc), self.place.profiles.interval_s
-        ends = [moment(begin_s + reached * interval_s) for reached in tables.reached[places].tolist()]
-        self.ground.rated.alike.append(SegmentsAlike(form, agreements, ends))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    """Rows rated at once, and what they are told of."""
-
-    rows: list[int]
-    batch: RatedBatch
-    tables: UseTables
-    fed_in: Metered | None
-    reactive: Metered | None
-    shown: Sequence[tuple[GasEnergy, ...]]
-    brought: Sequence[InBank | None]
-    carried: Sequence[InBank | None]
-
-    @property
-    def digits(self) -> int:
-        """Decimal places of the currency's minor unit."""
-        return minor_digits(self.batch.currency)
-
-    def lines_of_each(self) -> list[bytes]:
-        """By bill which lines it has, and which of them rest on estimates: equal where it is the same."""
-        n = len(self.rows)
-        marks = np.zeros((n, 2 * len(self.batch.columns)), dtype=np.uint8)
-        for at, line in enumerate(self.batch.columns):
-            marks[:, 2 * at] = is_there = line.is_there
-            if line.estimated is not None:
-                marks[:, 2 * at + 1] = is_there & (line.estimated != 0)
-        return [marks[place].tobytes() for place in range(n)]
-
-    def lines_at(self, place: int) -> list[Column]:
-        """The lines a bill has."""
-        return [line for line in self.batch.columns if line.is_there[place if len(line.is_there) > 1 else 0]]
-
-    def sums(self, lines: Sequence[Column], places: list[int]) -> tuple[Integers, Integers]:
-        """Total of some bills, and tax in it [minor units] (k,)."""
-        tax = added_up([line.amount for line in lines if line.charge.kind == "tax"], len(self.rows))
-        return self.batch.totals[places], tax[places]
-
-
-def _sums(metered: Metered | None, places: list[int]) -> Decimal | None:
-    return None if metered is None else numbers(metered.values[places].sum(axis=1), UNIT_SCALE)
-
-
-def _form_or_none(parts: Sequence[Comparison | None]) -> Comparison | None:
-    """All of them have one, or none."""
-    there = [part for part in parts if part is not None]
-    return form_of(there) if there else None
+        self.ground.rated.alike.extend(rated.segments())

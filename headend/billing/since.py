@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from headend.billing.alike import RatedSegment
 from headend.billing.recount import channels_of
-from headend.billing.segments import RatedSegment
 from headend.billing.statement import Segment, Statement
 from headend.errors import few
 
