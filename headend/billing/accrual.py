@@ -2,31 +2,33 @@
 
 An accrual is what the engine that makes statements makes of the reads there are, without the statement: agreements that
 share tariff version, days and interval length are rows of one array, rated together, and nothing is looked up or
-digested that only paper needs. The same array, its missing intervals filled with what is expected, is rated three
-times more for the forecast: so tiers, TOU periods, demand, allowances and standing charges count as they will.
+digested that only paper needs. The same array, its missing intervals filled with what is expected, three times, is
+rated for the forecast: so tiers, TOU periods, demand, allowances and standing charges count as they will. What is said
+of the accounts is said in columns, and accruals are made of it where somebody asks for them one by one.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, Literal, get_args
+from datetime import date, datetime, timedelta
+from itertools import product
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headend.billing.accrued import Accrual, Forecast, LineSoFar, SegmentSoFar
+from headend.billing.accrued import Accrual, AccrualsAlike, Forecast, LineSoFar, SegmentSoFar
 from headend.billing.agreements import Agreement, billing_days, billing_window, period_at
 from headend.billing.banks import Balance, Balances, has_bank, left, opening_of, taken_over
+from headend.billing.columns import column, numbers, some_of
 from headend.billing.cycle import ExceptionCode
 from headend.billing.drafting import several_currencies
 from headend.billing.forecast import Days, expected_rest, pattern_of, scaled_rest, share_off
 from headend.billing.gas import by_energy, is_by_energy
 from headend.billing.groups import Membership
-from headend.billing.metered import Metered, at_usage_points, units
+from headend.billing.metered import UNIT_SCALE, Metered, at_usage_points
 from headend.billing.parts import Hung, Part, by_usage_point, parts_of
 from headend.billing.peaks import peaks_before, ratchet_months
 from headend.billing.ports import GasQualities, MeterChannel, Office, Records
@@ -35,16 +37,20 @@ from headend.billing.usage import day_begins, rated_use
 from headend.errors import CannotRate, NotFound
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import Period, moment, seconds, zone_named
-from headend.tariffs import BillingWindow, Carried, Line, Market, Peaks, RatedBatch, TariffBook, rate_batch
-from headend.tariffs.money import unit_of_scale
+from headend.tariffs import BillingWindow, Carried, Market, Peaks, RatedBatch, TariffBook, Use, rate_batch
+from headend.tariffs.money import Integers, minor_digits
+from headend.tariffs.rating.bill import Column
 
 Bools = NDArray[np.bool_]
+Int64s = NDArray[np.int64]
+Rows = NDArray[np.int64]
 
 # What is rated at once stays in the processor's cache.
 _ROWS = 512
 
 #: What is rated: the reads there are, and with the rest as it may become.
 Scenario = Literal["so far", "low", "expected", "high"]
+_SO_FAR: tuple[Scenario, ...] = ("so far",)
 _TO_COME: tuple[Scenario, ...] = ("low", "expected", "high")
 
 
@@ -58,7 +64,8 @@ def cost_so_far(office: Office, account: str, now: datetime) -> Accrual:
         today = now.astimezone(zone_named(agreements[0].timezone)).date()
         period = period_at(agreements[0].account, today)
         channels = records.channels({agreement.usage_point for agreement in agreements})
-        (accrual,) = accrue(Basis.of(records, office.tariffs, channels), agreements, period, now)
+        (alike,) = accrue(Basis.of(records, office.tariffs, channels), agreements, period, now)
+    (accrual,) = alike.each()
     return accrual
 
 
@@ -83,8 +90,8 @@ class Basis:
         return cls(records, tariffs, by_usage_point(channels), records.gas_qualities())
 
 
-def accrue(basis: Basis, agreements: Sequence[Agreement], period: str, now: datetime) -> list[Accrual]:
-    """The accruals of one billing period, one for each account, by account.
+def accrue(basis: Basis, agreements: Sequence[Agreement], period: str, now: datetime) -> list[AccrualsAlike]:
+    """The accruals of one billing period, one for each account, those together that are alike.
 
     Parameters
     ----------
@@ -102,24 +109,56 @@ def accrue(basis: Basis, agreements: Sequence[Agreement], period: str, now: date
         places[run.days_of(part.agreement), part.interval_s].append(part)
     for (whole, interval_s), together in places.items():
         _Place.of(run, whole, interval_s, together).rate(together)
-    by_account: dict[str, list[Agreement]] = defaultdict(list)
-    for agreement in agreements:
-        by_account[agreement.account.id].append(agreement)
-    return [run.accrual(its) for _, its in sorted(by_account.items())]
+    return run.accruals(agreements)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SegmentsAlike:
+    """Segments of one form, of `k` parts.
+
+    Parameters
+    ----------
+    gross
+        what they come to so far [minor units] (k,).
+    reads_end_s
+        of each [s since 1970] (k,).
+    to_come
+        what they will come to, by scenario [minor units] (3, k); nothing where the account is unforeseen.
+    """
+
+    form: SegmentSoFar
+    gross: Integers
+    reads_end_s: Int64s
+    to_come: Integers
+
+    def some(self, places: list[int]) -> _SegmentsAlike:
+        """Some of them."""
+        if places == list(range(len(self.gross))):
+            return self
+        form = some_of(self.form, places)
+        return _SegmentsAlike(form, self.gross[places], self.reads_end_s[places], self.to_come[:, places])
+
+
+class _Placed(NamedTuple):
+    """Where a segment of an account is; in the order in which the account has them."""
+
+    agreement: str
+    first: date
+    alike: int
+    place: int
 
 
 @dataclass(slots=True)
 class _Run:
-    """What grows while accounts are rated; lists and sums are by account."""
+    """What grows while accounts are rated; problems, and where segments are, are by account."""
 
     basis: Basis
     period: str
     now: datetime
     balances: dict[Scenario, Balances] = field(default_factory=dict)
-    segments: dict[str, list[SegmentSoFar]] = field(default_factory=lambda: defaultdict(list))
+    alike: list[_SegmentsAlike] = field(default_factory=list)
+    placed: dict[str, list[_Placed]] = field(default_factory=lambda: defaultdict(list))
     problems: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    #: In the minor unit: low, expected, high.
-    to_come: dict[str, list[int]] = field(default_factory=dict)
     unforeseen: dict[str, str] = field(default_factory=dict)
     whole: dict[tuple[tuple[Membership, ...], str], Period] = field(default_factory=dict)
 
@@ -135,49 +174,83 @@ class _Run:
             its = self.whole[members, zone] = billing_days(agreement, self.period)
         return its
 
-    def foresee(self, agreement: Agreement, amounts: Sequence[int]) -> None:
-        """Add what one part of an account will come to."""
-        before = self.to_come.get(agreement.account.id, (0, 0, 0))
-        self.to_come[agreement.account.id] = [one + other for one, other in zip(before, amounts, strict=True)]
+    def put(self, parts: Sequence[Part], alike: _SegmentsAlike) -> None:
+        """Add segments, those of these parts."""
+        at = len(self.alike)
+        self.alike.append(alike)
+        for place, part in enumerate(parts):
+            its = part.agreement
+            self.placed[its.account.id].append(_Placed(its.id, part.first, at, place))
 
-    def accrual(self, agreements: Sequence[Agreement]) -> Accrual:
-        """One account's, of what has grown."""
-        account, whole = agreements[0].account.id, self.days_of(agreements[0])
-        segments = tuple(sorted(self.segments.get(account, ()), key=lambda each: (each.agreement, each.first)))
-        problems = list(self.problems.get(account, ()))
-        currencies = sorted({each.currency for each in segments})
-        if len(currencies) > 1:
-            problems.append(several_currencies(currencies))
-        one = len(currencies) == 1
-        forecast, why = self._forecast(account, segments, problems)
-        return Accrual(
-            account=account,
+    def accruals(self, agreements: Iterable[Agreement]) -> list[AccrualsAlike]:
+        """Of all accounts, of what has grown: those together that have segments of the same forms."""
+        whole: dict[str, Period] = {}
+        for agreement in agreements:
+            account = agreement.account.id
+            if account not in whole:
+                whole[account] = self.days_of(agreement)
+        alike: dict[tuple[Period, tuple[int, ...], bool], list[tuple[str, list[_Placed]]]] = defaultdict(list)
+        for account, days in whole.items():
+            its = self.placed.get(account, [])
+            if len(its) > 1:
+                its.sort()
+            kinds = tuple([each.alike for each in its])
+            is_foreseen = account not in self.problems and account not in self.unforeseen
+            alike[days, kinds, is_foreseen].append((account, its))
+        return [self._accruals(*key, its) for key, its in alike.items()]
+
+    def _accruals(
+        self,
+        whole: Period,
+        kinds: tuple[int, ...],
+        is_foreseen: bool,
+        its: Sequence[tuple[str, Sequence[_Placed]]],
+    ) -> AccrualsAlike:
+        accounts = [account for account, _ in its]
+        segments = [self.alike[kind].some([placed[at].place for _, placed in its]) for at, kind in enumerate(kinds)]
+        currencies = sorted({each.form.currency for each in segments})
+        problems = [tuple(self.problems.get(account, ())) for account in accounts]
+        currency = amount = forecast = None
+        if len(currencies) == 1:
+            (currency,) = currencies
+            digits = minor_digits(currency)
+            amount = numbers(np.sum([each.gross for each in segments], axis=0), digits)
+            if is_foreseen:
+                to_come = np.sum([each.to_come for each in segments], axis=0)
+                # A negative price turns the ends round.
+                low, high = to_come.min(axis=0), to_come.max(axis=0)
+                forecast = Forecast(numbers(low, digits), numbers(to_come[1], digits), numbers(high, digits))
+        elif currencies:
+            problems = [(*each, several_currencies(currencies)) for each in problems]
+        why = [
+            "" if forecast else self._why_not(account, bool(segments), its)
+            for account, its in zip(accounts, problems, strict=True)
+        ]
+        form = Accrual(
+            account=column(accounts),
             period=self.period,
             first=whole.first,
             last=whole.end - timedelta(days=1),
-            currency=currencies[0] if one else None,
-            amount=sum((each.gross for each in segments), Decimal(0)) if one else None,
-            through=min((each.reads_end for each in segments), default=None),
-            segments=segments,
+            currency=currency,
+            amount=amount,
+            through=_moments(np.minimum.reduce([each.reads_end_s for each in segments])) if segments else None,
+            segments=tuple([each.form for each in segments]),
             forecast=forecast,
-            no_forecast=why,
-            problems=tuple(problems),
+            no_forecast=column(why),
+            problems=column(problems),
         )
+        return AccrualsAlike(form, len(accounts))
 
-    def _forecast(
-        self, account: str, segments: Sequence[SegmentSoFar], problems: Sequence[str]
-    ) -> tuple[Forecast | None, str]:
+    def _why_not(self, account: str, has_segments: bool, problems: Sequence[str]) -> str:
         if problems:
-            return None, "not all of it can be rated"
-        if not segments:
-            return None, "there is nothing to bill"
-        if account in self.unforeseen:
-            return None, self.unforeseen[account]
-        # A negative price turns the ends round.
-        exponent = segments[0].gross.as_tuple().exponent
-        unit = unit_of_scale(-exponent if isinstance(exponent, int) else 0)
-        low, expected, high = (amount * unit for amount in self.to_come[account])
-        return Forecast(min(low, expected, high), expected, max(low, expected, high)), ""
+            return "not all of it can be rated"
+        return self.unforeseen[account] if has_segments else "there is nothing to bill"
+
+
+def _moments(at_s: Int64s) -> datetime:
+    """Moments in one place of each document; most are the same."""
+    found = {each: moment(each) for each in np.unique(at_s).tolist()}
+    return column([found[each] for each in at_s.tolist()])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,6 +316,8 @@ class _Counted:
         reads there are (m, n).
     missing
         where there is none (m, n).
+    is_open
+        whether any is missing (m,).
     expected
         the window with what is expected there (m, n).
     known, share
@@ -251,19 +326,23 @@ class _Counted:
 
     window: Metered
     missing: Bools
-    expected: NDArray[np.int64]
+    is_open: Bools
+    expected: Int64s
     known: Bools
     share: NDArray[np.float64]
 
-    def take(self, rows: Sequence[int], scenario: Scenario, *, falls: bool = False) -> Metered:
-        """Rows as a scenario has them; `falls`: it is the less, the more it costs."""
-        if scenario == "so far":
-            return self.window.take(rows)
-        if scenario == "expected":
-            return Metered(self.expected[rows], self.window.quality[rows])
-        sign = 1 if (scenario == "high") != falls else -1
-        values = scaled_rest(self.expected[rows], self.missing[rows], sign * self.share[rows])
-        return Metered(values, self.window.quality[rows])
+    def to_come(self, rows: Rows, scenarios: Sequence[Scenario], *, falls: bool = False) -> Int64s:
+        """Rows as scenarios have them, one scenario below the other; `falls`: it is the less, the more it costs."""
+        expected, missing, share = self.expected[rows], self.missing[rows], self.share[rows]
+        values = np.empty((len(scenarios), *expected.shape), dtype=np.int64)
+        values[:] = expected
+        # What was read is the same in all of them.
+        rest = slice(int(np.argmax(missing.any(axis=0))), None)
+        for scenario, its in zip(scenarios, values, strict=True):
+            if scenario != "expected":
+                sign = 1 if (scenario == "high") != falls else -1
+                its[:, rest] = scaled_rest(expected[:, rest], missing[:, rest], sign * share)
+        return values.reshape(-1, expected.shape[1])
 
 
 class _Group:
@@ -283,12 +362,15 @@ class _Group:
         self.used = self._counted([part.used for part in parts])
         self.fed_in = None if part.fed_in is None else self._counted([part.fed_in or () for part in parts])
         self.reactive = None if part.reactive is None else self._counted([part.reactive or () for part in parts])
+        counted = [each for each in (self.used, self.fed_in, self.reactive) if each is not None]
+        #: Where there is a read of anything that is billed (m, n).
+        self.there: Bools = np.logical_or.reduce([~each.missing for each in counted])
+        #: Of which parts some of it is missing, and of which of these it is known what to expect (m,).
+        self.is_open: Bools = np.logical_or.reduce([each.is_open for each in counted])
+        self.is_known: Bools = np.logical_and.reduce([each.known for each in counted])
         self.past = Carried()
-
-    @property
-    def counted(self) -> list[_Counted]:
-        """All quantities that are billed."""
-        return [each for each in (self.used, self.fed_in, self.reactive) if each is not None]
+        #: By scenario to come, in the minor unit.
+        self.to_come: Integers = np.zeros((len(_TO_COME), len(parts)), dtype=np.int64)
 
     def _counted(self, meters: Sequence[Sequence[MeterChannel]]) -> _Counted:
         place = self.place
@@ -298,9 +380,10 @@ class _Group:
         window = Metered(all_of_it.values[:, self.begin :], all_of_it.quality[:, self.begin :])
         present = all_of_it.quality != Quality.MISSING
         missing = ~present[:, self.begin :]
+        is_open = missing.any(axis=1)
         m = len(meters)
-        if not missing.any():
-            return _Counted(window, missing, window.values, np.ones(m, dtype=np.bool_), np.zeros(m))
+        if not is_open.any():
+            return _Counted(window, missing, is_open, window.values, np.ones(m, dtype=np.bool_), np.zeros(m))
         since = np.array([(part.agreement.valid_from - place.days.first).days for part in self.parts])
         until = min(place.today, self.days.stop)
         days = Days(place.days.first, place.days.begins[: self.days.stop], self.columns.stop)
@@ -308,11 +391,11 @@ class _Group:
         expected = expected_rest(all_of_it.values, present, days, self.days, pattern)
         rest = np.where(missing, expected, 0).sum(axis=1)
         share = share_off(rest, missing.sum(axis=1) * (self.interval_s / 86_400), pattern)
-        return _Counted(window, missing, expected, pattern.known | ~missing.any(axis=1), share)
+        return _Counted(window, missing, is_open, expected, pattern.known | ~is_open, share)
 
     def rate(self) -> None:
-        """Every part becomes a segment or a problem; where it can be foreseen, what it will come to is added."""
-        rows = list(range(len(self.parts)))
+        """Every part becomes a segment or a problem; where it can be foreseen, so does what it will come to."""
+        rows = np.arange(len(self.parts))
         if ratchet_months(self.tariff):
             basis = self.run.basis
             try:
@@ -320,166 +403,227 @@ class _Group:
             except CannotRate as error:
                 self._refuse(rows, f"demand of the months before: {error}")
                 return
-        rated = [row for some, batch in self._rated(rows, "so far", self._refuse) for row in self._keep(some, batch)]
-        open_rows = np.logical_or.reduce([each.missing.any(axis=1) for each in self.counted])
-        known = np.logical_and.reduce([each.known for each in self.counted])
-        foreseen = [row for row in rated if open_rows[row] and known[row]]
-        for row in rated:
-            if open_rows[row] and not known[row]:
-                self.run.unforeseen[self._account(row)] = _TOO_SHORT
-        self._foresee(foreseen)
+        so_far = list(self._rated(rows, _SO_FAR, self._refuse))
+        for batch in so_far:
+            self._end(batch)
+        rated = np.concatenate([rows[:0], *(batch.rows for batch in so_far)])
+        still_open = rated[self.is_open[rated]]
+        self._unforeseen(still_open[~self.is_known[still_open]], _TOO_SHORT)
+        for batch in self._rated(still_open[self.is_known[still_open]], _TO_COME, self._unforeseen):
+            totals = batch.rated.totals.reshape(len(batch.scenarios), -1)
+            for scenario, its in zip(batch.scenarios, totals, strict=True):
+                self._foresee(batch.rows, scenario, its)
+        for batch in so_far:
+            self._put(batch)
 
-    def _account(self, row: int) -> str:
-        return self.parts[row].agreement.account.id
-
-    def _refuse(self, rows: Sequence[int], detail: str) -> None:
-        for row in rows:
+    def _refuse(self, rows: Rows, detail: str) -> None:
+        for row in rows.tolist():
             self.run.refuse(self.parts[row].agreement, ExceptionCode.CANNOT_RATE, detail)
 
-    def _foresee(self, rows: Sequence[int]) -> None:
-        """Rate rows with the rest of their days as it may become."""
-        if not rows:
-            return
-        amounts: dict[int, list[int]] = {row: [] for row in rows}
+    def _unforeseen(self, rows: Rows, detail: str) -> None:
+        for row in rows.tolist():
+            self.run.unforeseen[self.parts[row].agreement.account.id] = detail
 
-        def cannot(some: Sequence[int], detail: str) -> None:
-            for row in some:
-                self.run.unforeseen[self._account(row)] = detail
+    def _foresee(self, rows: Rows, scenario: Scenario, totals: Integers) -> None:
+        if totals.dtype == object:
+            self.to_come = self.to_come.astype(object)
+        self.to_come[_TO_COME.index(scenario), rows] = totals
 
+    def _end(self, batch: _Batch) -> None:
+        """What is read to its end is foreseen as it is."""
+        ended = ~self.is_open[batch.rows]
+        rows, balances = batch.rows[ended], self.run.balances
         for scenario in _TO_COME:
-            for some, batch in self._rated(rows, scenario, cannot):
-                for row, amount in zip(some, batch.totals.tolist(), strict=True):
-                    amounts[row].append(amount)
-        for row, its in amounts.items():
-            if len(its) == len(_TO_COME):
-                self.run.foresee(self.parts[row].agreement, its)
+            self._foresee(rows, scenario, batch.rated.totals[ended])
+            if has_bank(self.tariff):
+                for row in rows.tolist():
+                    agreement = self.parts[row].agreement.id
+                    balances[scenario][agreement] = balances["so far"][agreement]
 
     def _rated(
-        self, rows: Sequence[int], scenario: Scenario, refuse: Any
-    ) -> Iterator[tuple[Sequence[int], RatedBatch]]:
-        """Rows rated at once; where the engine refuses, halved until the one it means is alone."""
-        rows = self._with_balance(rows, scenario, refuse)
-        if not rows:
+        self, rows: Rows, scenarios: Sequence[Scenario], refuse: Callable[[Rows, str], None]
+    ) -> Iterator[_Batch]:
+        """Rows rated at once, in each of some scenarios; where the engine refuses, halved until it is one it means."""
+        rows = self._with_balance(rows, scenarios, refuse)
+        if not len(rows):
             return
         try:
-            batch = self._batch(rows, scenario)
+            batch = self._batch(rows, scenarios)
         except CannotRate as error:
-            if len(rows) == 1:
-                refuse(rows, str(error))
-                return
             half = len(rows) // 2
-            yield from self._rated(rows[:half], scenario, refuse)
-            yield from self._rated(rows[half:], scenario, refuse)
+            if half:
+                yield from self._rated(rows[:half], scenarios, refuse)
+                yield from self._rated(rows[half:], scenarios, refuse)
+            elif len(scenarios) > 1:
+                for scenario in scenarios:
+                    yield from self._rated(rows, (scenario,), refuse)
+            else:
+                refuse(rows, str(error))
             return
         if has_bank(self.tariff):
-            for at, row in enumerate(rows):
-                after = Balance(self.window.end, left(self.tariff, batch.carried, at))
+            for at, (scenario, row) in enumerate(product(scenarios, rows.tolist())):
+                after = Balance(self.window.end, left(self.tariff, batch.rated.carried, at))
                 self.run.balances[scenario][self.parts[row].agreement.id] = after
-        yield rows, batch
+        yield batch
 
-    def _with_balance(self, rows: Sequence[int], scenario: Scenario, refuse: Any) -> Sequence[int]:
+    def _with_balance(self, rows: Rows, scenarios: Sequence[Scenario], refuse: Callable[[Rows, str], None]) -> Rows:
         """Rows of which it is known what is in their bank."""
         if not has_bank(self.tariff):
             return rows
         known = []
-        for row in rows:
-            since = self.run.balances[scenario][self.parts[row].agreement.id].since
-            if since == self.window.first:
+        for row in rows.tolist():
+            agreement = self.parts[row].agreement.id
+            sinces = [self.run.balances[scenario][agreement].since for scenario in scenarios]
+            since = next((each for each in sinces if each != self.window.first), None)
+            if since is None:
                 known.append(row)
             else:
                 its = f"the days from {since} on cannot be rated, so what they leave in its bank is not known"
-                refuse([row], its)
-        return known
+                refuse(np.array([row]), its)
+        return np.array(known, dtype=np.int64)
 
-    def _batch(self, rows: Sequence[int], scenario: Scenario) -> RatedBatch:
-        used = self.used.take(rows, scenario)
-        fed_in = None if self.fed_in is None else self.fed_in.take(rows, scenario, falls=True)
-        reactive = None if self.reactive is None else self.reactive.take(rows, scenario)
-        if is_by_energy(self.tariff):
-            areas = [self.parts[row].agreement.gas_area for row in rows]
-            used, _ = by_energy(used, areas, self.run.basis.gas, self.window, self.interval_s)
-        use = rated_use(self.interval_s, used, fed_in, reactive)
+    def _batch(self, rows: Rows, scenarios: Sequence[Scenario]) -> _Batch:
+        use = self._read(rows) if scenarios == _SO_FAR else self._to_come(rows, scenarios)
         customer_class = self.parts[0].agreement.account.customer_class
-        carried = self._carried(rows, scenario)
-        return rate_batch(self.tariff, self.window, use, self._market(rows, scenario), carried, customer_class)
+        market, carried = self._market(rows, scenarios), self._carried(rows, scenarios)
+        rated = rate_batch(self.tariff, self.window, use, market, carried, customer_class)
+        return _Batch(rows, scenarios, use, rated)
 
-    def _market(self, rows: Sequence[int], scenario: Scenario) -> Market:
+    def _read(self, rows: Rows) -> Use:
+        some = rows.tolist()
+        fed_in, reactive = (None if its is None else its.window.take(some) for its in (self.fed_in, self.reactive))
+        used = self.used.window.take(some)
+        return rated_use(self.interval_s, replace(used, values=self._as_priced(used.values, rows)), fed_in, reactive)
+
+    def _to_come(self, rows: Rows, scenarios: Sequence[Scenario]) -> Use:
+        """As scenarios have it, one below the other; it is not asked which are estimates."""
+        used = self._as_priced(self.used.to_come(rows, scenarios), rows, len(scenarios))
+        fed_in = None if self.fed_in is None else self.fed_in.to_come(rows, scenarios, falls=True)
+        reactive = None if self.reactive is None else self.reactive.to_come(rows, scenarios)
+        return Use(self.interval_s, used, fed_in, reactive)
+
+    def _as_priced(self, values: Int64s, rows: Rows, times: int = 1) -> Int64s:
+        """Use of rows, so many times one below the other; of gas its energy, where that is priced."""
+        if not is_by_energy(self.tariff):
+            return values
+        areas = [self.parts[row].agreement.gas_area for row in rows.tolist()] * times
+        counted = Metered(values, self.used.window.quality)
+        return by_energy(counted, areas, self.run.basis.gas, self.window, self.interval_s)[0].values
+
+    def _market(self, rows: Rows, scenarios: Sequence[Scenario]) -> Market:
         """What is published, made longer over the time of which nothing is yet."""
         market = self.place.market
         if not market.prices:
             return market
         end_s = seconds(self.place.whole.end_utc)
-        if scenario != "so far":
+        if scenarios != _SO_FAR:
             return with_prices_as_a_week_before(market, end_s)
-        there = np.logical_or.reduce([(~each.missing[rows]).any(axis=0) for each in self.counted])
-        present = np.flatnonzero(there)
+        present = np.flatnonzero(self.there[rows].any(axis=0))
         reached = int(present[-1]) + 1 if len(present) else 0
         return with_prices_up_to(market, seconds(self.window.start_utc) + reached * self.interval_s, end_s)
 
-    def _carried(self, rows: Sequence[int], scenario: Scenario) -> Carried:
+    def _carried(self, rows: Rows, scenarios: Sequence[Scenario]) -> Carried:
         """What bills take over."""
         peaks = {
-            place: tuple(Peaks(each.month, each.watts[rows]) for each in several)
+            place: tuple(Peaks(each.month, np.tile(each.watts[rows], (len(scenarios), 1))) for each in several)
             for place, several in self.past.peaks.items()
         }
         if not has_bank(self.tariff):
             return Carried(peaks=peaks)
-        balances = self.run.balances[scenario]
-        banks = [balances[self.parts[row].agreement.id].bank for row in rows]
+        agreements = [self.parts[row].agreement.id for row in rows.tolist()]
+        banks = [self.run.balances[scenario][agreement].bank for scenario, agreement in product(scenarios, agreements)]
         return replace(taken_over(self.tariff, banks), peaks=peaks)
 
-    def _keep(self, rows: Sequence[int], batch: RatedBatch) -> Iterator[int]:
-        """Segments of rated rows, which are given back; one that is read to its end is foreseen as it is."""
-        n = self.columns.stop - self.columns.start
+    def _put(self, batch: _Batch) -> None:
+        """Segments of a batch, those together that have the same lines."""
+        rows, reads = batch.rows, ~self.used.missing[batch.rows]
+        n = reads.shape[1]
         begins = self.place.days.begins[self.days.start : self.days.stop] - self.begin
-        window, missing, expected = self.used.window.values, self.used.missing, self.used.expected
-        if is_by_energy(self.tariff):
-            areas = [part.agreement.gas_area for part in self.parts]
-            gas, span, interval_s = self.run.basis.gas, self.window, self.interval_s
-            window = by_energy(self.used.window, areas, gas, span, interval_s)[0].values
-            expected = by_energy(Metered(expected, self.used.window.quality), areas, gas, span, interval_s)[0].values
-        reached = np.where(missing.all(axis=1), 0, n - np.argmax(~missing[:, ::-1], axis=1))[rows].tolist()
-        days_reached = np.searchsorted(begins, np.array(reached), side="left").tolist()
-        daily = np.add.reduceat(window[rows], begins, axis=1)
-        usage = daily.sum(axis=1).tolist()
-        to_come = np.add.reduceat(expected[rows], begins, axis=1).tolist()
-        fed_in = None if self.fed_in is None else self.fed_in.window.values[rows].sum(axis=1).tolist()
-        is_open = np.logical_or.reduce([each.missing.any(axis=1) for each in self.counted])[rows].tolist()
-        known = np.logical_and.reduce([each.known for each in self.counted])[rows].tolist()
-        start_s, last = seconds(self.window.start_utc), self.window.end - timedelta(days=1)
-        daily_rows, totals = daily.tolist(), batch.totals.tolist()
-        for at, (row, bill) in enumerate(zip(rows, batch.bills(), strict=True)):
-            part = self.parts[row]
-            self.run.segments[part.agreement.account.id].append(
-                SegmentSoFar(
-                    agreement=part.agreement.id,
-                    commodity=part.agreement.commodity,
-                    unit=self.tariff.unit,
-                    tariff=self.tariff.name,
-                    currency=bill.currency,
-                    first=part.first,
-                    last=last,
-                    usage=units(usage[at]),
-                    export=None if fed_in is None else units(fed_in[at]),
-                    gross=bill.total,
-                    reads_end=moment(start_s + reached[at] * self.interval_s),
-                    daily=tuple(daily_rows[at][: days_reached[at]]),
-                    expected=tuple(to_come[at]) if is_open[at] and known[at] else (),
-                    lines=tuple([_line(line) for line in bill.lines]),
-                )
-            )
-            if not is_open[at]:
-                self.run.foresee(part.agreement, [totals[at]] * len(_TO_COME))
-                if has_bank(self.tariff):
-                    for scenario in _TO_COME:
-                        its = self.run.balances["so far"][part.agreement.id]
-                        self.run.balances[scenario][part.agreement.id] = its
-            yield row
+        reached = np.where(reads.any(axis=1), n - np.argmax(reads[:, ::-1], axis=1), 0)
+        days_reached = np.searchsorted(begins, reached, side="left")
+        by_day = np.add.reduceat(batch.use.imported, begins, axis=1)
+        expected: list[tuple[int, ...]] = [()] * len(rows)
+        foreseen = np.flatnonzero(self.is_open[rows] & self.is_known[rows])
+        if len(foreseen):
+            filled = self._as_priced(self.used.expected[rows[foreseen]], rows[foreseen])
+            for place, its in zip(foreseen.tolist(), np.add.reduceat(filled, begins, axis=1).tolist(), strict=True):
+                expected[place] = tuple(its)
+        so_far = _SoFar(
+            usage=by_day.sum(axis=1),
+            export=None if self.fed_in is None else self.fed_in.window.values[rows].sum(axis=1),
+            reads_end_s=seconds(self.window.start_utc) + reached * self.interval_s,
+            daily=[tuple(use[:days]) for use, days in zip(by_day.tolist(), days_reached.tolist(), strict=True)],
+            expected=expected,
+        )
+        for lines, places in batch.alike():
+            self._put_alike(batch, lines, places, so_far)
+
+    def _put_alike(self, batch: _Batch, lines: Sequence[Column], places: list[int], so_far: _SoFar) -> None:
+        parts = [self.parts[row] for row in batch.rows[places].tolist()]
+        one, currency = parts[0], batch.rated.currency
+        digits, gross = minor_digits(currency), batch.rated.totals[places]
+        form = SegmentSoFar(
+            agreement=column([part.agreement.id for part in parts]),
+            commodity=one.agreement.commodity,
+            unit=self.tariff.unit,
+            tariff=self.tariff.name,
+            currency=currency,
+            first=one.first,
+            last=self.window.end - timedelta(days=1),
+            usage=numbers(so_far.usage[places], UNIT_SCALE),
+            export=None if so_far.export is None else numbers(so_far.export[places], UNIT_SCALE),
+            gross=numbers(gross, digits),
+            reads_end=_moments(so_far.reads_end_s[places]),
+            daily=column([so_far.daily[place] for place in places]),
+            expected=column([so_far.expected[place] for place in places]),
+            lines=tuple([_line(each, batch.rated.n, places, digits) for each in lines]),
+        )
+        to_come = self.to_come[:, batch.rows[places]]
+        self.run.put(parts, _SegmentsAlike(form, gross, so_far.reads_end_s[places], to_come))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Rows rated at once, `use` and bills of one scenario below those of the one before."""
+
+    rows: Rows
+    scenarios: Sequence[Scenario]
+    use: Use
+    rated: RatedBatch
+
+    def alike(self) -> Iterator[tuple[list[Column], list[int]]]:
+        """The lines that bills have, and which bills have just these."""
+        columns, n = self.rated.columns, self.rated.n
+        there = np.stack([np.broadcast_to(line.is_there, n) for line in columns], axis=1)
+        patterns, which = np.unique(there, axis=0, return_inverse=True)
+        for at, pattern in enumerate(patterns):
+            its = [line for line, is_there in zip(columns, pattern, strict=True) if is_there]
+            yield its, np.flatnonzero(which == at).tolist()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SoFar:
+    """What the segments of a batch tell beside lines, in its order; use in base units."""
+
+    usage: Int64s
+    export: Int64s | None
+    reads_end_s: Int64s
+    daily: list[tuple[int, ...]]
+    expected: list[tuple[int, ...]]
 
 
 _TOO_SHORT = "fewer than 14 of the last 28 days have been read all through"
 
 
-def _line(line: Line) -> LineSoFar:
+def _line(line: Column, n: int, places: list[int], digits: int) -> LineSoFar:
     charge = line.charge
-    return LineSoFar(charge.kind, charge.label, charge.unit, charge.period, charge.tier, line.quantity, line.amount)
+    quantity, amount = (np.broadcast_to(each, n)[places] for each in (line.quantity, line.amount))
+    return LineSoFar(
+        charge.kind,
+        charge.label,
+        charge.unit,
+        charge.period,
+        charge.tier,
+        numbers(quantity, line.quantity_scale, is_plain=True),
+        numbers(amount, digits),
+    )

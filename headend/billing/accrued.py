@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from itertools import repeat
+from json.encoder import encode_basestring
+from operator import mod
 from typing import Any, NamedTuple
 
+from headend.billing.columns import Numbers, Values, each_of
+from headend.billing.written import pattern_of_numbers
 from headend.reads.days import moment, seconds
 from headend.tariffs.money import plain
 
 
-class LineSoFar(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LineSoFar:
     """One line, as it would stand on the statement; `amount` in the currency."""
 
     kind: str
@@ -108,52 +116,139 @@ class Accrual:
         return (self.last - self.first).days + 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AccrualsAlike:
+    """Accruals of `n` accounts of one form, with columns where they differ; one accrual is a form without any."""
+
+    form: Accrual
+    n: int
+
+    def each(self) -> list[Accrual]:
+        """One by one."""
+        return each_of(self.form, self.n)
+
+
 def document_of(accrual: Accrual) -> bytes:
     """The accrual as JSON; what stands beside it in its row is not repeated."""
-    forecast = accrual.forecast
-    return _AS_JSON.encode(
-        {
-            "first": accrual.first.isoformat(),
-            "last": accrual.last.isoformat(),
-            "segments": [_segment_json(each) for each in accrual.segments],
-            "forecast": forecast and [format(each, "f") for each in (forecast.low, forecast.expected, forecast.high)],
-            "no_forecast": accrual.no_forecast,
-            "problems": accrual.problems,
-        }
-    ).encode()
+    (document,) = documents_of(AccrualsAlike(accrual, 1))
+    return document
 
 
-_AS_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False)
+def documents_of(alike: AccrualsAlike) -> list[bytes]:
+    """Accruals as JSON: of each what it differs in is put into the pattern that they have in common."""
+    form, holes = alike.form, _Holes([])
+    forecast = form.forecast
+    ends = () if forecast is None else (forecast.low, forecast.expected, forecast.high)
+    pattern = _object(
+        first=holes.put(form.first, _day),
+        last=holes.put(form.last, _day),
+        segments=_list(_segment(each, holes) for each in form.segments),
+        forecast="null" if forecast is None else _list(holes.number(each) for each in ends),
+        no_forecast=holes.put(form.no_forecast, encode_basestring),
+        problems=holes.put(form.problems, _texts),
+    )
+    return list(map(str.encode, holes.filled(pattern, alike.n)))
 
 
-def _segment_json(segment: SegmentSoFar) -> dict[str, Any]:
-    return {
-        "agreement": segment.agreement,
-        "commodity": segment.commodity,
-        "unit": segment.unit,
-        "tariff": segment.tariff,
-        "currency": segment.currency,
-        "first": segment.first.isoformat(),
-        "last": segment.last.isoformat(),
-        "usage": format(segment.usage, "f"),
-        "export": None if segment.export is None else format(segment.export, "f"),
-        "gross": format(segment.gross, "f"),
-        "reads_end": seconds(segment.reads_end),
-        "daily": segment.daily,
-        "expected": segment.expected,
-        "lines": [
-            [
-                line.kind,
-                line.label,
-                line.unit,
-                line.period,
-                line.tier,
-                plain(line.quantity),
-                format(line.amount, "f"),
-            ]
-            for line in segment.lines
-        ],
-    }
+def amounts_of(alike: AccrualsAlike) -> list[str | None]:
+    """Amounts as they stand beside the documents."""
+    if alike.form.amount is None:
+        return [None] * alike.n
+    holes = _Holes([])
+    return [*holes.filled(holes.number(alike.form.amount).strip('"'), alike.n)]
+
+
+def _segment(segment: SegmentSoFar, holes: _Holes) -> str:
+    return _object(
+        agreement=holes.put(segment.agreement, encode_basestring),
+        commodity=holes.put(segment.commodity, encode_basestring),
+        unit=holes.put(segment.unit, encode_basestring),
+        tariff=holes.put(segment.tariff, encode_basestring),
+        currency=holes.put(segment.currency, encode_basestring),
+        first=holes.put(segment.first, _day),
+        last=holes.put(segment.last, _day),
+        usage=holes.number(segment.usage),
+        export="null" if segment.export is None else holes.number(segment.export),
+        gross=holes.number(segment.gross),
+        reads_end=holes.put(segment.reads_end, _second),
+        daily=holes.put(segment.daily, _whole_numbers),
+        expected=holes.put(segment.expected, _whole_numbers),
+        lines=_list(_line(each, holes) for each in segment.lines),
+    )
+
+
+def _line(line: LineSoFar, holes: _Holes) -> str:
+    charged = (
+        holes.put(line.kind, encode_basestring),
+        holes.put(line.label, encode_basestring),
+        holes.put(line.unit, encode_basestring),
+        holes.put(line.period, _text_or_null),
+        holes.put(line.tier, _int_or_null),
+    )
+    return _list((*charged, holes.number(line.quantity, plain), holes.number(line.amount)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Holes:
+    """What a pattern's holes are filled with, in the order in which they stand: of each the texts of all documents."""
+
+    columns: list[Iterable[Any]]
+
+    def put(self, part: Any, write: Callable[[Any], str]) -> str:
+        """The pattern of a part: a hole where documents differ, else its text."""
+        if isinstance(part, Values):
+            self.columns.append(map(write, part.each))
+            return "%s"
+        return write(part).replace("%", "%%")
+
+    def number(self, part: Any, write: Callable[[Any], str] = "{:f}".format) -> str:
+        """The pattern of a number, which stands as text."""
+        return pattern_of_numbers(part, self.columns) if isinstance(part, Numbers) else f'"{self.put(part, write)}"'
+
+    def filled(self, pattern: str, n: int) -> Iterable[str]:
+        """The texts of `n` documents."""
+        return map(mod, repeat(pattern, n), zip(*self.columns, strict=True) if self.columns else repeat(()))
+
+
+def _object(**places: str) -> str:
+    return "{" + ",".join([f'"{name}":{text}' for name, text in places.items()]) + "}"
+
+
+def _list(texts: Iterable[str]) -> str:
+    return "[" + ",".join(texts) + "]"
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return _list(map(encode_basestring, texts))
+
+
+def _whole_numbers(numbers: tuple[int, ...]) -> str:
+    # Half the time of a text for each, joined.
+    return _pattern_of_whole_numbers(len(numbers)) % numbers
+
+
+@lru_cache(maxsize=256)
+def _pattern_of_whole_numbers(n: int) -> str:
+    return _list(repeat("%d", n))
+
+
+def _text_or_null(text: str | None) -> str:
+    return "null" if text is None else encode_basestring(text)
+
+
+def _int_or_null(number: int | None) -> str:
+    return "null" if number is None else str(number)
+
+
+@lru_cache(maxsize=4096)
+def _day(day: date) -> str:
+    return f'"{day.isoformat()}"'
+
+
+# Reads of thousands end at the same moment.
+@lru_cache(maxsize=4096)
+def _second(at: datetime) -> str:
+    return str(seconds(at))
 
 
 def parse_document(

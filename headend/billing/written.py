@@ -114,7 +114,7 @@ class Writer(Generic[T]):
     def _pattern(self, hint: Any, form: Any, holes: list[Iterable[Any]]) -> str:
         """The format string of a part, whose columns `holes` takes in the order in which they stand."""
         if isinstance(form, Numbers):
-            return _of_numbers(form, holes)
+            return pattern_of_numbers(form, holes)
         its = self._written(hint)
         if isinstance(form, Values):
             holes.append(map(its.each, form.each))
@@ -139,8 +139,8 @@ def _all_of(written: Mapping[str, _Written]) -> Write:
     return write
 
 
-def _of_numbers(form: Numbers, holes: list[Iterable[Any]]) -> str:
-    """The pattern of numbers: where none is negative, what stands before the point and after it."""
+def pattern_of_numbers(form: Numbers, holes: list[Iterable[Any]]) -> str:
+    """The pattern of numbers, whose columns `holes` takes; where none is negative, before the point and after it."""
     whole, scale = form.whole, form.scale
     if whole.dtype == object or scale > _SCALES or whole.min(initial=0) < 0:
         holes.append(map(_number, form.each))

@@ -17,7 +17,7 @@ from functools import lru_cache
 import structlog
 
 from headend.billing.accrual import Basis, accrue
-from headend.billing.accrued import Accrual
+from headend.billing.accrued import Accrual, AccrualsAlike
 from headend.billing.agreements import Agreement, billing_days, period_at
 from headend.billing.partitions import ACCOUNTS_A_RANGE
 from headend.billing.ports import AccountRange, MeterChannel, Office
@@ -213,13 +213,13 @@ def _update(office: Office, registry: _Registry, due: Sequence[tuple[str, str]],
         account, period = due[0]
         log.exception("an account cannot be rated", account=account, period=period, error=str(error))
         updated.failed.append(account)
-        made = [_at_fault(registry.agreements[account], period, error)]
+        made = [AccrualsAlike(_at_fault(registry.agreements[account], period, error), 1)]
     with office.database.write() as tx:
-        kept.keep_accruals(tx, made, made_at)
-    updated.accruals += len(made)
+        kept.keep_alike(tx, made, made_at)
+    updated.accruals += len(due)
 
 
-def _made(office: Office, registry: _Registry, due: Sequence[tuple[str, str]]) -> list[Accrual]:
+def _made(office: Office, registry: _Registry, due: Sequence[tuple[str, str]]) -> list[AccrualsAlike]:
     periods: dict[str, list[Agreement]] = defaultdict(list)
     for account, period in due:
         periods[period] += registry.agreements[account]

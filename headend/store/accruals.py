@@ -6,15 +6,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import repeat
 
 import numpy as np
 from sqlalchemy import Connection, delete, exists, select
 
-from headend.billing.accrued import Accrual, document_of, parse_document
+from headend.billing.accrued import Accrual, AccrualsAlike, amounts_of, documents_of, parse_document
+from headend.billing.columns import each_of
 from headend.billing.ports import AccountRange
 from headend.reads.blocks import Blocks
 from headend.reads.days import microseconds, moment_us, seconds
-from headend.store.bulk import portions, upsert_rows
+from headend.store.bulk import Row, portions, upsert_rows
 from headend.store.intervals import Bools
 from headend.store.tables import accrual as table
 from headend.store.tables import changed_reads, installation, service_agreement, statement
@@ -99,27 +101,35 @@ def keep_accruals(tx: Connection, accruals: Sequence[Accrual], made_at: datetime
     made_at
         the moment at which their reads were looked at.
     """
+    keep_alike(tx, [AccrualsAlike(each, 1) for each in accruals], made_at)
+
+
+def keep_alike(tx: Connection, made: Iterable[AccrualsAlike], made_at: datetime) -> None:
+    """The same of many."""
     made_us = microseconds(made_at)
+    # Always in the same order, so that no two wait for each other.
+    rows = sorted([row for alike in made for row in _rows(alike, made_us)])
     later = {
         key
-        for period in {each.period for each in accruals}
-        for key, at_us in _made(tx, [each.account for each in accruals], period)
+        for period in {row[1] for row in rows}
+        for key, at_us in _made(tx, [row[0] for row in rows], period)
         if at_us > made_us
     }
-    rows = [
-        (
-            each.account,
-            each.period,
-            each.currency,
-            None if each.amount is None else format(each.amount, "f"),
-            None if each.through is None else seconds(each.through),
-            document_of(each),
-            made_us,
-        )
-        for each in accruals
-        if (each.account, each.period) not in later
-    ]
-    upsert_rows(tx, table, rows)
+    upsert_rows(tx, table, [row for row in rows if row[:2] not in later] if later else rows)
+
+
+def _rows(alike: AccrualsAlike, made_us: int) -> Iterable[Row]:
+    form, n = alike.form, alike.n
+    through = [None if each is None else seconds(each) for each in each_of(form.through, n)]
+    return zip(
+        each_of(form.account, n),
+        repeat(form.period),
+        repeat(form.currency),
+        amounts_of(alike),
+        through,
+        documents_of(alike),
+        repeat(made_us),
+    )
 
 
 def _made(tx: Connection, accounts: Sequence[str], period: str) -> Iterable[tuple[tuple[str, str], int]]:

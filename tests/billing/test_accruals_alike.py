@@ -1,0 +1,69 @@
+"""Accruals of many accounts at once: they say what each of them alone says, with columns or without."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from headend.billing.accrual import Basis, accrue, cost_so_far
+from headend.billing.accrued import AccrualsAlike, amounts_of, document_of, documents_of
+from tests.billing.kinds import KINDS
+from tests.billing.town import IMPORT, Town
+
+OCTOBER = "2026-10"
+NOW = datetime(2026, 10, 20, 9, tzinfo=UTC)
+HOMES = ("Ada", "Bob", "Cyd")
+
+
+def accruals(town: Town) -> list[AccrualsAlike]:
+    """All accounts' at once."""
+    with town.database.read() as tx:
+        records = town.office.records(tx)
+        basis = Basis.of(records, town.office.tariffs, records.channels())
+        return accrue(basis, records.agreements(), OCTOBER, NOW)
+
+
+@pytest.fixture
+def homes(town: Town) -> Town:
+    """Three homes with tiers and two TOU periods: 200 Wh, 1 kWh and 2 kWh every hour of 17 days and 2 hours."""
+    for number, name in enumerate(HOMES):
+        town.account(name, {"tariff": "tiered"})
+        town.meter(f"E-{number}", name, IMPORT)
+        town.reads(f"E-{number}", (200, 1_000, 2_000)[number], first=date(2026, 9, 1), last=date(2026, 10, 17))
+    return town
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_of_many_are_the_texts_of_each(kind: str, town: Town) -> None:
+    KINDS[kind](town)
+    for alike in accruals(town):
+        each = alike.each()
+        assert documents_of(alike) == [document_of(accrual) for accrual in each]
+        assert amounts_of(alike) == [None if its.amount is None else str(its.amount) for its in each]
+
+
+def test_accounts_of_the_same_lines_are_alike_and_others_are_not(homes: Town) -> None:
+    """200 Wh stay within the first tier, which ends at 100 kWh: (17 × 24 + 2 h) × 0.2 kWh = 82 kWh."""
+    made = accruals(homes)
+    assert sorted(alike.n for alike in made) == [1, 2]
+    found = {accrual.account: accrual for alike in made for accrual in alike.each()}
+    assert found == {name: cost_so_far(homes.office, name, NOW) for name in HOMES}
+    use = {name: [its.usage for its in accrual.segments] for name, accrual in found.items()}
+    assert use == {"Ada": [Decimal(82)], "Bob": [Decimal(410)], "Cyd": [Decimal(820)]}
+
+
+def test_document_is_written_as_ever(homes: Town) -> None:
+    """The names in their order, use as whole numbers, money and moments as they always stood."""
+    (alike,) = (alike for alike in accruals(homes) if alike.n == 1)
+    (text,) = documents_of(alike)
+    read = json.loads(text)
+    assert text == json.dumps(read, separators=(",", ":"), ensure_ascii=False).encode()
+    assert list(read) == ["first", "last", "segments", "forecast", "no_forecast", "problems"]
+    (segment,) = read["segments"]
+    assert (read["first"], segment["usage"], segment["export"]) == ("2026-10-01", "82.000", None)
+    assert segment["daily"] == [*[4_800] * 17, 400]
+    assert segment["reads_end"] == int(datetime(2026, 10, 18, tzinfo=UTC).timestamp())
+    assert [line[0] for line in segment["lines"]].count("energy") == 2
