@@ -114,6 +114,8 @@ class _Registry:
     agreements: Mapping[str, Sequence[Agreement]]
     channels: Sequence[MeterChannel]
     accounts_at: Mapping[str, frozenset[str]]
+    #: Billing periods that reads from a day on are in: of most accounts they are the same.
+    found: dict[tuple[object, ...], set[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, agreements: Iterable[Agreement], channels: Sequence[MeterChannel]) -> _Registry:
@@ -136,9 +138,10 @@ class _Registry:
         earliest = self._earliest(changed)
         due: set[tuple[str, str]] = set()
         for account, day in earliest.items():
-            due |= self._periods(account, day, now)
-            due |= self._running(account, now)
+            due.update([(account, period) for period in self._since(account, day, now)])
         for (account, period), made_at in made.items():
+            if (account, period) in due:
+                continue
             first = earliest.get(account)
             # A later period may take over a peak or a bank.
             later = first is not None and period >= period_at(self.agreements[account][0].account, first)
@@ -147,7 +150,7 @@ class _Registry:
                 due.add((account, period))
         if everybody:
             for account in self.agreements:
-                due |= self._running(account, now) - made.keys()
+                due |= {(account, period) for period in _running(self.agreements[account], now)} - made.keys()
         return due
 
     def _earliest(self, changed: Mapping[int, int]) -> dict[str, date]:
@@ -160,27 +163,36 @@ class _Registry:
                     found[account] = min(day, found.get(account, day))
         return {account: day_of(day) for account, day in found.items()}
 
-    def _running(self, account: str, now: datetime) -> set[tuple[str, str]]:
-        """The period that now lies in, where an agreement is in force in it."""
+    def _since(self, account: str, utc_day: date, now: datetime) -> set[str]:
+        """The periods of an account's reads of a UTC day, and the running one."""
         its = self.agreements[account]
-        today = _today(its[0].timezone, now)
-        period = period_at(its[0].account, today)
-        there = any(_holds(each, today) or _in_force(each, period) for each in its)
-        return {(account, period)} if there else set()
-
-    def _periods(self, account: str, utc_day: date, now: datetime) -> set[tuple[str, str]]:
-        """Periods that have begun and hold a local day of an agreement which may lie in a UTC day."""
-        its = self.agreements[account]
-        today = _today(its[0].timezone, now)
-        return {
-            (account, period_at(its[0].account, day))
-            for day in (utc_day - _DAY, utc_day, utc_day + _DAY)
-            if day <= today and any(_holds(each, day) for each in its)
-        }
+        terms = [(each.timezone, each.valid_from, each.valid_to) for each in its]
+        key = (its[0].account.memberships, utc_day, now, *terms)
+        found = self.found.get(key)
+        if found is None:
+            found = self.found[key] = _periods(its, utc_day, now) | _running(its, now)
+        return found
 
     def _is_of_another_day(self, account: str, made_at: datetime, now: datetime) -> bool:
         zone = self.agreements[account][0].timezone
         return made_at.astimezone(zone_named(zone)).date() != _today(zone, now)
+
+
+def _running(its: Sequence[Agreement], now: datetime) -> set[str]:
+    """The period that now lies in, where one of an account's agreements is in force in it."""
+    today = _today(its[0].timezone, now)
+    period = period_at(its[0].account, today)
+    return {period} if any(_holds(each, today) or _in_force(each, period) for each in its) else set()
+
+
+def _periods(its: Sequence[Agreement], utc_day: date, now: datetime) -> set[str]:
+    """Periods that have begun and hold a local day of an agreement which may lie in a UTC day."""
+    today = _today(its[0].timezone, now)
+    return {
+        period_at(its[0].account, day)
+        for day in (utc_day - _DAY, utc_day, utc_day + _DAY)
+        if day <= today and any(_holds(each, day) for each in its)
+    }
 
 
 def _holds(agreement: Agreement, day: date) -> bool:

@@ -16,7 +16,7 @@ from headend.billing.columns import each_of
 from headend.billing.ports import AccountRange
 from headend.reads.blocks import Blocks
 from headend.reads.days import microseconds, moment_us, seconds
-from headend.store.bulk import Row, portions, upsert_rows
+from headend.store.bulk import Row, among, portions, upsert_rows
 from headend.store.intervals import Bools
 from headend.store.tables import accrual as table
 from headend.store.tables import changed_reads, installation, service_agreement, statement
@@ -109,12 +109,9 @@ def keep_alike(tx: Connection, made: Iterable[AccrualsAlike], made_at: datetime)
     made_us = microseconds(made_at)
     # Always in the same order, so that no two wait for each other.
     rows = sorted([row for alike in made for row in _rows(alike, made_us)])
-    later = {
-        key
-        for period in {row[1] for row in rows}
-        for key, at_us in _made(tx, [row[0] for row in rows], period)
-        if at_us > made_us
-    }
+    a = table.c
+    query = select(a.account_id, a.period).where(among(tx, a.account_id, [row[0] for row in rows]), a.made_us > made_us)
+    later = {(account, period) for account, period in tx.execute(query)}
     upsert_rows(tx, table, [row for row in rows if row[:2] not in later] if later else rows)
 
 
@@ -130,14 +127,6 @@ def _rows(alike: AccrualsAlike, made_us: int) -> Iterable[Row]:
         documents_of(alike),
         repeat(made_us),
     )
-
-
-def _made(tx: Connection, accounts: Sequence[str], period: str) -> Iterable[tuple[tuple[str, str], int]]:
-    a = table.c
-    for asked in portions(accounts):
-        some = a.account_id.in_(asked)
-        for row in tx.execute(select(a.account_id, a.period, a.made_us).where(some, a.period == period)):
-            yield (row.account_id, row.period), row.made_us
 
 
 def accrual_of(tx: Connection, account: str, period: str) -> KeptAccrual | None:
