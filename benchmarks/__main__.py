@@ -8,6 +8,7 @@ from benchmarks import (
     accruals,
     anomalies,
     backlog,
+    billrun,
     collector,
     demo,
     estimation,
@@ -26,6 +27,7 @@ quick = parser.parse_args().quick
 for benchmark in (
     rating,
     statements,
+    billrun,
     accruals,
     validation,
     estimation,

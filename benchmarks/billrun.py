@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.table import show
-from headend.billing.partitions import Executor, InTurn
+from headend.billing.partitions import ACCOUNTS_A_RANGE, Executor, InTurn
 from headend.billing.ports import Office
 from headend.billing.run import rate_cycle
 from headend.collect.topics import Topics
@@ -47,7 +47,7 @@ FIRST, END = day_number(date(2026, 11, 30)), day_number(date(2027, 1, 1))
 NOW = datetime(2027, 1, 4, 9, tzinfo=UTC)
 TARIFF = "home-tou-baseline"
 SHAPES = 4_096  # different months of reads
-ROWS_AT_ONCE = 50_000
+_FEW = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +186,15 @@ def _cpu() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def measure(folder: Path, accounts: int, executor: Executor, name: str) -> Measured:
+def measure(folder: Path, accounts: int, executor: Executor, *, at_once: int = ACCOUNTS_A_RANGE) -> Measured:
     """One run, of which nothing is left."""
     office = SiteIn(folder)()
     with Peak(folder / "site.db-wal") as peak:
         begun, cpu = time.perf_counter(), _cpu()
-        totals = rate_cycle(office, PERIOD, name, "benchmark", executor=executor).totals
+        cycle = rate_cycle(office, PERIOD, "monthly", "benchmark", executor=executor, accounts_a_range=at_once)
         took, cpu = time.perf_counter() - begun, _cpu() - cpu
-    if totals.billed != accounts:
-        sys.exit(f"{totals.billed} of {accounts} accounts are billed")
+    if cycle.totals.billed != accounts:
+        sys.exit(f"{cycle.totals.billed} of {accounts} accounts are billed")
     with office.database.write() as tx:
         for table in ("statement", "bill_exception", "bill_partition", "bill_finding", "bill_step", "peer_use"):
             tx.exec_driver_sql(f"DELETE FROM {table}")
@@ -202,25 +202,38 @@ def measure(folder: Path, accounts: int, executor: Executor, name: str) -> Measu
     return Measured(took, cpu, peak.mib, peak.log_mib)
 
 
-def main(sizes: list[int], workers: int, repeats: int, folder: Path | None, alone: bool) -> None:
-    """Print the table."""
+def main(quick: bool = False) -> None:
+    """Print the table of a few sizes."""
+    compared([2_000, 10_000] if quick else [2_000, 10_000, 100_000], workers=2, repeats=1 if quick else 3)
+
+
+def compared(sizes: list[int], workers: int, repeats: int, folder: Path | None = None, *, alone: bool = True) -> None:
+    """Print the table.
+
+    Parameters
+    ----------
+    folder
+        where the sites are made; None: the temporary folder.
+    alone
+        whether this process rates them too, and the smallest site a few accounts at a time.
+    """
     rows = []
     for accounts in sizes:
         with tempfile.TemporaryDirectory(dir=folder) as made:
             site = Path(made)
-            begun = time.perf_counter()
             make(site, accounts)
-            print(f"{accounts:,} accounts made in {time.perf_counter() - begun:.0f} s", flush=True)
-            ways: dict[str, Executor] = {f"{workers} processes": Processes(SiteIn(site), workers)}
+            ways: dict[str, tuple[Executor, int]] = {}
             if alone:
-                ways = {"in this process": InTurn(SiteIn(site)()), **ways}
-            for way, executor in ways.items():
-                runs = [measure(site, accounts, executor, "monthly") for _ in range(repeats)]
+                ways["in this process"] = InTurn(SiteIn(site)()), ACCOUNTS_A_RANGE
+            ways[f"{workers} processes"] = Processes(SiteIn(site), workers), ACCOUNTS_A_RANGE
+            if alone and accounts == min(sizes) <= ACCOUNTS_A_RANGE:
+                ways[f"{_FEW} at a time"] = InTurn(SiteIn(site)()), _FEW
+            for way, (executor, at_once) in ways.items():
+                runs = [measure(site, accounts, executor, at_once=at_once) for _ in range(repeats)]
                 took, cpu = (statistics.median(getattr(run, name) for run in runs) for name in ("took", "cpu"))
                 each = (f"{accounts / took:,.0f}", f"{took / accounts * 1e6:,.0f}", f"{cpu / accounts * 1e6:,.0f}")
                 most = (f"{max(getattr(run, name) for run in runs):,.0f}" for name in ("mib", "log_mib"))
                 rows.append((f"{accounts:,}", way, f"{took:.1f}", *each, *most))
-                print("  ".join(rows[-1]), flush=True)
     show(
         f"Bill runs of {PERIOD}, {TARIFF}, 744 hours (median of {repeats}; load {os.getloadavg()[0]:.1f})",
         ("accounts", "by", "s", "accounts/s", "µs each", "of processors", "MiB", "log MiB"),
@@ -234,6 +247,6 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where the sites are made; default: the temporary folder")
-    parser.add_argument("--workers-only", action="store_true", help="leave out the run in this process alone")
+    parser.add_argument("--workers-only", action="store_true", help="leave out the runs in this process")
     its = parser.parse_args()
-    main(its.accounts, its.workers, its.repeats, its.folder, not its.workers_only)
+    compared(its.accounts, its.workers, its.repeats, its.folder, alone=not its.workers_only)
