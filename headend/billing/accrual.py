@@ -318,6 +318,8 @@ class _Counted:
         where there is none (m, n).
     is_open
         whether any is missing (m,).
+    begin
+        the first interval that is missing anywhere: up to it there is nothing to expect.
     expected
         the window with what is expected there (m, n).
     known, share
@@ -327,21 +329,21 @@ class _Counted:
     window: Metered
     missing: Bools
     is_open: Bools
+    begin: int
     expected: Int64s
     known: Bools
     share: NDArray[np.float64]
 
     def to_come(self, rows: Rows, scenarios: Sequence[Scenario], *, falls: bool = False) -> Int64s:
         """Rows as scenarios have them, one scenario below the other; `falls`: it is the less, the more it costs."""
-        expected, missing, share = self.expected[rows], self.missing[rows], self.share[rows]
+        some = slice(None) if len(rows) == len(self.expected) else rows
+        expected, share = self.expected[some], self.share[some]
         values = np.empty((len(scenarios), *expected.shape), dtype=np.int64)
-        values[:] = expected
-        # What was read is the same in all of them.
-        rest = slice(int(np.argmax(missing.any(axis=0))), None)
-        for scenario, its in zip(scenarios, values, strict=True):
-            if scenario != "expected":
-                sign = 1 if (scenario == "high") != falls else -1
-                its[:, rest] = scaled_rest(expected[:, rest], missing[:, rest], sign * share)
+        values[:, :, : self.begin] = expected[:, : self.begin]
+        rest, missing = expected[:, self.begin :], self.missing[some, self.begin :]
+        for scenario, its in zip(scenarios, values[:, :, self.begin :], strict=True):
+            sign = 1 if (scenario == "high") != falls else -1
+            its[:] = rest if scenario == "expected" else scaled_rest(rest, missing, sign * share)
         return values.reshape(-1, expected.shape[1])
 
 
@@ -383,15 +385,18 @@ class _Group:
         is_open = missing.any(axis=1)
         m = len(meters)
         if not is_open.any():
-            return _Counted(window, missing, is_open, window.values, np.ones(m, dtype=np.bool_), np.zeros(m))
+            return _Counted(
+                window, missing, is_open, missing.shape[1], window.values, np.ones(m, dtype=np.bool_), np.zeros(m)
+            )
         since = np.array([(part.agreement.valid_from - place.days.first).days for part in self.parts])
         until = min(place.today, self.days.stop)
         days = Days(place.days.first, place.days.begins[: self.days.stop], self.columns.stop)
         pattern = pattern_of(all_of_it.values, present, days, until, since)
         expected = expected_rest(all_of_it.values, present, days, self.days, pattern)
-        rest = np.where(missing, expected, 0).sum(axis=1)
-        share = share_off(rest, missing.sum(axis=1) * (self.interval_s / 86_400), pattern)
-        return _Counted(window, missing, is_open, expected, pattern.known | ~is_open, share)
+        begin = int(np.argmax(missing.any(axis=0)))
+        rest = np.where(missing[:, begin:], expected[:, begin:], 0).sum(axis=1)
+        share = share_off(rest, missing[:, begin:].sum(axis=1) * (self.interval_s / 86_400), pattern)
+        return _Counted(window, missing, is_open, begin, expected, pattern.known | ~is_open, share)
 
     def rate(self) -> None:
         """Every part becomes a segment or a problem; where it can be foreseen, so does what it will come to."""
