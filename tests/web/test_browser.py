@@ -11,6 +11,7 @@ from headend.store.commands import commands_of
 from headend.store.exceptions import exception_of
 from tests.web.browser import Browser
 from tests.web.questions import ask
+from tests.web.test_explaining import bill_september
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,31 @@ async def test_operator_edits_a_spike_on_a_phone(phone, site):
     assert browser.complaints == []
     with site.database.read() as tx:
         assert exception_of(tx, asked["V9"]).outcome == "edited"
+
+
+async def test_a_clerk_reads_bills_and_books_on_a_phone(phone, site):
+    bill_september(site)
+    browser = await phone("clara")
+    for path in ("what-if", "accounts", "accounts/A-1", "cycles/2025-10/monthly", "flagged"):
+        await browser.open(f"/clerk/{path}")
+        assert await browser.evaluate("document.documentElement.scrollWidth") == 390, path
+    cut = "[...document.querySelectorAll('td')].filter(cell => cell.getBoundingClientRect().right > 390).length"
+    for path in ("accounts/A-1", "statements/A-1-2025-10-1", "statements/A-1-2025-10-1/explanation"):
+        await browser.open(f"/clerk/{path}")
+        assert await browser.evaluate("document.querySelectorAll('td').length") > 3, path
+        assert await browser.evaluate(cut) == 0, path
+
+
+async def test_bars_of_a_difference_have_their_cells_to_themselves(browse, site):
+    bill_september(site)
+    browser = await browse("clara")
+    await browser.open("/clerk/statements/A-1-2025-10-1/explanation")
+    narrow = (
+        "[...document.querySelectorAll('.waterfall .way')]"
+        ".filter(cell => cell.firstElementChild.clientWidth < 0.8 * cell.clientWidth).length"
+    )
+    assert await browser.evaluate("document.querySelectorAll('.waterfall .way').length") > 3
+    assert await browser.evaluate(narrow) == 0
 
 
 async def until(browser: Browser, expression: str) -> None:
