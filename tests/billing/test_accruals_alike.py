@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from headend.billing.accrual import Basis, accrue, cost_so_far
 from headend.billing.accrued import AccrualsAlike, amounts_of, document_of, documents_of
+from headend.process.accruing import update_accruals
+from headend.store.accruals import keep_alike
+from headend.store.tables import accrual as table
 from tests.billing.kinds import KINDS
 from tests.billing.town import IMPORT, Town
 
@@ -67,3 +73,29 @@ def test_document_is_written_as_ever(homes: Town) -> None:
     assert segment["daily"] == [*[4_800] * 17, 400]
     assert segment["reads_end"] == int(datetime(2026, 10, 18, tzinfo=UTC).timestamp())
     assert [line[0] for line in segment["lines"]].count("energy") == 2
+
+
+def test_accruals_are_kept_on_postgresql_as_on_sqlite(tmp_path: Path, migrated_postgres_url: str) -> None:
+    """And there, too, an older look does not undo a newer one."""
+    kept = []
+    for town in (Town(tmp_path / "sqlite"), Town(tmp_path / "postgresql", migrated_postgres_url)):
+        town.now = NOW
+        for number, name in enumerate(("Ada", "ada", "Zoe")):
+            town.account(name, {"tariff": "tiered"})
+            town.meter(f"E-{number}", name, IMPORT)
+            town.reads(f"E-{number}", 1_000, first=date(2026, 9, 1), last=date(2026, 10, 17))
+        town.account("Bob", {"tariff": "tiered"})  # without a meter: a problem
+        assert update_accruals(town.office, everybody=True).accruals == 4
+        with town.database.write() as tx:
+            older = [
+                AccrualsAlike(replace(each, amount=Decimal(0)), 1) for alike in accruals(town) for each in alike.each()
+            ]
+            keep_alike(tx, older, NOW - timedelta(seconds=1))
+        with town.database.read() as tx:
+            query = select(table.c.account_id, table.c.amount, table.c.through_s, table.c.document)
+            kept.append(sorted((*row[:3], bytes(row.document)) for row in tx.execute(query)))
+        town.database.close()
+    here, there = kept
+    assert there == here
+    assert [row[0] for row in here] == ["Ada", "Bob", "Zoe", "ada"]
+    assert here[0][1] != "0"
