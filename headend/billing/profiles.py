@@ -26,7 +26,7 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from headend.billing.agreements import Agreement
-from headend.billing.columns import Values
+from headend.billing.columns import Numbers, Values
 from headend.billing.statement import (
     Contacts,
     Contract,
@@ -122,7 +122,11 @@ def _in_each(step: _Step, leads: Callable[[object], bool]) -> Callable[[object],
         if not isinstance(elements, tuple):
             return False
         if step.key is not None:
-            elements = tuple(each for each in elements if str(getattr(each, step.key, None)) == step.value)
+            keys = [getattr(each, step.key, None) for each in elements]
+            if any(isinstance(key, Values | Numbers) for key in keys):
+                # Which elements it is about differs from document to document: each has to tell.
+                return False
+            elements = tuple(each for each, key in zip(elements, keys, strict=True) if str(key) == step.value)
         return bool(elements) and all(map(leads, elements))
 
     return in_each

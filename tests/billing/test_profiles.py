@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from headend.billing.approval import approve, issue
-from headend.billing.profiles import Profile, StatementRules, Typical
+from headend.billing.columns import column, each_of
+from headend.billing.profiles import Profile, RequiredItem, StatementRules, Typical
 from headend.billing.run import rate_cycle
 from headend.billing.statement import (
     Comparison,
@@ -116,6 +117,17 @@ EU_CONTACTS = ["supplier", "switching", "disputes", "contact_point", "comparison
 )
 def test_what_is_taken_away_is_missed(profile: str, what: str, lacks: list[str]) -> None:
     assert keys(shipped_profile(profile), without(full_statement(), what)) == lacks
+
+
+def test_bills_alike_of_which_one_lacks_what_a_path_chooses_are_not_taken_for_full() -> None:
+    """The second meter of the second bill measures import too, and its register is not known."""
+    item = RequiredItem(key="x", what="x", source="x", paths=("segments[].meters[channel=1-0:1.8.0].opening.value",))
+    statement = full_statement()
+    (segment,) = statement.segments
+    other = replace(segment.meters[0], channel=column(["1-0:2.8.0", "1-0:1.8.0"]), opening=None)
+    form = replace(statement, segments=(replace(segment, meters=(segment.meters[0], other)),))
+    assert [item.is_in(each, [True]) for each in each_of(form, 2)] == [True, False]
+    assert not item.is_in(form, [True])
 
 
 def test_new_customer_has_no_last_year_to_be_compared_with() -> None:
