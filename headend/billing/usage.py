@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -137,7 +137,8 @@ def use_by_tier(component: Energy | None, bill: RatedBill) -> tuple[TierUse, ...
         return ()
     use = [Decimal(0)] * len(component.tiers)
     for line in bill.lines:
-        if line.tier is not None and _is_of(line.charge, component):
+        # Another price without a name may have the same label, and more tiers.
+        if line.tier is not None and line.tier <= len(use) and _is_of(line.charge, component):
             use[line.tier - 1] += line.quantity
     return tuple(map(TierUse, range(1, len(use) + 1), use))
 
@@ -175,17 +176,22 @@ def statement_lines(batch: RatedBatch, lines: Sequence[Column], rows: Sequence[i
     """
     digits = minor_digits(batch.currency)
     found = []
-    for line in lines:
+    for line in (_of_some(each, rows) for each in lines):
         charge, estimated = line.charge, None
-        if line.estimated is not None and (its := _of(line.estimated, rows)).any():
-            estimated = numbers(its, line.quantity_scale, is_plain=True)
-        quantity = numbers(_of(line.quantity, rows), line.quantity_scale, is_plain=True)
+        if line.estimated is not None and line.estimated.any():
+            estimated = numbers(line.estimated, line.quantity_scale, is_plain=True)
+        quantity = numbers(line.quantity, line.quantity_scale, is_plain=True)
         price = charge.price
         if price is None:
-            every = line.lines(batch.n, digits)
-            price = column([one.price for row in rows if (one := every[row]) is not None])
-        found.append(_line(charge, quantity, price, numbers(_of(line.amount, rows), digits), estimated))
+            price = column([one.price for one in line.lines(len(rows), digits) if one is not None])
+        found.append(_line(charge, quantity, price, numbers(line.amount, digits), estimated))
     return tuple(found)
+
+
+def _of_some(line: Column, rows: Sequence[int]) -> Column:
+    quantity, exact, amount = (_of(each, rows) for each in (line.quantity, line.exact, line.amount))
+    estimated = None if line.estimated is None else _of(line.estimated, rows)
+    return replace(line, quantity=quantity, exact=exact, amount=amount, estimated=estimated)
 
 
 def _of(values: Integers, rows: Sequence[int]) -> Integers:

@@ -18,15 +18,16 @@ from headend.billing.run import rate_cycle
 from headend.billing.statement import StatementLine
 from headend.billing.verify import Verified, verify_period, verify_statement
 from headend.errors import BillingConflict, NotFound
+from headend.office import office_of
 from headend.process.asbilled import SitePast, bundle_of
 from headend.reads import Quality
 from headend.reads.blocks import contested, merge
 from headend.reads.days import DAY_S, seconds
 from headend.store import history
-from headend.tariffs import calendar
+from headend.tariffs import calendar, load_book
 from tests.billing.kinds import KINDS, at
 from tests.billing.test_commands import Run, run
-from tests.billing.town import IMPORT, Town
+from tests.billing.town import IMPORT, TARIFFS, Town
 
 __all__ = ["run"]
 ADA = "Ada-2026-10-1"
@@ -70,6 +71,23 @@ def test_every_kind_of_tariff_is_identical(town: Town, kind: str) -> None:
     assert (found.differs, found.causes, found.reads, found.prices) == ([], [], [], [])
     assert found.again is not None
     assert found.again.difference == 0
+
+
+def test_two_prices_that_nothing_tells_apart_are_identical(town: Town) -> None:
+    """Both are called Energy, and the second has more tiers than the first, whose use by tier the statement shows."""
+    energy = '[[components]]\nkind = "energy"\nlabel = "Energy"\ntiers_per = "month"\ntiers = '
+    first = "[{ up_to = 100, price = 0.3 }, { price = 0.4 }]\n"
+    second = "[{ up_to = 9, price = 0.1 }, { up_to = 20, price = 0.2 }, { price = 0.3 }]\n"
+    twice = energy + first + energy + second
+    head = TARIFFS["flat"].partition("[[")[0].replace('"flat"', '"twice"')
+    (town.folder / "tariffs" / "twice.toml").write_text(head + twice)
+    town.site = replace(town.site, tariffs=load_book(town.folder / "tariffs"))
+    town.office = office_of(town.site)
+    town.account("Ada", {"tariff": "twice"})
+    town.meter("E-1", "Ada", IMPORT)
+    town.reads("E-1")
+    town.bill()
+    assert verified(town).identical
 
 
 # -- reads --
