@@ -508,12 +508,14 @@ def standing(statements: Sequence[Statement]) -> list[Statement]:
 def _check_days(every: list[Agreement], statements: list[Statement]) -> None:
     billed: dict[str, Counter[date]] = defaultdict(Counter)
     by_id = {statement.id: statement for statement in statements}
+    stand = {statement.id for statement in standing(statements)}
     for statement in statements:
         for segment in statement.segments:
             for use in segment.daily:
                 billed[segment.agreement][use.day] += signed(statement, by_id)
-                assert period_at(next(e.account for e in every if e.id == segment.agreement), use.day) == (
-                    statement.period
+                # What was taken back was billed by the reading dates of then.
+                assert statement.id not in stand or statement.period == (
+                    period_at(next(e.account for e in every if e.id == segment.agreement), use.day)
                 )
     for agreement in every:
         assert agreement.valid_to is not None
@@ -586,6 +588,6 @@ def test_every_day_of_a_random_history_is_billed_once(tmp_path: Path, seed: int)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize("seed", [*range(100, 130), 212])
 def test_every_day_of_many_random_histories_is_billed_once(tmp_path: Path, seed: int) -> None:
     test_every_day_of_a_random_history_is_billed_once(tmp_path, seed)
