@@ -50,6 +50,11 @@ class InvalidInput(HeadendError, ValueError):
         return type(self), (self.where, self.found, self.expected)
 
 
+def why_unread(error: Exception) -> str:
+    """Why a file could not be read, in the system's words without its number, or in those of what read it."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 class InvalidConfig(InvalidInput):
     """A configuration file is wrong."""
 

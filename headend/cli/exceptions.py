@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from headend.cli.options import By
 from headend.cli.printed import plain_console
 from headend.cli.serve import Config
-from headend.errors import InvalidInput
+from headend.errors import InvalidInput, why_unread
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -349,7 +349,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(str(path), str(error), "values, one a line") from None
+        raise InvalidInput(str(path), why_unread(error), "values, one a line") from None
 
 
 def _seconds(text: str | None, where: str) -> int | None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from headend.cli.options import By
 from headend.cli.printed import plain_console, whole
 from headend.cli.serve import Config
-from headend.errors import InvalidInput, NotFound
+from headend.errors import InvalidInput, NotFound, why_unread
 
 if TYPE_CHECKING:
     from headend.collect.pricefeed import Feed
@@ -188,7 +188,7 @@ def lines_of(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(str(file), str(error), "a readable file") from None
+        raise InvalidInput(str(file), why_unread(error), "a readable file") from None
 
 
 def span_of(from_: str, to: str) -> Span:

@@ -101,13 +101,12 @@ def _flagged(office: Office, period: str | None) -> list[str]:
 
 def _told(office: Office, file: Path) -> list[str]:
     """The numbers that a file has; raises `InvalidInput` for a line that is none."""
-    from headend.errors import InvalidInput
+    from headend.errors import InvalidInput, why_unread
 
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or str(error)
-        raise InvalidInput(str(file), told, "a text file that can be read") from None
+        raise InvalidInput(str(file), why_unread(error), "a text file that can be read") from None
     found = {number: told for number, line in enumerate(lines, 1) if (told := line.partition("#")[0].strip())}
     if not found:
         raise InvalidInput(str(file), "no number", "numbers of statements, one a line")

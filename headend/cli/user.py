@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from headend.cli.serve import Config
-from headend.errors import InvalidInput
+from headend.errors import InvalidInput, why_unread
 
 app = typer.Typer(no_args_is_help=True, help="Who may log in.")
 
@@ -62,7 +62,7 @@ def _first_line(path: Path) -> str:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput("--password-file", str(error), "a readable text file") from None
+        raise InvalidInput("--password-file", why_unread(error), "a readable text file") from None
     return lines[0] if lines else ""
 
 

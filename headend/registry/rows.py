@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from headend.config import in_our_words
-from headend.errors import InvalidInput
+from headend.errors import InvalidInput, why_unread
 from headend.registry.site_file import AccountRow, AgreementRow, MembershipRow, MeterRow, Name, UsagePointRow
 
 Kind = Literal["accounts", "usage_points", "meters", "agreements", "groups"]
@@ -120,7 +120,7 @@ def read_rows(files: Iterable[Path]) -> RegistryRows:
             with path.open(encoding="utf-8-sig", newline="") as lines:
                 _read(path, lines, rows)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InvalidInput(str(path), str(error), "a CSV file in UTF-8") from None
+            raise InvalidInput(str(path), why_unread(error), "a CSV file in UTF-8") from None
     return rows
 
 

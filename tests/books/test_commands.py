@@ -129,6 +129,10 @@ def test_a_file_is_booked_whole_and_once(billed: Town, run: Run, tmp_path: Path)
     assert (code, "bank.csv line 2: reference 'R1' is booked already: 100.00 EUR of account Ada" in err) == (1, True)
     bank.write_text(good.replace("R1", "R9").replace("R2", "R9"))
     assert "reference 'R9' stands there twice" in run("ledger", "import", "bank.csv", "--by", "ann")[2]
+    assert run("ledger", "import", "none.csv", "--by", "ann")[::2] == (
+        2,
+        "headend: none.csv: found No such file or directory, expected a readable file\n",
+    )
 
 
 def test_late_fees_are_charged_once(billed: Town, run: Run, tmp_path: Path) -> None:

@@ -288,6 +288,10 @@ def test_a_file_that_is_no_text_and_an_empty_folder_are_refused(tmp_path: Path) 
     (tmp_path / "accounts.csv").write_bytes(b"account,name\nA-1,M\xfcller\n")
     with pytest.raises(InvalidInput, match="expected a CSV file in UTF-8"):
         read_rows([tmp_path / "accounts.csv"])
+    with pytest.raises(
+        InvalidInput, match=r"none\.csv: found No such file or directory, expected a CSV file in UTF-8$"
+    ):
+        read_rows([tmp_path / "none.csv"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput, match=r"accounts\.csv or usage_points\.csv"):
         registry_files([tmp_path / "empty"])
