@@ -255,8 +255,6 @@ def enrolled_channels(
     rows = tx.execute(query).all()
     if not rows:
         return []
-    if len({row[:3] for row in rows}) < len(rows):
-        rows = list({row[:3]: row for row in rows}.values())
     # By columns: a fleet's rows one by one would take longer than the query.
     ids, names, codes, *between, point, timezone, installed_s, removed_s, polled = zip(*rows, strict=True)
     constants, class_at = _constants(tx, meter, usage_points), _classes(tx, meter, usage_points)
