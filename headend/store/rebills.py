@@ -121,7 +121,7 @@ _FLAGS = (
     select(rebill_flag, statement.c.account_id, statement.c.period, meter.c.name)
     .join(statement, statement.c.id == rebill_flag.c.statement_id)
     .join(meter, meter.c.id == rebill_flag.c.meter)
-    .order_by(statement.c.period, statement.c.account_id, meter.c.name, rebill_flag.c.channel)
+    .order_by(statement.c.period, statement.c.account_id, statement.c.revision, meter.c.name, rebill_flag.c.channel)
 )
 
 
