@@ -391,6 +391,31 @@ def touched_by(
     return found
 
 
+def touched_by_late(late: Statement, later: Iterable[Statement]) -> list[Touched]:
+    """Statements issued before that of an earlier period, which took over another bank than that one leaves.
+
+    Parameters
+    ----------
+    later
+        what stands of later periods.
+    """
+    left = {its.agreement: its.carried for its in sorted(late.segments, key=lambda each: each.last)}
+    found = []
+    for statement in later:
+        if statement.period == next_period(late.period):
+            first: dict[str, Segment] = {}
+            for its in sorted(statement.segments, key=lambda each: each.first):
+                first.setdefault(its.agreement, its)
+            whose = [its for agreement, its in first.items() if agreement in left and its.brought != left[agreement]]
+            found += [Touched(statement, its, f"the bank of {late.period}") for its in whose]
+    return found
+
+
+def has_bank_left(statement: Statement) -> bool:
+    """Whether it leaves anything to the next period."""
+    return any(segment.carried for segment in statement.segments)
+
+
 def may_touch(standing: Standing, now: Statement | None, ratcheted: Mapping[str, Tariff]) -> bool:
     """Whether later statements have to be looked at: there is a bank, or a version of the tariff has a ratchet."""
     segments = [*standing.statements[-1].segments, *(now.segments if now else ())]

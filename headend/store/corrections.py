@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
 
-from headend.billing.corrections import may_touch, standing_of, touched_by
+from headend.billing.corrections import Touched, may_touch, standing_of, touched_by, touched_by_late
 from headend.billing.cycle import BEFORE_APPROVAL, CycleState
 from headend.billing.ports import FlagAt, Kept
 from headend.billing.recount import days_of
@@ -179,19 +179,46 @@ def _flag_later(
     ratcheted = ratcheted_versions(tx)
     looked = [account for account, its in standing.items() if may_touch(its, now[account], ratcheted)]
     later = SqlCorrections(tx).resting_on(period, looked) if looked else {}
-    rows = []
+    touches = []
     for account, kept in later.items():
         statements = [parse_statement(each.document) for each in kept]
-        for touched in touched_by(standing[account], now[account], statements, ratcheted):
-            segment, days = touched.segment, days_of(touched.segment)
-            meters = segment.meters[0]
-            its = tx.execute(select(meter.c.id).where(meter.c.name == meters.meter)).scalar()
-            if its is None:
-                continue
-            key = touched.statement.id, its, Channel.parse(meters.channel).code
-            cause = f"{touched.why}, by {corrections[account][-1].id}"
-            stretch = seconds(days.start_utc), seconds(days.end_utc)
-            rows.append((*key, *stretch, 0, cause, microseconds(at), microseconds(at), None, None))
+        found = touched_by(standing[account], now[account], statements, ratcheted)
+        touches += [(touched, corrections[account][-1]) for touched in found]
+    _flag(tx, touches, at)
+
+
+def flag_after_late(tx: Connection, late: Iterable[Statement], at: datetime) -> None:
+    """Flag statements that were issued before those of the period before them, and took over nothing of their banks.
+
+    Parameters
+    ----------
+    late
+        bills as they are issued now, which leave something in a bank; mostly none is late.
+    """
+    by_period: dict[str, dict[str, Statement]] = defaultdict(dict)
+    for each in late:
+        by_period[each.period][each.customer.account] = each
+    touches = []
+    for period, accounts in by_period.items():
+        for account, kept in SqlCorrections(tx).resting_on(period, accounts).items():
+            statements = [parse_statement(each.document) for each in kept]
+            touches += [(touched, accounts[account]) for touched in touched_by_late(accounts[account], statements)]
+    _flag(tx, touches, at)
+
+
+def _flag(tx: Connection, touches: Iterable[tuple[Touched, Statement]], at: datetime) -> None:
+    """Flag statements, each with what touched it."""
+    rows = []
+    for touched, by in touches:
+        segment, days = touched.segment, days_of(touched.segment)
+        meters = segment.meters[0]
+        its = tx.execute(select(meter.c.id).where(meter.c.name == meters.meter)).scalar()
+        if its is None:
+            continue
+        key = touched.statement.id, its, Channel.parse(meters.channel).code
+        cause = f"{touched.why}, by {by.id}"
+        stretch = seconds(days.start_utc), seconds(days.end_utc)
+        rows.append((*key, *stretch, 0, cause, microseconds(at), microseconds(at), None, None))
     there = {
         (row.statement_id, row.meter, row.channel): row
         for some in portions(sorted({row[0] for row in rows}))

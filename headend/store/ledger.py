@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from headend.billing.corrections import has_bank_left
 from headend.billing.cycle import (
     FOR_GOOD,
     BillCycle,
@@ -43,7 +44,7 @@ from headend.reads.days import microseconds, moment_us
 from headend.store.books import booked_as_issued
 from headend.store.bulk import Row as BulkRow
 from headend.store.bulk import insert_rows, portions
-from headend.store.corrections import settle
+from headend.store.corrections import flag_after_late, settle
 from headend.store.database import upsert
 from headend.store.standing import corrected_revisions, taken_back
 from headend.store.tables import bill_cycle, bill_exception, bill_partition, statement
@@ -264,11 +265,13 @@ class SqlLedger:
             .values({name: bindparam(name) for name in _ISSUED})
         )
         corrections: list[Statement] = []
-        rows = (_issued(draft_of(each)) for each in _noting(statements, corrections))
+        banked: list[Statement] = []
+        rows = (_issued(draft_of(each)) for each in _noting(statements, corrections, banked))
         # The drafts being read are in the same transaction: they are all taken before the first is replaced.
         for batch in portions(list(rows), _ROWS_A_STATEMENT):
             self.tx.execute(final, batch)
         settle(self.tx, corrections, cycle.changed_at)
+        flag_after_late(self.tx, banked, cycle.changed_at)
 
     def keep_tariffs(self, cycle: BillCycle, tariffs: Iterable[Tariff]) -> None:
         """Keep for good the tariff versions that the cycle's statements were made by."""
@@ -278,11 +281,15 @@ class SqlLedger:
 _ISSUED = ("state", "document", "sha256", "previous_sha256", "issued_us")
 
 
-def _noting(statements: Iterable[Statement], corrections: list[Statement]) -> Iterator[Statement]:
-    """The same statements; those that correct others are noted as they go by."""
+def _noting(
+    statements: Iterable[Statement], corrections: list[Statement], banked: list[Statement]
+) -> Iterator[Statement]:
+    """The same statements; those that correct others, or leave a bank, are noted as they go by."""
     for each in statements:
         if each.corrects is not None:
             corrections.append(each)
+        elif has_bank_left(each):
+            banked.append(each)
         yield each
 
 

@@ -406,6 +406,28 @@ def test_the_next_month_takes_over_what_the_rebill_leaves_and_was_flagged_where_
     assert next_one.segments[0].brought == again.segments[-1].carried
 
 
+def test_a_bill_that_was_issued_before_that_of_the_month_before_is_flagged_for_its_bank(town: Town) -> None:
+    town.account("Ada", {"tariff": "bank"})
+    town.account("Bob", {"tariff": "bank"})
+    for meter, whose, fed_in in (("E-1", "Ada", 1_000), ("E-2", "Bob", 0)):
+        town.meter(meter, whose, IMPORT, "1-0:2.8.0")
+        town.reads(meter, 100, last=date(2026, 12, 1))
+        town.reads(meter, fed_in, channel="1-0:2.8.0", last=date(2026, 12, 1))
+    town.now = datetime(2026, 12, 3, 9, tzinfo=UTC)
+    november = town.bill(NOVEMBER)["Ada"]
+    assert november.segments[0].brought is None
+    with town.database.read() as tx:
+        assert not rebills(tx)
+    october = town.bill()
+    assert october["Ada"].segments[-1].carried is not None
+    assert october["Bob"].segments[-1].carried is None
+    with town.database.read() as tx:
+        (flag,) = rebills(tx)
+    assert (flag.statement, flag.cause) == ("Ada-2026-11-1", "the bank of 2026-10, by Ada-2026-10-1")
+    _, again = correct(town, "Ada-2026-11-1")
+    assert again.segments[0].brought == october["Ada"].segments[-1].carried
+
+
 def test_issued_documents_keep_their_bytes(billed: Town) -> None:
     with billed.database.read() as tx:
         before = SqlLedger(tx).statement(FIRST).document
