@@ -139,13 +139,9 @@ class RatedParts:
         return [line for line in self.batch.columns if line.is_there[place if len(line.is_there) > 1 else 0]]
 
     def _alike(self, places: list[int], reads: tuple[MeterReads, ...]) -> SegmentsAlike:
-        parts, one, use, lines = (
-            [self.parts[place] for place in places],
-            self.parts[0],
-            self.use,
-            self._lines(places[0]),
-        )
-        agreements, tariff, currency = [part.agreement for part in parts], one.tariff, self.batch.currency
+        one, use, lines = self.parts[0], self.use, self._lines(places[0])
+        agreements = [self.parts[place].agreement for place in places]
+        tariff, currency = one.tariff, self.batch.currency
         taxes, digits = [line for line in lines if line.charge.kind == "tax"], minor_digits(currency)
         gross = self.batch.totals[places]
         tax = added_up([line.amount for line in taxes], self.batch.n)[places]

@@ -369,10 +369,9 @@ class _Ground:
             by_id = {agreement.id: agreement for agreement in self.by_account[account]}
             agreements = [by_id[segment.agreement] for segment in its]
             whose, revision = self.by_account[account][0], self.revisions.get(account, 0) + 1
-            name, locale = whose.account.name, whose.account.locale
-            customer = Customer(account, name, its[0].address, whose.account.customer_class, locale)
-            name = self._id(whose.account, revision)
-            statement = self._statement(name, revision, customer, whose, its, totals_of(its))
+            who = whose.account
+            customer = Customer(account, who.name, its[0].address, who.customer_class, who.locale)
+            statement = self._statement(self._id(who, revision), revision, customer, whose, its, totals_of(its))
             statement = rules.shown(statement, [rules.contract(agreement) for agreement in agreements])
             if (missing := lacks(self.office, statement, agreements)) is not None:
                 self._refuse(account, ExceptionCode.REQUIRED_ITEM, missing)
