@@ -283,9 +283,9 @@ class _Place:
                 keys.setdefault((meter.meter, meter.channel.code), len(keys))
         today = min(run.now.astimezone(whole.zone).date(), whole.end)
         span = replace(whole, first=min(whole.first, today - _HISTORY))
-        if seconds(span.start_utc) % interval_s:
+        if span.start_s % interval_s:
             span = whole  # long intervals, and the clock was changed meanwhile
-        profiles = records.profiles(list(keys), seconds(span.start_utc), seconds(span.end_utc), interval_s)
+        profiles = records.profiles(list(keys), span.start_s, span.end_s, interval_s)
         tariffs = {part.tariff.version: part.tariff for part in parts}.values()
         market = market_of(records, tariffs, replace(whole, first=whole.first - timedelta(weeks=1)))
         begins = day_begins(span.first, span.end, span.zone, interval_s)
@@ -520,7 +520,7 @@ class _Group:
         market = self.place.market
         if not market.prices:
             return market
-        end_s = seconds(self.place.whole.end_utc)
+        end_s = self.place.whole.end_s
         if scenarios != _SO_FAR:
             return with_prices_as_a_week_before(market, end_s)
         present = np.flatnonzero(self.there[rows].any(axis=0))
@@ -581,7 +581,7 @@ class _Group:
             reads_end=_moments(so_far.reads_end_s[places]),
             daily=column([so_far.daily[place] for place in places]),
             expected=column([so_far.expected[place] for place in places]),
-            lines=tuple([_line(each, batch.rated.n, places, digits) for each in lines]),
+            lines=tuple([_line(each.some(places), digits) for each in lines]),
         )
         to_come = self.to_come[:, batch.rows[places]]
         self.run.put(parts, _SegmentsAlike(form, gross, so_far.reads_end_s[places], to_come))
@@ -620,15 +620,14 @@ class _SoFar:
 _TOO_SHORT = "fewer than 14 of the last 28 days have been read all through"
 
 
-def _line(line: Column, n: int, places: list[int], digits: int) -> LineSoFar:
+def _line(line: Column, digits: int) -> LineSoFar:
     charge = line.charge
-    quantity, amount = (np.broadcast_to(each, n)[places] for each in (line.quantity, line.amount))
     return LineSoFar(
         charge.kind,
         charge.label,
         charge.unit,
         charge.period,
         charge.tier,
-        numbers(quantity, line.quantity_scale, is_plain=True),
-        numbers(amount, digits),
+        numbers(line.quantity, line.quantity_scale, is_plain=True),
+        numbers(line.amount, digits),
     )

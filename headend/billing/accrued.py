@@ -10,11 +10,10 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import repeat
 from json.encoder import encode_basestring
-from operator import mod
 from typing import Any, NamedTuple
 
-from headend.billing.columns import Numbers, Values, each_of
-from headend.billing.written import pattern_of_numbers
+from headend.billing.columns import Numbers, each_of
+from headend.billing.written import Holes
 from headend.reads.days import moment, seconds
 from headend.tariffs.money import plain
 
@@ -136,14 +135,14 @@ def document_of(accrual: Accrual) -> bytes:
 
 def documents_of(alike: AccrualsAlike) -> list[bytes]:
     """Accruals as JSON: of each what it differs in is put into the pattern that they have in common."""
-    form, holes = alike.form, _Holes([])
+    form, holes = alike.form, Holes()
     forecast = form.forecast
     ends = () if forecast is None else (forecast.low, forecast.expected, forecast.high)
     pattern = _object(
         first=holes.put(form.first, _day),
         last=holes.put(form.last, _day),
         segments=_list(_segment(each, holes) for each in form.segments),
-        forecast="null" if forecast is None else _list(holes.number(each) for each in ends),
+        forecast="null" if forecast is None else _list(_number(each, holes) for each in ends),
         no_forecast=holes.put(form.no_forecast, encode_basestring),
         problems=holes.put(form.problems, _texts),
     )
@@ -154,11 +153,11 @@ def amounts_of(alike: AccrualsAlike) -> list[str | None]:
     """Amounts as they stand beside the documents."""
     if alike.form.amount is None:
         return [None] * alike.n
-    holes = _Holes([])
-    return [*holes.filled(holes.number(alike.form.amount).strip('"'), alike.n)]
+    holes = Holes()
+    return [*holes.filled(_number(alike.form.amount, holes).strip('"'), alike.n)]
 
 
-def _segment(segment: SegmentSoFar, holes: _Holes) -> str:
+def _segment(segment: SegmentSoFar, holes: Holes) -> str:
     return _object(
         agreement=holes.put(segment.agreement, encode_basestring),
         commodity=holes.put(segment.commodity, encode_basestring),
@@ -167,9 +166,9 @@ def _segment(segment: SegmentSoFar, holes: _Holes) -> str:
         currency=holes.put(segment.currency, encode_basestring),
         first=holes.put(segment.first, _day),
         last=holes.put(segment.last, _day),
-        usage=holes.number(segment.usage),
-        export="null" if segment.export is None else holes.number(segment.export),
-        gross=holes.number(segment.gross),
+        usage=_number(segment.usage, holes),
+        export="null" if segment.export is None else _number(segment.export, holes),
+        gross=_number(segment.gross, holes),
         reads_end=holes.put(segment.reads_end, _second),
         daily=holes.put(segment.daily, _whole_numbers),
         expected=holes.put(segment.expected, _whole_numbers),
@@ -177,7 +176,7 @@ def _segment(segment: SegmentSoFar, holes: _Holes) -> str:
     )
 
 
-def _line(line: LineSoFar, holes: _Holes) -> str:
+def _line(line: LineSoFar, holes: Holes) -> str:
     charged = (
         holes.put(line.kind, encode_basestring),
         holes.put(line.label, encode_basestring),
@@ -185,29 +184,12 @@ def _line(line: LineSoFar, holes: _Holes) -> str:
         holes.put(line.period, _text_or_null),
         holes.put(line.tier, _int_or_null),
     )
-    return _list((*charged, holes.number(line.quantity, plain), holes.number(line.amount)))
+    return _list((*charged, _number(line.quantity, holes, plain), _number(line.amount, holes)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Holes:
-    """What a pattern's holes are filled with, in the order in which they stand: of each the texts of all documents."""
-
-    columns: list[Iterable[Any]]
-
-    def put(self, part: Any, write: Callable[[Any], str]) -> str:
-        """The pattern of a part: a hole where documents differ, else its text."""
-        if isinstance(part, Values):
-            self.columns.append(map(write, part.each))
-            return "%s"
-        return write(part).replace("%", "%%")
-
-    def number(self, part: Any, write: Callable[[Any], str] = "{:f}".format) -> str:
-        """The pattern of a number, which stands as text."""
-        return pattern_of_numbers(part, self.columns) if isinstance(part, Numbers) else f'"{self.put(part, write)}"'
-
-    def filled(self, pattern: str, n: int) -> Iterable[str]:
-        """The texts of `n` documents."""
-        return map(mod, repeat(pattern, n), zip(*self.columns, strict=True) if self.columns else repeat(()))
+def _number(part: Any, holes: Holes, write: Callable[[Any], str] = "{:f}".format) -> str:
+    """The pattern of a number, which stands as text."""
+    return holes.numbers(part) if isinstance(part, Numbers) else holes.put(part, write, '"%s"')
 
 
 def _object(**places: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -21,7 +21,7 @@ from headend.reads.days import midnight, seconds
 from headend.reads.quality import IS_ESTIMATED
 from headend.tariffs import BillingWindow, Charge, Line, Market, RatedBatch, RatedBill, Tariff, Use, codes_of
 from headend.tariffs.format.components import Energy
-from headend.tariffs.money import Integers, added_up, minor_digits, rescaled
+from headend.tariffs.money import added_up, minor_digits, rescaled
 from headend.tariffs.rating.bill import Column
 from headend.tariffs.rating.tiers import by_period
 
@@ -151,7 +151,7 @@ def uses_by_tier(component: Energy | None, lines: Sequence[Column], rows: Sequen
     for tier in range(1, len(component.tiers) + 1):
         its = [line for line in lines if line.charge.tier == tier and _is_of(line.charge, component)]
         scale = max((line.quantity_scale for line in its), default=0)
-        use = added_up([rescaled(_of(line.quantity, rows), line.quantity_scale, scale) for line in its])
+        use = added_up([rescaled(line.some(rows).quantity, line.quantity_scale, scale) for line in its])
         found.append(TierUse(tier, numbers(use, scale) if its else Decimal(0)))
     return tuple(found)
 
@@ -176,7 +176,7 @@ def statement_lines(batch: RatedBatch, lines: Sequence[Column], rows: Sequence[i
     """
     digits = minor_digits(batch.currency)
     found = []
-    for line in (_of_some(each, rows) for each in lines):
+    for line in (each.some(rows) for each in lines):
         charge, estimated = line.charge, None
         if line.estimated is not None and line.estimated.any():
             estimated = numbers(line.estimated, line.quantity_scale, is_plain=True)
@@ -186,17 +186,6 @@ def statement_lines(batch: RatedBatch, lines: Sequence[Column], rows: Sequence[i
             price = column([one.price for one in line.lines(len(rows), digits) if one is not None])
         found.append(_line(charge, quantity, price, numbers(line.amount, digits), estimated))
     return tuple(found)
-
-
-def _of_some(line: Column, rows: Sequence[int]) -> Column:
-    quantity, exact, amount = (_of(each, rows) for each in (line.quantity, line.exact, line.amount))
-    estimated = None if line.estimated is None else _of(line.estimated, rows)
-    return replace(line, quantity=quantity, exact=exact, amount=amount, estimated=estimated)
-
-
-def _of(values: Integers, rows: Sequence[int]) -> Integers:
-    """Those of some bills; a column of a single value has the same for all."""
-    return values[rows] if len(values) > 1 else np.repeat(values, len(rows))
 
 
 def _line(

@@ -63,9 +63,8 @@ class Writer(Generic[T]):
 
     def alike(self, form: T, n: int) -> list[str]:
         """The texts of `n` documents of one form."""
-        holes: list[Iterable[Any]] = []
-        pattern = self._pattern(self._kind, form, holes)
-        return list(map(mod, repeat(pattern, n), zip(*holes, strict=True) if holes else repeat(())))
+        holes = Holes()
+        return holes.filled(self._pattern(self._kind, form, holes), n)
 
     # ---- one document ----
 
@@ -111,24 +110,21 @@ class Writer(Generic[T]):
 
     # ---- many ----
 
-    def _pattern(self, hint: Any, form: Any, holes: list[Iterable[Any]]) -> str:
-        """The format string of a part, whose columns `holes` takes in the order in which they stand."""
+    def _pattern(self, hint: Any, form: Any, holes: Holes) -> str:
+        """The format string of a part."""
         if isinstance(form, Numbers):
-            return pattern_of_numbers(form, holes)
-        its = self._written(hint)
-        if isinstance(form, Values):
-            holes.append(map(its.each, form.each))
-            return its.pattern
+            return holes.numbers(form)
         if isinstance(form, tuple):
             (of, _) = get_args(hint)
             return "[" + ",".join([self._pattern(of, each, holes) for each in form]) + "]"
-        if is_dataclass(form):
+        if is_dataclass(form) and not isinstance(form, Values):
             kind = type(form)
             later = self._later.get(kind, ())
             values = ((name, its, getattr(form, name)) for name, its in self._fields(kind).items())
             there = [each for each in values if each[0] not in later or _is_something(each[2])]
             return "{" + ",".join([f'"{name}":{self._pattern(its, part, holes)}' for name, its, part in there]) + "}"
-        return its.whole(form).replace("%", "%%")
+        its = self._written(hint)
+        return holes.put(form, its.each, its.pattern)
 
 
 def _all_of(written: Mapping[str, _Written]) -> Write:
@@ -139,26 +135,43 @@ def _all_of(written: Mapping[str, _Written]) -> Write:
     return write
 
 
-def pattern_of_numbers(form: Numbers, holes: list[Iterable[Any]]) -> str:
-    """The pattern of numbers, whose columns `holes` takes; where none is negative, before the point and after it."""
-    whole, scale = form.whole, form.scale
-    if whole.dtype == object or scale > _SCALES or whole.min(initial=0) < 0:
-        holes.append(map(_number, form.each))
-        return '"%s"'
-    if scale == 0:
-        holes.append(whole.tolist())
-        return '"%d"'
-    before, after = np.divmod(whole, 10**scale)
-    if not form.is_plain:
-        holes += [before.tolist(), after.tolist()]
-        return f'"%d.%0{scale}d"'
-    texts = map(mod, repeat(f"%d.%0{scale}d"), zip(before.tolist(), after.tolist(), strict=True))
-    holes.append(map(str.rstrip, map(str.rstrip, texts, repeat("0")), repeat(".")))
-    return '"%s"'
-
-
 # 10 to a higher power is no int64.
 _SCALES = 18
+
+
+class Holes:
+    """The holes of a format string of many documents, in the order in which they stand: of each the texts of all."""
+
+    def __init__(self) -> None:
+        self._columns: list[Iterable[Any]] = []
+
+    def put(self, part: Any, write: Write, pattern: str = "%s") -> str:
+        """The format string of a part that is no form: a hole where documents differ, else its text."""
+        if isinstance(part, Values):
+            self._columns.append(map(write, part.each))
+            return pattern
+        return (pattern % write(part)).replace("%", "%%")
+
+    def numbers(self, form: Numbers) -> str:
+        """The same of numbers, which stand as text; where none is negative, what is before the point and after it."""
+        whole, scale = form.whole, form.scale
+        if whole.dtype == object or scale > _SCALES or whole.min(initial=0) < 0:
+            self._columns.append(map(_number, form.each))
+            return '"%s"'
+        if scale == 0:
+            self._columns.append(whole.tolist())
+            return '"%d"'
+        before, after = np.divmod(whole, 10**scale)
+        if not form.is_plain:
+            self._columns += [before.tolist(), after.tolist()]
+            return f'"%d.%0{scale}d"'
+        texts = map(mod, repeat(f"%d.%0{scale}d"), zip(before.tolist(), after.tolist(), strict=True))
+        self._columns.append(map(str.rstrip, map(str.rstrip, texts, repeat("0")), repeat(".")))
+        return '"%s"'
+
+    def filled(self, pattern: str, n: int) -> list[str]:
+        """The texts of `n` documents."""
+        return list(map(mod, repeat(pattern, n), zip(*self._columns, strict=True) if self._columns else repeat(())))
 
 
 def _but_none(hint: Any) -> Any:

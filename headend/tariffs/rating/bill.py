@@ -7,9 +7,9 @@ charge over all customers, in whole numbers, and makes Decimals only when bills 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -202,6 +202,16 @@ class Column:
         What tops up, or is a share of, less than half a minor unit has no quantity, but the exact total needs it.
         """
         return np.asarray((self.quantity != 0) | (self.exact != 0), dtype=np.bool_)
+
+    def some(self, places: Sequence[int]) -> Column:
+        """The line of some customers, by their places."""
+
+        def of(values: Integers) -> Integers:
+            return values[places] if len(values) > 1 else np.repeat(values, len(places))
+
+        estimated = None if self.estimated is None else of(self.estimated)
+        quantity, exact, amount = of(self.quantity), of(self.exact), of(self.amount)
+        return replace(self, quantity=quantity, exact=exact, amount=amount, estimated=estimated)
 
     def lines(self, n: int, digits: int) -> list[Line | None]:
         """The line of each customer; None where it is not there."""
