@@ -14,10 +14,11 @@ from headend.billing.ports import FlagAt, Kept
 from headend.billing.recount import days_of
 from headend.billing.statement import Statement, parse_statement
 from headend.reads.channels import Channel
-from headend.reads.days import microseconds, seconds
+from headend.reads.days import microseconds
 from headend.store.bulk import portions, upsert_rows
+from headend.store.rebills import meter_ids
 from headend.store.standing import stands
-from headend.store.tables import bill_cycle, meter, rebill_flag, statement
+from headend.store.tables import bill_cycle, rebill_flag, statement
 from headend.store.tariffversions import ratcheted_versions
 from headend.tariffs import Tariff
 
@@ -208,17 +209,15 @@ def flag_after_late(tx: Connection, late: Iterable[Statement], at: datetime) -> 
 
 def _flag(tx: Connection, touches: Iterable[tuple[Touched, Statement]], at: datetime) -> None:
     """Flag statements, each with what touched it."""
+    found = [(touched, by, touched.segment.meters[0]) for touched, by in touches]
+    ids = meter_ids(tx, {meter.meter for *_, meter in found})
     rows = []
-    for touched, by in touches:
-        segment, days = touched.segment, days_of(touched.segment)
-        meters = segment.meters[0]
-        its = tx.execute(select(meter.c.id).where(meter.c.name == meters.meter)).scalar()
-        if its is None:
-            continue
-        key = touched.statement.id, its, Channel.parse(meters.channel).code
-        cause = f"{touched.why}, by {by.id}"
-        stretch = seconds(days.start_utc), seconds(days.end_utc)
-        rows.append((*key, *stretch, 0, cause, microseconds(at), microseconds(at), None, None))
+    for touched, by, meter in found:
+        if meter.meter in ids:
+            days = days_of(touched.segment)
+            key = touched.statement.id, ids[meter.meter], Channel.parse(meter.channel).code
+            cause = f"{touched.why}, by {by.id}"
+            rows.append((*key, days.start_s, days.end_s, 0, cause, microseconds(at), microseconds(at), None, None))
     there = {
         (row.statement_id, row.meter, row.channel): row
         for some in portions(sorted({row[0] for row in rows}))

@@ -33,7 +33,6 @@ from headend.reads.days import (
     microseconds,
     moment_us,
     next_period,
-    seconds,
     zone_named,
 )
 from headend.store.bulk import portions, upsert_rows
@@ -223,7 +222,7 @@ def flag_prices(
                     stretches[key] = change.added_to(stretches.get(key))
         flagged += sorted({its for its, _, _ in stretches})
         if not dry_run:
-            ids = _meter_ids(tx, {name for _, name, _ in stretches})
+            ids = meter_ids(tx, {name for _, name, _ in stretches})
             found = {(its, ids[name], channel): change for (its, name, channel), change in stretches.items()}
             _put(tx, found, f"prices of {series}, by {by}", at)
     return flagged
@@ -237,7 +236,8 @@ def _priced_by(tx: Connection, series: str) -> list[str]:
     return list(tx.execute(query).scalars())
 
 
-def _meter_ids(tx: Connection, names: Collection[str]) -> dict[str, int]:
+def meter_ids(tx: Connection, names: Collection[str]) -> dict[str, int]:
+    """Registry keys of meters by name; those that nobody is called by are left out."""
     found: dict[str, int] = {}
     for some in portions(sorted(names)):
         query = select(meter.c.name, meter.c.id).where(meter.c.name.in_(some))
@@ -364,7 +364,7 @@ def _newest(tx: Connection, cycles: Collection[str], accounts: Collection[str]) 
 def _time_of(first: str, last: str, timezone: str) -> tuple[int, int]:
     """Begin and end of local days, both included [s since 1970]."""
     days = Period(date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1), zone_named(timezone))
-    return seconds(days.start_utc), seconds(days.end_utc)
+    return days.start_s, days.end_s
 
 
 def _put(tx: Connection, found: dict[tuple[str, int, int], _Change], by: str, at: datetime) -> None:
