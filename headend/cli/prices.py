@@ -13,7 +13,7 @@ from rich.table import Table
 from headend.cli.options import By
 from headend.cli.printed import plain_console, whole
 from headend.cli.serve import Config
-from headend.errors import InvalidInput, NotFound, why_unread
+from headend.errors import InvalidInput, NotFound, few, why_unread
 
 if TYPE_CHECKING:
     from headend.collect.pricefeed import Feed
@@ -24,7 +24,6 @@ app = typer.Typer(help="Prices that are published day by day, for dynamic tariff
 
 Series: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The series, as tariffs call it.")]
 _CHANGES_SHOWN = 20
-_STATEMENTS_SHOWN = 5
 
 
 @app.command("import")
@@ -167,9 +166,7 @@ def _say(what: str, came: Imported, *, dry_run: bool) -> None:
     if came.changed > _CHANGES_SHOWN:
         typer.echo(f"  and {came.changed - _CHANGES_SHOWN} more")
     if came.flagged:
-        more = f" and {len(came.flagged) - _STATEMENTS_SHOWN:,} more" if len(came.flagged) > _STATEMENTS_SHOWN else ""
-        told = ", ".join(came.flagged[:_STATEMENTS_SHOWN]) + more
-        typer.echo(f"billed at the prices before, {would}flagged: {told}. See headend bill flagged")
+        typer.echo(f"billed at the prices before, {would}flagged: {few(came.flagged)}. See headend bill flagged")
 
 
 def series_asked(tariff: Tariff) -> set[str]:

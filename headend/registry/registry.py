@@ -313,7 +313,8 @@ def channels_of(tx: Connection, meter: str) -> list[EnrolledChannel]:
 
 _AGREEMENTS = (
     select(
-        *(t.account.c[name] for name in ("id", "name", "customer_class", "locale")),
+        t.account.c.id.label("account"),
+        *(t.account.c[name] for name in ("name", "customer_class", "locale")),
         *(t.service_agreement.c[name] for name in ("id", "usage_point_id", "commodity", "tariff_id")),
         *(t.service_agreement.c[name] for name in ("valid_from", "valid_to")),
         *(t.usage_point.c[name] for name in ("address", "timezone", "gas_area")),
@@ -326,9 +327,6 @@ _AGREEMENTS = (
     )
     .order_by(t.service_agreement.c.account_id, t.service_agreement.c.id)
 )
-
-
-_ID = 4  # of the agreement
 
 
 def agreements(tx: Connection, *, account: str | None = None) -> list[Agreement]:
@@ -363,7 +361,7 @@ def agreements_beside(tx: Connection, first: str, last: str) -> list[Agreement]:
             its.valid_from < func.coalesce(inside.c.valid_to, always),
         ),
     ).where(not_(its.account_id.between(first, last)))
-    rows = list({row[_ID]: row for row in tx.execute(query)}.values())
+    rows = list({row.id: row for row in tx.execute(query)}.values())
     members: dict[str, tuple[Membership, ...]] = {}
     for each in {whose for whose, *_ in rows}:
         members |= memberships(tx, account=each)
