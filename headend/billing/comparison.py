@@ -18,7 +18,7 @@ from headend.billing.statement import Comparison
 from headend.billing.usage import day_begins
 from headend.errors import CannotRate
 from headend.reads import Quality
-from headend.reads.days import Period, a_year_before, previous_period, seconds
+from headend.reads.days import Period, a_year_before, previous_period
 from headend.tariffs import BillingWindow
 
 #: What counted at a usage point, one meter or several.
@@ -118,7 +118,7 @@ class _Then:
         for its in meters:
             for meter in its:
                 rows.setdefault((meter.meter, meter.channel.code), len(rows))
-        profiles = records.profiles(list(rows), seconds(days.start_utc), seconds(days.end_utc), interval_s)
+        profiles = records.profiles(list(rows), days.start_s, days.end_s, interval_s)
         placed = [[(rows[meter.meter, meter.channel.code], meter) for meter in its] for its in meters]
         used = at_usage_points(profiles, placed, slice(0, days.intervals(interval_s)))
         begins = day_begins(days.first, days.end, days.zone, interval_s)

@@ -143,7 +143,7 @@ def _measured(
         quality[rows] = metered.quality
     for row, part in enumerate(parts):
         days = in_force(part.agreement, f"{window.month:%Y-%m}")
-        begins = n if days is None else (seconds(days.start_utc) - start_s) // interval_s
+        begins = n if days is None else (days.start_s - start_s) // interval_s
         values[row, :begins] = 0
     return Metered(values, quality)
 

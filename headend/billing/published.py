@@ -10,7 +10,7 @@ import numpy as np
 from headend.billing.parts import Part
 from headend.billing.ports import Records
 from headend.billing.statement import EventUsed, SeriesUsed
-from headend.reads.days import DAY_S, Period, moment, seconds
+from headend.reads.days import DAY_S, Period, moment
 from headend.tariffs import NO_MARKET, Market, PriceSeries, Tariff
 from headend.tariffs.format.components import Dynamic
 from headend.tariffs.published import events_named
@@ -22,7 +22,7 @@ def market_of(records: Records, tariffs: Iterable[Tariff], days: Period, *, pric
     events = {name for tariff in tariffs for name in events_named(tariff)}
     if not series and not events:
         return NO_MARKET
-    return records.market(sorted(series), sorted(events), seconds(days.start_utc), seconds(days.end_utc))
+    return records.market(sorted(series), sorted(events), days.start_s, days.end_s)
 
 
 def _series(tariff: Tariff) -> set[str]:

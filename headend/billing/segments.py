@@ -163,8 +163,8 @@ def _rate_place(ground: _Ground, parts: list[Part], whole: Period) -> None:
     previous = period_before(records, parts, ground.gas, ground.period)
     last_year = {} if ground.provisional else same_days_last_year(records, parts, ground.hung, ground.gas, whole)
     # One interval more in front, for the register at its end.
-    begin_s = seconds(whole.start_utc) - interval_s
-    profiles = records.profiles(list(keys), begin_s, seconds(whole.end_utc), interval_s)
+    begin_s = whole.start_s - interval_s
+    profiles = records.profiles(list(keys), begin_s, whole.end_s, interval_s)
     market = market_of(records, {part.tariff.version: part.tariff for part in parts}.values(), whole)
     place = _Place(whole, keys, profiles, market, previous, last_year)
     groups: dict[tuple[object, ...], list[Part]] = defaultdict(list)
@@ -289,9 +289,7 @@ class _Group:
         present = np.flatnonzero(np.logical_or.reduce(there))
         reached = int(present[-1]) + 1 if len(present) else 0
         begin_s = seconds(self.window.start_utc)
-        return with_prices_up_to(
-            market, begin_s + reached * self.place.profiles.interval_s, seconds(self.place.whole.end_utc)
-        )
+        return with_prices_up_to(market, begin_s + reached * self.place.profiles.interval_s, self.place.whole.end_s)
 
     def _bill(self, rows: list[int]) -> None:
         """Rate rows at once; where the engine refuses, halve until the one it means is alone."""

@@ -55,7 +55,7 @@ class Feed:
     def url(self, day: date) -> str:
         """Where the prices of a day of delivery are published."""
         its = self.day(day)
-        begin_s, end_s = seconds(its.start_utc), seconds(its.end_utc)
+        begin_s, end_s = its.start_s, its.end_s
         names = {"date": its.first.isoformat(), "next_date": its.end.isoformat()}
         for name, at_s in (("start", begin_s), ("end", end_s)):
             names |= {name: f"{moment(at_s):%Y-%m-%dT%H:%M:%SZ}", f"{name}_s": f"{at_s}", f"{name}_ms": f"{at_s}000"}

@@ -27,7 +27,7 @@ from headend.billing.statement import Segment, SeriesUsed, Statement
 from headend.billing.verify import Billed, Link, PriceChange, ReadChange, evidence_of
 from headend.errors import CannotRate, StoreBroken
 from headend.reads import LoadProfiles, Quality
-from headend.reads.days import microseconds, moment_us, seconds
+from headend.reads.days import microseconds, moment_us
 from headend.registry.registry import EnrolledChannel, enrolled_channels
 from headend.site import Site
 from headend.store.ledger import SqlLedger
@@ -93,7 +93,7 @@ class SitePast:
         if len({meter.interval_s for meter in meters}) != 1:
             raise CannotRate("its meters have intervals of different lengths today")
         days, interval_s = days_of(segment), meters[0].interval_s
-        begin_s, end_s = seconds(days.start_utc), seconds(days.end_utc)
+        begin_s, end_s = days.start_s, days.end_s
         keys = [(meter.meter, meter.channel.code) for meter in meters]
         now = Evidence(tariff, meters, self.site.store.profiles(self.tx, keys, begin_s, end_s, interval_s))
         until = statement.issued_at or self.site.clock()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 
 from headend.collect.pricefeed import Feed, fetch
-from headend.reads.days import seconds
 from headend.site import Site
 from headend.store.market import Imported, gaps_of, has_series, import_prices, prices_of
 
@@ -29,6 +28,6 @@ def wanted_days(feed: Feed, now: datetime) -> list[date]:
 def lacks(site: Site, feed: Feed, day: date) -> bool:
     """Whether some moment of a day of delivery has no price."""
     its = feed.day(day)
-    begin_s, end_s = seconds(its.start_utc), seconds(its.end_utc)
+    begin_s, end_s = its.start_s, its.end_s
     with site.database.read() as tx:
         return not has_series(tx, feed.name) or bool(gaps_of(prices_of(tx, feed.name, begin_s, end_s), begin_s, end_s))

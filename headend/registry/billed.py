@@ -18,7 +18,7 @@ from headend.billing.cycle import FOR_GOOD
 from headend.billing.groups import ALWAYS_MONTHLY, Membership
 from headend.errors import BillingConflict, few
 from headend.reads.channels import Channel
-from headend.reads.days import Period, microseconds, seconds, zone_named
+from headend.reads.days import Period, microseconds, zone_named
 from headend.registry.changes import Clerk
 from headend.store.bulk import portions
 from headend.store.database import upsert
@@ -108,7 +108,7 @@ def flag_touched(tx: Connection, touches: Iterable[tuple[Span, Sequence[Billed]]
                 its = days.within(span.first, span.end) or days
                 for named in segment["meters"]:
                     place = each.statement, named["meter"], Channel.parse(named["channel"]).code
-                    begin_s, end_s = seconds(its.start_utc), seconds(its.end_utc)
+                    begin_s, end_s = its.start_s, its.end_s
                     before = stretches.get(place, (begin_s, end_s))
                     stretches[place] = min(before[0], begin_s), max(before[1], end_s)
     names = {place[1] for place in stretches}

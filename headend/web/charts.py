@@ -377,5 +377,5 @@ def _ticks(start_s: int, end_s: int, zone: ZoneInfo) -> dict[int, str]:
 
 def elapsed(period: Period, now_s: int) -> tuple[int, int]:
     """The part of a period that is over [s since 1970]."""
-    start, end = seconds(period.start_utc), seconds(period.end_utc)
+    start, end = period.start_s, period.end_s
     return start, max(start, min(end, now_s))

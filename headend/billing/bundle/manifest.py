@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headend.billing.recount import days_of
 from headend.billing.statement import Segment
-from headend.reads.days import DAY_S, moment, seconds
+from headend.reads.days import DAY_S, moment
 
 MANIFEST, STATEMENT, README = "manifest.json", "statement.json", "README.txt"
 READS_HEADER: Final = "start,value,quality,counted"
@@ -74,7 +74,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
 def span_of(segment: Segment) -> tuple[int, int]:
     """Begin and end of a segment [s since 1970]."""
     days = days_of(segment)
-    return seconds(days.start_utc), seconds(days.end_utc)
+    return days.start_s, days.end_s
 
 
 def stamp_of(at_s: int) -> str:
