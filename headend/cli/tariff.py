@@ -40,10 +40,10 @@ def check(
 ) -> None:
     """Say what is wrong with a tariff, a line for each finding (exit 2 if there is any), and draw its hours."""
     from headend.tariffs import Finding
-    from headend.tariffs.check import examine, prices_beyond
+    from headend.tariffs.check import examine_new, prices_beyond
 
     bounds = _price(lowest, "--lowest"), _price(highest, "--highest")
-    tariff, findings = examine(file)
+    tariff, findings = examine_new(file)
     if tariff is not None:
         findings = [
             Finding(f"{file}: {each.where}", each.found, each.expected) for each in prices_beyond(tariff, *bounds)

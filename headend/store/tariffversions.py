@@ -20,6 +20,7 @@ from headend.errors import BillingConflict, InvalidTariff, StoreBroken
 from headend.reads.days import microseconds, moment_us
 from headend.store.tables import tariff_version
 from headend.tariffs import Tariff, TariffBook, canonical_json, load_tariff
+from headend.tariffs.check import told_apart_faults
 from headend.tariffs.load import tariff_files
 
 
@@ -57,12 +58,18 @@ def with_kept_versions(tx: Connection, book: TariffBook, folder: Path) -> Tariff
     Raises
     ------
     InvalidTariff
-        a file says something else than the version of the same tariff and day that was used.
+        a file says something else than the version of the same tariff and day that was used, or says a new version
+        whose components a statement could not tell apart.
     StoreBroken
         a version is not what was kept.
     """
     versions = {(its.id, its.valid_from.isoformat()): its for name in book.ids for its in book.versions(name)}
-    for row in tx.execute(select(tariff_version)):
+    kept = tx.execute(select(tariff_version)).all()
+    new = versions.keys() - {(row.tariff_id, row.valid_from) for row in kept}
+    for key in sorted(new):
+        for fault in told_apart_faults(versions[key]):
+            raise InvalidTariff(f"{_file_of(versions[key], folder)}: {fault.where}", fault.found, fault.expected)
+    for row in kept:
         its = versions.get((row.tariff_id, row.valid_from))
         if its is None:
             versions[row.tariff_id, row.valid_from] = _tariff(row)

@@ -120,6 +120,34 @@ def test_a_used_version_outlives_its_file(town: Town, tmp_path: Path) -> None:
     assert (again.problem, again.now) == (None, statement.totals)
 
 
+def test_a_version_that_mixes_up_its_components_is_no_new_one_and_loads_where_it_was_used(
+    town: Town, tmp_path: Path
+) -> None:
+    file = tmp_path / "tariffs" / "flat-next.toml"
+    energy = """
+[[components]]
+kind = "energy"
+label = "Grid"
+tiers_per = "month"
+tiers = [{ up_to = 100, price = 0.1 }, { price = 0.2 }]
+"""
+    places = len(load_tariff(file).components)
+    file.write_text(file.read_text() + energy * 2)
+    with pytest.raises(InvalidTariff) as refused:
+        opened(town, tmp_path)
+    assert str(refused.value).startswith(
+        f"{file}: components[{places + 1}].label: found 'Grid', and components[{places}].label is 'Grid', expected "
+    )
+    # Bills were made by it before that was refused.
+    town.site = replace(town.site, tariffs=load_book(tmp_path / "tariffs"))
+    town.office = replace(town.office, tariffs=town.site.tariffs)
+    bill(town, until="approve")
+    used = load_tariff(file)
+    assert used in opened(town, tmp_path).versions("changing")
+    file.unlink()
+    assert used in opened(town, tmp_path).versions("changing")
+
+
 def test_two_processes_with_different_files_do_not_both_bill(town: Town, tmp_path: Path) -> None:
     bill(town)
     file = tmp_path / "tariffs" / "flat-next.toml"

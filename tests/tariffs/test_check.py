@@ -14,7 +14,7 @@ import pytest
 
 from headend.errors import InvalidTariff
 from headend.tariffs import Tariff, check_tariff, load_tariff
-from headend.tariffs.check import examine_text, faults, notes, prices_beyond
+from headend.tariffs.check import examine_text, faults, notes, prices_beyond, told_apart_faults
 
 from .make import energy, period, standing, tariff, tax, tier
 
@@ -754,3 +754,86 @@ def test_bounds_are_for_imported_energy() -> None:
 def test_a_percentage_written_as_a_fraction_is_noted() -> None:
     (note,) = notes(tariff(energy(tier("0.3")), tax("0.19")))
     assert str(note) == "components[1].percent: 0.19 is 0.19 %; 19 % is written 19, not 0.19"
+
+
+TIERS = (tier("0.3", "100"), tier("0.4"))
+RATCHET = {
+    "kind": "demand",
+    "label": "Demand",
+    "ratchet": {"percent": 60, "months": 11},
+    "tiers": [{"price": {"peak": 9}}],
+}
+
+
+def tiered(label: str = "Energy", **keys: Any) -> dict[str, Any]:
+    return energy(*TIERS, tiers_per="month", label=label, **keys)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (tiered(), tiered()),
+        (tiered(), tiered("Energy, night")),
+        (tiered("Energy, night"), tiered()),
+        (tiered(), tiered(credit=True)),
+        (tiered(valid_until="2025-07-02"), tiered(valid_from="2025-07-01")),
+    ],
+)
+def test_prices_by_tier_that_a_statement_would_add_up_are_no_new_version(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    made = tariff(standing("1", "day"), first, second)
+    assert [str(fault) for fault in told_apart_faults(made)] == [
+        f"components[2].label: found {second['label']!r}, and components[1].label is {first['label']!r}, expected a"
+        " name for one of them, or another label: the use by tier on a statement would be that of both"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (tiered(), tiered(name="grid")),
+        (tiered(name="grid"), tiered()),
+        (tiered(), tiered("Energy for heating")),
+        (tiered(), tiered(measures="export")),
+        (tiered(), energy(tier("0.1"))),
+        (tiered(valid_until="2025-07-01"), tiered(valid_from="2025-07-01")),
+        (tiered(not_for=["commercial"]), tiered(not_for=["residential"])),
+    ],
+)
+def test_prices_that_are_told_apart_or_never_on_one_bill_may_be_called_alike(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    made = tariff(first, second, customer_classes=["residential", "commercial"])
+    assert list(told_apart_faults(made)) == []
+
+
+def test_two_ratchets_that_a_statement_would_not_tell_apart_are_no_new_version() -> None:
+    periods = [period("peak", hours=["08:00-20:00"]), period("rest")]
+    grid = RATCHET | {"label": "Grid demand"}
+    rest = RATCHET | {"tiers": [{"price": {"rest": 3}}]}
+    free = {key: value for key, value in RATCHET.items() if key != "ratchet"}
+    for other in (grid, rest, free):
+        assert list(told_apart_faults(tariff(RATCHET, other, periods=periods))) == []
+    # A name is not what the peaks of earlier months stand under, and a ratchet looks behind its own first day.
+    for other in (RATCHET, RATCHET | {"name": "grid"}, RATCHET | {"valid_from": "2025-07-01"}):
+        made = tariff(RATCHET | {"valid_until": "2025-07-01"}, other, periods=periods)
+        assert [str(fault) for fault in told_apart_faults(made)] == [
+            "components[1].label: found 'Demand', and components[0].label is 'Demand', expected another label: the"
+            " peaks of earlier months on a statement would not say whose ratchet they are for"
+        ]
+
+
+def test_a_file_of_components_called_alike_is_refused_as_new_and_can_be_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "case.toml"
+    component = """
+[[components]]
+kind = "energy"
+label = "Grid"
+tiers_per = "month"
+tiers = [{ up_to = 100, price = 0.1 }, { price = 0.2 }]
+"""
+    path.write_text(GOOD + component * 2, encoding="utf-8")
+    (finding,) = check_tariff(path)
+    assert str(finding).startswith(f"{path}: components[")
+    assert len(load_tariff(path).components) == len(tomllib.loads(GOOD)["components"]) + 2

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from headend.cli.heatmap import draw_hours
-from headend.tariffs import load_tariff
+from headend.tariffs import check_tariff, load_tariff
 from headend.tariffs.check import notes
 from tests.commands import without_site
 
@@ -114,6 +114,13 @@ def test_check_tells_faults_and_prices_out_of_bounds(tou: Path) -> None:
         2,
         "headend: --lowest: found 'cheap', expected a price such as 0.05\n",
     )
+    grid = '[[components]]\nkind = "demand"\nlabel = "Grid"\n'
+    grid += "ratchet = { percent = 60, months = 11 }\ntiers = [{ price = 9 }]\n"
+    tou.write_text(TOU + grid * 2, encoding="utf-8")
+    said = without_site("tariff", "check", str(tou))
+    assert (said.returncode, said.stdout) == (2, "")
+    key = f"{tou}: components[3].label"
+    assert said.stderr.startswith(f"{key}: found 'Grid', and components[2].label is 'Grid', expected another label: ")
     tou.write_text(TOU.replace('unit = "kWh"', 'unit = "MWh"'), encoding="utf-8")
     said = without_site("tariff", "check", str(tou))
     assert (said.returncode, said.stderr) == (2, f"{tou}: unit: found 'MWh', expected 'kWh' or 'm³'\n")
@@ -122,6 +129,7 @@ def test_check_tells_faults_and_prices_out_of_bounds(tou: Path) -> None:
 def test_every_tariff_of_ours_is_sound_and_can_be_drawn() -> None:
     for path in sorted((Path(__file__).parents[2] / "config" / "tariffs").glob("*.toml")):
         tariff, drawn = load_tariff(path), io.StringIO()
+        assert check_tariff(path) == []
         assert notes(tariff) == []
         draw_hours(tariff, Console(file=drawn, width=100))
         assert f"{tariff.currency} per {tariff.unit}" in drawn.getvalue().splitlines()[-1]

@@ -5,8 +5,20 @@ by the models of `schema` (`files`); the rules that span several keys stand in a
 """
 
 from headend.tariffs.check.faults import faults
-from headend.tariffs.check.files import check_tariff, examine, examine_text
+from headend.tariffs.check.files import check_tariff, examine, examine_new, examine_text
 from headend.tariffs.check.finding import Finding, Note
 from headend.tariffs.check.notes import notes, prices_beyond
+from headend.tariffs.check.told_apart import told_apart_faults
 
-__all__ = ["Finding", "Note", "check_tariff", "examine", "examine_text", "faults", "notes", "prices_beyond"]
+__all__ = [
+    "Finding",
+    "Note",
+    "check_tariff",
+    "examine",
+    "examine_new",
+    "examine_text",
+    "faults",
+    "notes",
+    "prices_beyond",
+    "told_apart_faults",
+]

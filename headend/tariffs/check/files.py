@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from headend.tariffs.check.faults import faults
 from headend.tariffs.check.finding import Finding
+from headend.tariffs.check.told_apart import told_apart_faults
 from headend.tariffs.format.schema import Tariff
 
 _COMPONENT_KINDS = (
@@ -35,8 +36,16 @@ _EXPECTED = {
 
 
 def check_tariff(path: Path | str) -> list[Finding]:
-    """All that is wrong with a tariff file; an empty list if it can be used."""
-    return examine(Path(path))[1]
+    """All that is wrong with the file of a new tariff version; an empty list if it can be used."""
+    return examine_new(Path(path))[1]
+
+
+def examine_new(path: Path) -> tuple[Tariff | None, list[Finding]]:
+    """As `examine`, for a version that nothing was billed by yet: statements must tell its components apart, too."""
+    tariff, found = examine(path)
+    if tariff is not None:
+        found = [Finding(f"{path}: {fault.where}", fault.found, fault.expected) for fault in told_apart_faults(tariff)]
+    return (None, found) if found else (tariff, [])
 
 
 def examine(path: Path) -> tuple[Tariff | None, list[Finding]]:

@@ -37,7 +37,7 @@ def order_faults(tariff: Tariff) -> Iterator[Finding]:
         elif isinstance(component, BaselineCredit) and "energy" not in kinds:
             yield Finding(where, "a credit before any energy", "a charge for import above it")
         if isinstance(component, Bank):
-            if any(_at_once(component, bank) for bank in banks):
+            if any(hold_at_once(component, bank) for bank in banks):
                 yield Finding(where, "a second bank", "one bank at a time")
             banks.append(component)
         taken |= {component.name} if component.name else set()
@@ -48,7 +48,7 @@ def order_faults(tariff: Tariff) -> Iterator[Finding]:
             names |= {component.name} if component.name else set()
 
 
-def _at_once(one: Component, other: Component) -> bool:
+def hold_at_once(one: Component, other: Component) -> bool:
     """Whether there is a day on which both hold."""
     return not any(
         first.valid_until is not None and then.valid_from is not None and first.valid_until <= then.valid_from
