@@ -220,7 +220,7 @@ def look_again(office: Office, task: Task) -> LookedAgain:
         for account in (now.keys() | drafts.keys()) - held.keys() - left_out.keys()
         if now.get(account) != drafts.get(account)
     ]
-    tariffs = tariffs_of(run.statements)
+    tariffs = tariffs_of(alike.form for alike in run.bills)
     return LookedAgain(
         changed, list(run.on_drafts & now.keys() - held.keys()), tariffs, run.totals.accounts, run.totals.excluded
     )

@@ -12,14 +12,16 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
+from decimal import Decimal
 from itertools import repeat
 from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from headend.tariffs.money import EXACT, Integers, plain, unit_of_scale
+from headend.tariffs.money import EXACT, Integers, added_up, plain, rescaled, scaled, unit_of_scale
 
 T = TypeVar("T")
 
@@ -61,6 +63,29 @@ _SIMPLE = (str, date, int, NoneType)
 def numbers(whole: Integers, scale: int, *, is_plain: bool = False) -> Any:
     """Numbers of 10^-`scale` in one place of each document; for the type checker, what stands in one."""
     return Numbers(whole, scale, is_plain)
+
+
+def numbers_of(part: Decimal, n: int) -> Numbers:
+    """What stands in one place of `n` documents, with a column or without, as whole numbers."""
+    if isinstance(part, Numbers):
+        return part
+    each = [part] * n if isinstance(part, Decimal) else cast(Values, part).each
+    scale = max(places for _, places in map(scaled, each))
+    return Numbers(np.array([int(its.scaleb(scale, EXACT)) for its in each], dtype=object), scale, is_plain=False)
+
+
+def summed(parts: Sequence[Decimal], n: int) -> Numbers:
+    """The sum of numbers in several places, in each of `n` documents; exact."""
+    columns = [numbers_of(part, n) for part in parts]
+    scale = max((its.scale for its in columns), default=0)
+    return Numbers(added_up([rescaled(its.whole, its.scale, scale) for its in columns], n), scale, is_plain=False)
+
+
+def nearly(part: Decimal | int, n: int) -> NDArray[np.float64]:
+    """What stands in one place of `n` documents as floats (n,): to look for what stands out, never to count."""
+    if isinstance(part, Numbers):
+        return part.whole.astype(np.float64) / 10.0**part.scale
+    return np.array([part] * n if not isinstance(part, Values) else part.each, dtype=np.float64)
 
 
 def form_of(parts: Sequence[T]) -> T:

@@ -51,6 +51,7 @@ from headend.billing.statement import (
     Customer,
     Segment,
     Statement,
+    StatementsAlike,
     canonical_json,
     parse_statement,
     sha256,
@@ -502,7 +503,7 @@ def _totals(
             _count(energy, now[each.account][0], 1)
         for document in each.documents:
             agreements.update(segment.agreement for segment in document.segments)
-            money[each.currency] += sum_of_lines(document)
+            money[each.currency] += sum_of_lines(StatementsAlike(document, 1))
     totals = ControlTotals(
         agreements=len(agreements),
         accounts=len(corrections) + len(exceptions),

@@ -15,10 +15,14 @@ from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
+from headend.billing.columns import each_of, numbers_of, some_of, summed
 from headend.billing.groups import MONTHLY
-from headend.billing.statement import Statement
+from headend.billing.statement import Segment, Statement, StatementsAlike
 from headend.errors import BillingConflict, InvalidInput, checked_name
 from headend.reads.days import Period
+from headend.tariffs.money import EXACT, rescaled, unit_of_scale
 
 Step = Literal["collect", "begin", "rate", "review", "approve", "issue", "close"]
 
@@ -207,7 +211,7 @@ def control_totals(
     agreements: int,
     accounts: int,
     billed_elsewhere: int,
-    statements: Iterable[Statement],
+    bills: Iterable[StatementsAlike],
     exceptions: Iterable[BillException],
     excluded: int = 0,
 ) -> ControlTotals:
@@ -223,34 +227,47 @@ def control_totals(
     energy: dict[str, int] = {}
     money: dict[str, Decimal] = {}
     billed = 0
-    for statement in statements:
-        billed += 1
-        for commodity, used in billed_energy(statement).items():
+    for alike in bills:
+        billed += alike.n
+        for commodity, used in billed_energy(alike.form, alike.n).items():
             energy[commodity] = energy.get(commodity, 0) + used
-        currency = statement.totals.currency
-        money[currency] = money.get(currency, Decimal(0)) + sum_of_lines(statement)
+        currency = alike.form.totals.currency
+        money[currency] = money.get(currency, Decimal(0)) + sum_of_lines(alike)
     excepted = sum(1 for _ in exceptions)
     totals = ControlTotals(agreements, accounts, billed, excepted, billed_elsewhere, energy, money, excluded)
     tie_out(totals)
     return totals
 
 
-def billed_energy(statement: Statement) -> dict[str, int]:
-    """What a statement bills by commodity [Wh, dm³ or litre]."""
+def billed_energy(statement: Statement, n: int = 1) -> dict[str, int]:
+    """What a statement, or `n` of this form together, bill by commodity [Wh, dm³ or litre]."""
     energy: dict[str, int] = {}
     for segment in statement.segments:
-        energy[segment.commodity] = energy.get(segment.commodity, 0) + int(segment.metered.scaleb(3))
+        energy[segment.commodity] = energy.get(segment.commodity, 0) + _metered(segment, n)
     return energy
 
 
-def sum_of_lines(statement: Statement) -> Decimal:
-    """What a statement's lines come to; raises `BillingConflict` where its total says another."""
-    lines = sum(
-        (line.amount for segment in statement.segments for line in segment.lines if not line.included), Decimal(0)
-    )
-    if lines != statement.totals.gross:
-        raise BillingConflict(f"statement {statement.id}: lines sum to {lines}, total says {statement.totals.gross}")
-    return lines
+def _metered(segment: Segment, n: int) -> int:
+    """What the meters counted: the volume of gas, also where its energy is priced."""
+    if segment.gas:
+        volumes = [each.volume for its in each_of(segment.gas, n) for each in its]
+        return int(sum(volumes, Decimal(0)).scaleb(3))
+    usage = numbers_of(segment.usage, n)
+    return sum(rescaled(usage.whole, usage.scale, 3).tolist())
+
+
+def sum_of_lines(bills: StatementsAlike) -> Decimal:
+    """What the lines of statements come to; raises `BillingConflict` where the total of one says another."""
+    form, n = bills.form, bills.n
+    amounts = [line.amount for segment in form.segments for line in segment.lines if not line.included]
+    lines, gross = summed(amounts, n), numbers_of(form.totals.gross, n)
+    scale = max(lines.scale, gross.scale)
+    differ = rescaled(lines.whole, lines.scale, scale) != rescaled(gross.whole, gross.scale, scale)
+    for place in np.flatnonzero(differ).tolist():
+        (wrong,) = each_of(some_of(form.id, [place]), 1)
+        said, found = gross.each[place], lines.each[place]
+        raise BillingConflict(f"statement {wrong}: lines sum to {found}, total says {said}")
+    return EXACT.multiply(sum(lines.whole.tolist()), unit_of_scale(lines.scale))
 
 
 def tie_out(totals: ControlTotals) -> None:

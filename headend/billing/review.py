@@ -316,11 +316,16 @@ def _over_limit(asked: _Asked) -> Iterator[str]:
 
 
 def _back_billed(asked: _Asked) -> Iterator[str]:
-    months, last = asked.limits.back_billed_months, asked.statement.last
-    if months:
-        today = asked.ground.at.astimezone(zone_named(asked.statement.timezone)).date()
-        if today > _months_after(last, months):
-            yield f"its last day, {last}, is more than {months} months ago"
+    if is_back_billed(asked.statement, asked.ground):
+        months, last = asked.limits.back_billed_months, asked.statement.last
+        yield f"its last day, {last}, is more than {months} months ago"
+
+
+def is_back_billed(statement: Statement, ground: Ground) -> bool:
+    """Whether the last day billed is longer ago than bills go back."""
+    months = ground.limits.back_billed_months
+    today = ground.at.astimezone(zone_named(statement.timezone)).date()
+    return months > 0 and today > _months_after(statement.last, months)
 
 
 def _months_after(day: date, months: int) -> date:

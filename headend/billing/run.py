@@ -37,7 +37,7 @@ from headend.billing.drafting import lacks, not_shown, on_paper, overlaps, sever
 from headend.billing.partitions import ACCOUNTS_A_RANGE, Executor, InTurn, Task, cut, together
 from headend.billing.ports import AccountRange, Ledger, Office, Records
 from headend.billing.profiles import is_older
-from headend.billing.review import Ground, findings_of
+from headend.billing.review import Ground
 from headend.billing.scope import accounts_of, agreements_of, check_scope, usual_scope
 from headend.billing.segments import rate_agreements
 from headend.billing.statement import (
@@ -50,6 +50,7 @@ from headend.billing.statement import (
     Totals,
     totals_of,
 )
+from headend.billing.suspects import findings_among
 from headend.errors import BillingConflict
 from headend.reads.days import Period, previous_period
 
@@ -198,11 +199,7 @@ def rate_range(office: Office, task: Task) -> int:
             rated = rate_accounts(office, records, cycle, accounts, elsewhere, revisions, left_out.keys())
             peers = office.reviews(tx).peers(previous_period(cycle.period), cycle.changed_at)
         ground = Ground(office.review.limits, peers, cycle.changed_at)
-        findings = [
-            finding
-            for statement in rated.statements
-            for finding in findings_of(statement, rated.agreements[statement.customer.account], ground)
-        ]
+        findings = list(findings_among(rated.bills, rated.agreements, ground))
         drafts = rated.drafts()
         with office.database.write() as tx:
             ledger = office.ledger(tx)
@@ -224,8 +221,6 @@ class Run:
     ----------
     bills
         those that are alike together.
-    statements
-        all of them, but without the use of each day.
     on_drafts
         whose bills take over from what is not issued yet.
     agreements
@@ -233,7 +228,6 @@ class Run:
     """
 
     bills: list[StatementsAlike]
-    statements: list[Statement]
     exceptions: list[BillException]
     totals: ControlTotals
     on_drafts: set[str]
@@ -287,11 +281,10 @@ def rate_accounts(
         bills += ground.billed(segments)
     made = list(ground.statements(segment for segments in one_by_one for segment in segments.each()))
     bills += [StatementsAlike(each, 1) for each in on_plans(records, plans, made, exceptions, rated.on_drafts)]
-    statements = [statement for alike in bills for statement in alike.without_days()]
     here = [exception for account, exception in sorted(exceptions.items()) if account not in not_here]
     billed_elsewhere = len(elsewhere & by_account.keys())
-    totals = control_totals(len(agreements), len(by_account), billed_elsewhere, statements, here, len(excluded))
-    return Run(bills, statements, here, totals, rated.on_drafts, by_account)
+    totals = control_totals(len(agreements), len(by_account), billed_elsewhere, bills, here, len(excluded))
+    return Run(bills, here, totals, rated.on_drafts, by_account)
 
 
 def _by_account(agreement: Agreement) -> tuple[str, str]:

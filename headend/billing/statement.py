@@ -8,7 +8,7 @@ account's statement before it: nobody can take one out of the chain, or change o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import PlainSerializer, TypeAdapter
 
-from headend.billing.columns import column, each_of
+from headend.billing.columns import column, each_of, some_of
 from headend.billing.written import Writer
 
 #: Format of the document; a reader that knows it can read every statement that carries it.
@@ -597,15 +597,23 @@ class StatementsAlike:
     form: Statement
     n: int
 
+    def some(self, places: Sequence[int]) -> StatementsAlike:
+        """Some of them."""
+        return StatementsAlike(some_of(self.form, places), len(places))
+
     def drafts(self) -> list[Draft]:
         """As they are kept."""
         documents = [text.encode() for text in _WRITER.alike(self.form, self.n)]
         return each_of(_draft(self.form, column(documents), column(list(map(sha256, documents)))), self.n)
 
-    def without_days(self) -> list[Statement]:
-        """One by one, without the use of each day, which is most of what they say."""
+    def without_days(self) -> StatementsAlike:
+        """The same without the use of each day, which is most of what they say."""
         segments = tuple([replace(segment, daily=()) for segment in self.form.segments])
-        return each_of(replace(self.form, segments=segments), self.n)
+        return replace(self, form=replace(self.form, segments=segments))
+
+    def each(self) -> list[Statement]:
+        """One by one."""
+        return each_of(self.form, self.n)
 
 
 def _draft(statement: Statement, document: bytes, digest: str) -> Draft:

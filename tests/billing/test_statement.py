@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headend.billing.cycle import BillException, ControlTotals, ExceptionCode, control_totals, tie_out
-from headend.billing.statement import canonical_json, parse_statement, sha256, totals_of
+from headend.billing.statement import StatementsAlike, canonical_json, parse_statement, sha256, totals_of
 from headend.errors import BillingConflict
 from tests.billing.made import made_statement
 
@@ -67,14 +67,14 @@ def test_totals_are_the_segments_sum() -> None:
 def test_total_that_is_not_the_sum_of_its_lines_is_refused() -> None:
     statement = made_statement()
     wrong = replace(statement, totals=replace(statement.totals, gross=Decimal("118.99")))
-    assert control_totals(1, 1, 0, [statement], []).money == {"EUR": Decimal("119.00")}
+    assert control_totals(1, 1, 0, [StatementsAlike(statement, 1)], []).money == {"EUR": Decimal("119.00")}
     with pytest.raises(BillingConflict, match=r"lines sum to 119\.00, total says 118\.99"):
-        control_totals(1, 1, 0, [wrong], [])
+        control_totals(1, 1, 0, [StatementsAlike(wrong, 1)], [])
 
 
 def test_account_that_is_nowhere_is_noticed() -> None:
     refused = BillException("B", ExceptionCode.NO_METER, "none")
-    control_totals(2, 2, 0, [made_statement()], [refused])
+    control_totals(2, 2, 0, [StatementsAlike(made_statement(), 1)], [refused])
     with pytest.raises(BillingConflict, match="3 accounts, but 1 billed"):
-        control_totals(3, 3, 0, [made_statement()], [refused])
+        control_totals(3, 3, 0, [StatementsAlike(made_statement(), 1)], [refused])
     tie_out(ControlTotals(accounts=3, billed=1, excepted=1, billed_elsewhere=1))
