@@ -22,6 +22,7 @@ from headend.billing.ports import Kept
 from headend.billing.statement import (
     Budget,
     Corrected,
+    EventUsed,
     Kind,
     Segment,
     Statement,
@@ -375,8 +376,8 @@ def touched_by(
     left = {segment.agreement: segment.carried for segment in before.segments}
     leaves = {segment.agreement: segment.carried for segment in now.segments} if now else {}
     banks = {name for name in left.keys() | leaves.keys() if left.get(name) != leaves.get(name)}
-    changed = _reads_of(before) ^ (_reads_of(now) if now else set())
-    peaks = {agreement for agreement, _ in changed}
+    changed = _measured_by(before) ^ (_measured_by(now) if now else set())
+    peaks = {agreement for agreement, *_ in changed}
     found = []
     for statement in later:
         for segment in statement.segments:
@@ -423,5 +424,6 @@ def may_touch(standing: Standing, now: Statement | None, ratcheted: Mapping[str,
     return any(segment.carried or segment.tariff.id in tariffs for segment in segments)
 
 
-def _reads_of(statement: Statement) -> set[tuple[str, str]]:
-    return {(segment.agreement, segment.reads_sha256) for segment in statement.segments}
+def _measured_by(statement: Statement) -> set[tuple[str, str, tuple[EventUsed, ...]]]:
+    # An event is a TOU period of its own, which may have a peak of its own.
+    return {(segment.agreement, segment.reads_sha256, segment.events) for segment in statement.segments}

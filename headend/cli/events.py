@@ -12,9 +12,11 @@ from headend.cli.options import By
 from headend.cli.prices import lines_of, note_unless_asked, span_of, utc
 from headend.cli.printed import plain_console
 from headend.cli.serve import Config
+from headend.errors import few
 
 if TYPE_CHECKING:
     from headend.site import Site
+    from headend.store.market import Imported
 
 app = typer.Typer(help="Events that tariffs refer to, such as critical peaks.", no_args_is_help=True)
 
@@ -44,7 +46,7 @@ def add(
         raise InvalidInput("--from", from_, "a moment to come, since a past event cannot be removed; or --late")
     with site.database.write() as tx:
         came = add_events(tx, called, "--from", by=by, at=site.clock())
-    typer.echo(f"{name}: {came.new} new, {came.same} there already")
+    _say(name, came)
     note_unless_asked(name, _asked(site))
 
 
@@ -65,8 +67,7 @@ def import_file(
     site = open_site(config)
     with site.database.write() as tx:
         came = add_events(tx, called, str(file), by=by, at=site.clock(), dry_run=dry_run)
-    would = "would be " if dry_run else ""
-    typer.echo(f"{name}: {came.new} {would}new, {came.same} there already")
+    _say(name, came, "would be " if dry_run else "")
     note_unless_asked(name, _asked(site))
 
 
@@ -108,6 +109,12 @@ def remove(
     with site.database.write() as tx:
         gone = remove_event(tx, name, begin_s, seconds(site.clock()))
     typer.echo(f"{name}: {utc(gone.start_s)} to {utc(gone.end_s)} UTC is called off")
+
+
+def _say(name: str, came: Imported, would: str = "") -> None:
+    typer.echo(f"{name}: {came.new} {would}new, {came.same} there already")
+    if came.flagged:
+        typer.echo(f"billed without, {would}flagged: {few(came.flagged)}. See headend bill flagged")
 
 
 def _asked(site: Site) -> set[str]:

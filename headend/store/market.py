@@ -22,7 +22,7 @@ from headend.errors import InvalidInput, NotFound
 from headend.reads.days import microseconds, moment, moment_us
 from headend.store.bulk import insert_rows, upsert_rows
 from headend.store.database import upsert
-from headend.store.rebills import flag_prices
+from headend.store.rebills import flag_events, flag_prices
 from headend.store.tables import price, price_history, price_series, tariff_event
 from headend.tariffs.market import Events, Market, PriceSeries
 from headend.tariffs.money import EXACT, plain
@@ -96,7 +96,8 @@ class Imported:
     changes
         of the prices that are others now: begin and end, the price before and the one now.
     flagged
-        statements that were billed at the prices before: a clerk decides whether to correct them.
+        statements that were billed at the prices before, or without the events: a clerk decides whether to correct
+        them.
     """
 
     new: int
@@ -300,7 +301,7 @@ class EventTold:
 def add_events(
     tx: Connection, events: Events, source: str, *, by: str, at: datetime, dry_run: bool = False
 ) -> Imported:
-    """Add events to their list; those that are there already change nothing.
+    """Add events to their list; those that are there already change nothing, and new ones flag what was billed.
 
     Raises
     ------
@@ -318,7 +319,8 @@ def add_events(
         rows = [{"start_s": start_s, "end_s": end_s} for start_s, end_s in new]
         added = {"name": events.name, "added_us": microseconds(at), "added_by": by}
         tx.execute(insert(tariff_event), [row | added for row in rows])
-    return Imported(len(new), len(events.spans) - len(new))
+    flagged = flag_events(tx, events.name, new, by, at, dry_run=dry_run)
+    return Imported(len(new), len(events.spans) - len(new), flagged=tuple(flagged))
 
 
 def events_told(tx: Connection, name: str | None = None) -> list[EventTold]:
@@ -332,7 +334,7 @@ def events_told(tx: Connection, name: str | None = None) -> list[EventTold]:
 
 
 def remove_event(tx: Connection, name: str, start_s: int, now_s: int) -> EventTold:
-    """Call off an event that has not begun.
+    """Call off an event that has not begun; days are billed when they are over, so nothing was billed with it.
 
     Raises
     ------

@@ -1,9 +1,10 @@
-"""Rebill flags: which issued statements rest on reads or prices that have changed since, and by how much energy.
+"""Rebill flags: which issued statements rest on reads, prices or events that changed since, and by how much energy.
 
 A statement says itself what it billed: meter channels, and the local days of its segments. A change of value within
 these is added to the flag of that statement and channel. The statement stays as it is, and so does a flag: where what
 changed has changed back, it tells of a change of 0. Issuing a correction settles the flags of what it corrects; a clerk
-settles those of what would come out the same. A price that is published anew changes no energy: the flag tells of 0.
+settles those of what would come out the same. A price that is published anew, or an event that is called
+afterwards, changes no energy: the flag tells of 0.
 
 Of an account's documents for a period the newest is flagged; none, where that is a cancellation.
 
@@ -14,14 +15,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from headend.billing.cycle import FOR_GOOD
 from headend.reads.blocks import Blocks
@@ -202,16 +204,51 @@ def flag_prices(
     list
         ids of the statements, by account and period.
     """
+
+    def priced(segment: Any) -> bool:
+        return any(each["series"] == series for each in segment.get("prices", ()))
+
+    cause = f"prices of {series}, by {by}"
+    return _flag_priced(tx, _said("series", series), priced, spans, cause, at, dry_run=dry_run)
+
+
+def flag_events(
+    tx: Connection, name: str, spans: Sequence[tuple[int, int]], by: str, at: datetime, *, dry_run: bool = False
+) -> list[str]:
+    """Flag the statements that were billed without events of a list, by tariff versions that price its events.
+
+    Parameters and what is returned are those of `flag_prices`; `name` is that of the list, `spans` are the events.
+    """
+    says = _said("event", name)
+    versions = set(tx.execute(select(tariff_version.c.digest).where(says)).scalars())
+
+    def priced(segment: Any) -> bool:
+        return segment["tariff"]["sha256"] in versions
+
+    return _flag_priced(tx, says, priced, spans, f"events of {name}, by {by}", at, dry_run=dry_run)
+
+
+def _flag_priced(
+    tx: Connection,
+    says: ColumnElement[bool],
+    priced: Callable[[Any], bool],
+    spans: Sequence[tuple[int, int]],
+    cause: str,
+    at: datetime,
+    *,
+    dry_run: bool,
+) -> list[str]:
+    """Flag statements with a segment `priced` by what changes, of accounts on tariffs of which a version `says` so."""
     if not spans:
         return []
     begins, ends = np.array(spans, dtype=np.int64).T
     cycles = _cycles_for_good(tx, np.array([begins[0], ends[-1]]) // DAY_S)
     flagged: list[str] = []
-    for accounts in portions(_priced_by(tx, series) if cycles else ()):
+    for accounts in portions(_accounts_on(tx, says) if cycles else ()):
         stretches: dict[tuple[str, str, int], _Change] = {}
         for statement_id, document in _newest(tx, cycles, accounts):
             for segment in json.loads(document)["segments"]:
-                if all(each["series"] != series for each in segment.get("prices", ())):
+                if not priced(segment):
                     continue
                 begin_s, end_s = _time_of(segment["first"], segment["last"], segment["timezone"])
                 its = np.flatnonzero((begins < end_s) & (ends > begin_s))
@@ -224,14 +261,19 @@ def flag_prices(
         if not dry_run:
             ids = meter_ids(tx, {name for _, name, _ in stretches})
             found = {(its, ids[name], channel): change for (its, name, channel), change in stretches.items()}
-            _put(tx, found, f"prices of {series}, by {by}", at)
+            _put(tx, found, cause, at)
     return flagged
 
 
-def _priced_by(tx: Connection, series: str) -> list[str]:
-    """Accounts that have, or had, an agreement on a tariff which bills were made by, and which asks for a series."""
-    g, v = service_agreement.c, tariff_version.c
-    asks = select(v.tariff_id).where(v.document.contains(f'"series":{json.dumps(series)}', autoescape=True))
+def _said(key: str, name: str) -> ColumnElement[bool]:
+    """Whether a tariff version that bills were made by asks for a series, or list of events."""
+    return tariff_version.c.document.contains(f'"{key}":{json.dumps(name)}', autoescape=True)
+
+
+def _accounts_on(tx: Connection, says: ColumnElement[bool]) -> list[str]:
+    """Accounts that have, or had, an agreement on a tariff which bills were made by, and of which a version says so."""
+    g = service_agreement.c
+    asks = select(tariff_version.c.tariff_id).where(says)
     query = select(g.account_id).where(g.tariff_id.in_(asks)).distinct().order_by(g.account_id)
     return list(tx.execute(query).scalars())
 
