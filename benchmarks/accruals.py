@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from benchmarks.table import show
 from firmware_sim.loads import consumption
 from firmware_sim.noise import Chances, seed_of
-from headend.billing.accrual import Basis, accrue
-from headend.billing.forecast import HISTORY_DAYS, Days, expected_rest, pattern_of, scaled_rest, share_off
+from headend.billing.accruals.accounts import accrue
+from headend.billing.accruals.forecast import HISTORY_DAYS, Days, expected_rest, pattern_of, scaled_rest, share_off
+from headend.billing.accruals.rating import Basis
 from headend.billing.ports import Office
 from headend.collect.topics import Topics
 from headend.config import load_settings, shipped

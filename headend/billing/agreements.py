@@ -72,11 +72,16 @@ def in_force(agreement: Agreement, period: str) -> Period | None:
 
 def group_in(account: Account, period: str) -> BillingGroup:
     """The group that bills an account's period; of one that it is in no group for, the last it is in."""
-    for membership in account.memberships:
+    return _group_in(account.memberships, period)
+
+
+@lru_cache(maxsize=4096)
+def _group_in(memberships: tuple[Membership, ...], period: str) -> BillingGroup:
+    for membership in memberships:
         days = membership.group.days(period, "UTC")
         if days.within(membership.since or date.min, membership.until) is not None:
             return membership.group
-    return account.memberships[-1].group
+    return memberships[-1].group
 
 
 def billing_days(agreement: Agreement, period: str) -> Period:

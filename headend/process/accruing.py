@@ -16,8 +16,9 @@ from functools import lru_cache
 
 import structlog
 
-from headend.billing.accrual import Basis, accrue
-from headend.billing.accrued import Accrual, AccrualsAlike
+from headend.billing.accruals.accounts import accrue
+from headend.billing.accruals.accrual import Accrual, AccrualsAlike
+from headend.billing.accruals.rating import Basis
 from headend.billing.agreements import Agreement, billing_days, period_at
 from headend.billing.partitions import ACCOUNTS_A_RANGE
 from headend.billing.ports import AccountRange, MeterChannel, Office

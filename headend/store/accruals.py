@@ -11,7 +11,8 @@ from itertools import repeat
 import numpy as np
 from sqlalchemy import Connection, delete, exists, select
 
-from headend.billing.accrued import Accrual, AccrualsAlike, amounts_of, documents_of, parse_document
+from headend.billing.accruals.accrual import Accrual, AccrualsAlike
+from headend.billing.accruals.document import amounts_of, documents_of, parse_document
 from headend.billing.columns import each_of
 from headend.billing.ports import AccountRange
 from headend.reads.blocks import Blocks

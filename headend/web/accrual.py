@@ -13,8 +13,8 @@ from aiohttp_pydantic.oas.typing import r200
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from headend.billing.accrual import cost_so_far
-from headend.billing.accrued import Accrual, SegmentSoFar, shares
+from headend.billing.accruals.accounts import cost_so_far
+from headend.billing.accruals.accrual import Accrual, SegmentSoFar, shares
 from headend.billing.agreements import period_at
 from headend.errors import NotFound
 from headend.office import office_of

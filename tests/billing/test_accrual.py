@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 
 from benchmarks.accruals import tried
-from headend.billing.accrual import cost_so_far
-from headend.billing.accrued import Forecast, document_of, parse_document, shares
+from headend.billing.accruals.accounts import cost_so_far
+from headend.billing.accruals.accrual import Forecast, shares
+from headend.billing.accruals.document import document_of, parse_document
 from headend.reads import Quality
 from headend.reads.days import day_number, day_of
 from tests.billing.kinds import KINDS

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from headend.billing.accrual import Basis, accrue, cost_so_far
-from headend.billing.accrued import AccrualsAlike, amounts_of, document_of, documents_of
+from headend.billing.accruals.accounts import accrue, cost_so_far
+from headend.billing.accruals.accrual import AccrualsAlike
+from headend.billing.accruals.document import amounts_of, document_of, documents_of
+from headend.billing.accruals.rating import Basis
 from headend.process.accruing import update_accruals
 from headend.store.accruals import keep_alike
 from headend.store.tables import accrual as table

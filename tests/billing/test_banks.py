@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from headend.billing.accrual import cost_so_far
+from headend.billing.accruals.accounts import cost_so_far
 from headend.billing.approval import approve
 from headend.billing.run import rate_cycle
 from headend.billing.statement import InBank, Segment, canonical_json, parse_statement

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headend.billing.accrual import cost_so_far
+from headend.billing.accruals.accounts import cost_so_far
 from headend.billing.gas import by_energy
 from headend.billing.metered import Metered
 from headend.billing.ports import GasQuality

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from headend.billing.accrual import cost_so_far
+from headend.billing.accruals.accounts import cost_so_far
 from headend.billing.run import rate_cycle
 from headend.errors import NotFound
 from headend.reads import Quality

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, func, select
 from structlog.testing import capture_logs
 
-from headend.billing.accrual import cost_so_far
+from headend.billing.accruals.accounts import cost_so_far
 from headend.process import accruing
 from headend.process.accruing import update_accruals
 from headend.reads import Blocks, Quality

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from sqlalchemy import update
 
-from headend.billing.accrual import cost_so_far
-from headend.billing.accrued import SegmentSoFar
+from headend.billing.accruals.accounts import cost_so_far
+from headend.billing.accruals.accrual import SegmentSoFar
 from headend.office import office_of
 from headend.process.accruing import update_accruals
 from headend.store import tables as t

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from headend.billing.accrual import cost_so_far
+from headend.billing.accruals.accounts import cost_so_far
 from headend.office import office_of
 from headend.registry.users import add_user
 from headend.web import make_app

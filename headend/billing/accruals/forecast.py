@@ -16,12 +16,12 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-Int64s = NDArray[np.int64]
+from headend.tariffs.arrays import Bools, Int64s
+
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 WEEK = 7
-#: What is looked back on, and how many days of it must have been read all through.
+#: How many days are looked back on, and how many of them must have been read all through.
 HISTORY_DAYS = 4 * WEEK
 ENOUGH_DAYS = 2 * WEEK
 
@@ -55,6 +55,14 @@ class Days:
     def lengths(self) -> Int64s:
         """Intervals of each day (d,)."""
         return np.diff(self.begins, append=self.n)
+
+    def columns(self, begin: int, end: int) -> slice:
+        """The intervals of the days from `begin` up to and without `end`."""
+        return slice(*(int(self.begins[day]) if day < len(self.begins) else self.n for day in (begin, end)))
+
+    def up_to(self, end: int, n: int) -> Days:
+        """The days before `end`, of `n` intervals."""
+        return Days(self.first, self.begins[:end], n)
 
     def weekday(self, day: int) -> int:
         """0 for a Monday."""
@@ -107,11 +115,10 @@ def pattern_of(values: Int64s, present: Bools, days: Days, until: int, since: In
         return Pattern(
             np.zeros(m, dtype=np.bool_), nothing, nothing.astype(np.int64), nothing, np.zeros(m), np.zeros(m), 0.0
         )
-    end = int(days.begins[until]) if until < len(days.begins) else days.n
-    begin = int(days.begins[at[0]])
-    begins = days.begins[at] - begin
-    totals = np.add.reduceat(values[:, begin:end], begins, axis=1).astype(np.float64)
-    there = np.add.reduceat(present[:, begin:end], begins, axis=1, dtype=np.int64)
+    columns = days.columns(int(at[0]), until)
+    begins = days.begins[at] - columns.start
+    totals = np.add.reduceat(values[:, columns], begins, axis=1).astype(np.float64)
+    there = np.add.reduceat(present[:, columns], begins, axis=1, dtype=np.int64)
     counts = (there == days.lengths[at]) & (at >= since[:, None])
     known = counts.sum(axis=1) >= ENOUGH_DAYS
     weekdays = np.array([days.weekday(day) for day in at.tolist()])
@@ -149,15 +156,14 @@ def _course(off: Floats, counts: Bools) -> tuple[Floats, Floats]:
 
 def expected_rest(values: Int64s, present: Bools, days: Days, window: range, pattern: Pattern) -> Int64s:
     """The window's intervals, with what is expected in the place of those without a read (m, columns of the window)."""
-    begin = int(days.begins[window[0]])
-    end = int(days.begins[window[-1]] + days.lengths[window[-1]])
-    filled = values[:, begin:end].copy()
-    missing = ~present[:, begin:end]
+    whole = days.columns(window.start, window.stop)
+    filled, missing = values[:, whole].copy(), ~present[:, whole]
     lengths, row = days.lengths, np.arange(len(values))[:, None]
     shapes: dict[tuple[int, int], Floats] = {}
     growth = _GOES_ON * pattern.change / np.maximum(pattern.target.mean(axis=1), 1)
     for day in window:
-        columns = slice(int(days.begins[day]) - begin, int(days.begins[day] + lengths[day]) - begin)
+        its = days.columns(day, day + 1)
+        columns = slice(its.start - whole.start, its.stop - whole.start)
         if not missing[:, columns].any():
             continue
         weekday, n = days.weekday(day), int(lengths[day])

@@ -1,130 +1,21 @@
-"""An accrual: what one account's running billing period costs so far, and as the document that is kept of it."""
+"""An accrual as the JSON document that is kept of it: written for many at once, and read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import repeat
 from json.encoder import encode_basestring
-from typing import Any, NamedTuple
+from typing import Any
 
-from headend.billing.columns import Numbers, each_of
+from headend.billing.accruals.accrual import Accrual, AccrualsAlike, Forecast, LineSoFar, SegmentSoFar
+from headend.billing.columns import Numbers
 from headend.billing.written import Holes
 from headend.reads.days import moment, seconds
 from headend.tariffs.money import plain
-
-
-@dataclass(frozen=True, slots=True)
-class LineSoFar:
-    """One line, as it would stand on the statement; `amount` in the currency."""
-
-    kind: str
-    label: str
-    unit: str
-    period: str | None
-    tier: int | None
-    quantity: Decimal
-    amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentSoFar:
-    """One agreement under one tariff version.
-
-    Parameters
-    ----------
-    tariff
-        its name, for people.
-    usage, export
-        in `unit`.
-    gross
-        sum of the lines, taxes included.
-    reads_end
-        the moment up to which there are reads.
-    daily
-        use of each local day from `first` on, up to that of the last read [base units].
-    expected
-        use of each local day of the segment as the forecast has it [base units]; none without forecast.
-    """
-
-    agreement: str
-    commodity: str
-    unit: str
-    tariff: str
-    currency: str
-    first: date
-    last: date
-    usage: Decimal
-    export: Decimal | None
-    gross: Decimal
-    reads_end: datetime
-    daily: tuple[int, ...]
-    expected: tuple[int, ...]
-    lines: tuple[LineSoFar, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What the statement will come to: as is to be expected, and the ends of a range meant to hold eight of ten."""
-
-    low: Decimal
-    expected: Decimal
-    high: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Accrual:
-    """One account's billing period so far, rated as if it ended now with no further use.
-
-    Parameters
-    ----------
-    first, last
-        local days of the period, both included.
-    currency, amount
-        what there is to bill so far, taxes included; None where nothing can be rated, or it is in two currencies.
-    through
-        up to where each agreement has reads, at least [UTC]; None where nothing can be rated.
-    segments
-        provisional: validation has not seen all reads, and missing ones count as zero. Limits of tiers and standing
-        charges are those of the whole period, so that the last read's figure is the statement's.
-    forecast, no_forecast
-        a forecast, or why there is none.
-    problems
-        agreements that cannot be rated, and why.
-    """
-
-    account: str
-    period: str
-    first: date
-    last: date
-    currency: str | None
-    amount: Decimal | None
-    through: datetime | None
-    segments: tuple[SegmentSoFar, ...]
-    forecast: Forecast | None
-    no_forecast: str
-    problems: tuple[str, ...]
-
-    @property
-    def days(self) -> int:
-        """Local days of the period."""
-        return (self.last - self.first).days + 1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AccrualsAlike:
-    """Accruals of `n` accounts of one form, with columns where they differ; one accrual is a form without any."""
-
-    form: Accrual
-    n: int
-
-    def each(self) -> list[Accrual]:
-        """One by one."""
-        return each_of(self.form, self.n)
 
 
 def document_of(accrual: Accrual) -> bytes:
@@ -136,13 +27,11 @@ def document_of(accrual: Accrual) -> bytes:
 def documents_of(alike: AccrualsAlike) -> list[bytes]:
     """Accruals as JSON: of each what it differs in is put into the pattern that they have in common."""
     form, holes = alike.form, Holes()
-    forecast = form.forecast
-    ends = () if forecast is None else (forecast.low, forecast.expected, forecast.high)
     pattern = _object(
         first=holes.put(form.first, _day),
         last=holes.put(form.last, _day),
         segments=_list(_segment(each, holes) for each in form.segments),
-        forecast="null" if forecast is None else _list(_number(each, holes) for each in ends),
+        forecast="null" if form.forecast is None else _range(form.forecast, holes),
         no_forecast=holes.put(form.no_forecast, encode_basestring),
         problems=holes.put(form.problems, _texts),
     )
@@ -155,6 +44,10 @@ def amounts_of(alike: AccrualsAlike) -> list[str | None]:
         return [None] * alike.n
     holes = Holes()
     return [*holes.filled(_number(alike.form.amount, holes).strip('"'), alike.n)]
+
+
+def _range(forecast: Forecast, holes: Holes) -> str:
+    return _list(_number(each, holes) for each in (forecast.low, forecast.expected, forecast.high))
 
 
 def _segment(segment: SegmentSoFar, holes: Holes) -> str:
@@ -276,25 +169,3 @@ def _segment_of(read: dict[str, Any]) -> SegmentSoFar:
 def _line_of(kind: str, label: str, unit: str, period: str | None, tier: int | None, *numbers: str) -> LineSoFar:
     quantity, amount = map(Decimal, numbers)
     return LineSoFar(kind, label, unit, period, tier, quantity, amount)
-
-
-class Share(NamedTuple):
-    """What of a segment is in one TOU period and tier; None: all of them."""
-
-    period: str | None
-    tier: int | None
-    quantity: Decimal
-    amount: Decimal
-
-
-def shares(segment: SegmentSoFar) -> list[Share]:
-    """Use and its price by TOU period and tier, as the tariff prices it: several prices of one share are added up."""
-    found: dict[tuple[str | None, int | None], Share] = {}
-    for line in segment.lines:
-        if line.kind == "energy" and line.unit == segment.unit:
-            at = line.period, line.tier
-            before = found.get(at)
-            # A second price on the same energy does not make it more.
-            quantity = line.quantity if before is None else max(before.quantity, line.quantity)
-            found[at] = Share(*at, quantity, line.amount + (before.amount if before else 0))
-    return list(found.values())
