@@ -9,6 +9,8 @@ from babel import Locale, UnknownLocaleError
 
 ENGLISH = {
     "title": "Your statement for {month}",
+    "final_title": "Your final bill for {month}",
+    "final_rebill_title": "Your corrected final bill for {month}",
     "cancellation_title": "Cancellation of your statement for {month}",
     "rebill_title": "Your corrected statement for {month}",
     "difference_title": "Correction of your statement for {month}",
@@ -171,6 +173,8 @@ ENGLISH = {
 
 GERMAN = {
     "title": "Ihre Rechnung für {month}",
+    "final_title": "Ihre Schlussrechnung für {month}",
+    "final_rebill_title": "Ihre berichtigte Schlussrechnung für {month}",
     "cancellation_title": "Storno Ihrer Rechnung für {month}",
     "rebill_title": "Ihre berichtigte Rechnung für {month}",
     "difference_title": "Berichtigung Ihrer Rechnung für {month}",
@@ -345,6 +349,8 @@ GERMAN = {
 
 SPANISH = {
     "title": "Su factura de {month}",
+    "final_title": "Su factura final de {month}",
+    "final_rebill_title": "Su factura final corregida de {month}",
     "cancellation_title": "Anulación de su factura de {month}",
     "rebill_title": "Su factura corregida de {month}",
     "difference_title": "Corrección de su factura de {month}",
@@ -516,6 +522,8 @@ SPANISH = {
 
 PORTUGUESE = {
     "title": "A sua fatura de {month}",
+    "final_title": "A sua fatura final de {month}",
+    "final_rebill_title": "A sua fatura final corrigida de {month}",
     "cancellation_title": "Anulação da sua fatura de {month}",
     "rebill_title": "A sua fatura corrigida de {month}",
     "difference_title": "Correção da sua fatura de {month}",
@@ -684,6 +692,8 @@ PORTUGUESE = {
 
 FRENCH = {
     "title": "Votre facture – {month}",
+    "final_title": "Votre facture de clôture – {month}",
+    "final_rebill_title": "Votre facture de clôture rectifiée – {month}",
     "cancellation_title": "Annulation de votre facture – {month}",
     "rebill_title": "Votre facture rectifiée – {month}",
     "difference_title": "Rectification de votre facture – {month}",

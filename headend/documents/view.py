@@ -6,7 +6,7 @@ out; it knows no number, no date and no word of any language.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -40,7 +40,7 @@ from headend.billing.statement import (
 )
 from headend.documents.texts import LANGUAGES, locale_named, texts_of
 from headend.reads import Channel
-from headend.reads.days import zone_named
+from headend.reads.days import Period, zone_named
 
 #: What stands beside a meter that does not count use.
 _COUNTS = {"1-0:2.8.0": "fed_in", "1-0:3.8.0": "reactive"}
@@ -521,7 +521,23 @@ class Writer:
 
 
 def _title_of(s: Statement) -> str:
+    if s.kind in (None, "final", "rebill") and _is_final(s):
+        return "final_title" if s.corrects is None else "final_rebill_title"
     return "title" if s.corrects is None else f"{s.kind}_title"
+
+
+def _is_final(s: Statement) -> bool:
+    """Whether the record says that it is the account's last bill: it is of kind final, or its contracts have ended.
+
+    A period can be left early for another billing group too, so its days alone do not say it; nor does a contract that
+    ends with the period, for another may begin on the day after.
+    """
+    if s.kind == "final":
+        return True
+    whole = s.billing_days
+    end = Period.month(s.period, zone_named(s.timezone)).end if whole is None else whole.last + timedelta(days=1)
+    ended = [its.contract is not None and its.contract.until == s.last for its in s.segments if its.last == s.last]
+    return s.last + timedelta(days=1) < end and all(ended)
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from headend.billing.statement import (
+    BillingDays,
+    Contract,
+    Corrected,
     EventUsed,
     InBank,
     PastPeak,
@@ -217,6 +220,64 @@ def test_where_nothing_is_to_be_paid_no_day_is_named(locale: str, said: str, due
     totals = replace(made.totals, net=Decimal("0.00"), tax=Decimal("0.00"), gross=Decimal("0.00"))
     due = statement_view(replace(made, totals=totals, due_on=due_on))["due"]
     assert due["note"] == said
+
+
+def left_early(locale: str = "en_GB", until: date | None = date(2026, 10, 9), *, contract: bool = True) -> Statement:
+    """A bill of October up to the 9th, of a contract that lasts until that day, or as said."""
+    whole = made_statement(locale)
+    (segment,) = whole.segments
+    told = Contract(date(2025, 1, 1), until, "") if contract else None
+    segment = replace(segment, last=date(2026, 10, 9), days=9, daily=segment.daily[:9], contract=told)
+    return replace(whole, last=segment.last, days=9, segments=(segment,))
+
+
+@pytest.mark.parametrize(
+    ("locale", "title"),
+    [
+        ("en_GB", "Your final bill for October 2026"),
+        ("de_DE", "Ihre Schlussrechnung für Oktober 2026"),
+        ("es_ES", "Su factura final de octubre de 2026"),
+        ("pt_PT", "A sua fatura final de outubro de 2026"),
+        ("fr_FR", "Votre facture de clôture – octobre 2026"),
+    ],
+)
+def test_the_last_bill_of_who_moved_out_is_called_final(locale: str, title: str) -> None:
+    made = replace(left_early(locale, contract=False), kind="final")
+    page = statement_html(made)
+    assert f"<title>{title} – A-1-2026-10-1</title>" in page
+    assert title in Text(page).text
+    # What a regular cycle billed of a contract that has ended in it is the last bill as well.
+    assert statement_view(left_early(locale))["title"] == title
+
+
+def test_a_bill_that_the_record_does_not_show_to_be_the_last_is_not_called_final() -> None:
+    usual = "Your statement for October 2026"
+    # Billed by another group from the 10th on: nothing has ended, or nothing is told of it.
+    for other in (left_early(until=None), left_early(until=date(2026, 12, 31)), left_early(contract=False)):
+        assert statement_view(other)["title"] == usual
+    # A contract that ends with the month may be followed by another.
+    whole = made_statement("en_GB")
+    ends = replace(whole.segments[0], contract=Contract(date(2025, 1, 1), date(2026, 10, 31), ""))
+    assert statement_view(replace(whole, segments=(ends,)))["title"] == usual
+    # A period of a group of its own that ends with the contract.
+    own = replace(left_early(), billing_days=BillingDays(date(2026, 9, 10), date(2026, 10, 9)))
+    assert statement_view(own)["title"] == "Your statement for 10 Sept\u2009–\u20099 Oct 2026"
+    # Of two contracts one goes on.
+    two = replace(whole, segments=(left_early().segments[0], whole.segments[0]))
+    assert statement_view(two)["title"] == usual
+
+
+def test_corrections_of_a_final_bill_say_what_they_are() -> None:
+    its = Corrected("A-1-2026-10-1", "ab" * 32, date(2026, 11, 3), "meter misread")
+    titles = {
+        kind: statement_view(replace(left_early(), kind=kind, corrects=its))["title"]
+        for kind in ("cancellation", "rebill", "difference")
+    }
+    assert titles == {
+        "cancellation": "Cancellation of your statement for October 2026",
+        "rebill": "Your corrected final bill for October 2026",
+        "difference": "Correction of your statement for October 2026",
+    }
 
 
 def test_draft_says_that_it_is_one(tmp_path: Path) -> None:
