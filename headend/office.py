@@ -23,13 +23,13 @@ from headend.process.billcheck import check_bills
 from headend.reads import LoadProfiles
 from headend.registry.members import billing_groups
 from headend.registry.registry import (
-    EnrolledChannel,
+    InstalledChannel,
     account_ids,
     agreements,
     agreements_beside,
     agreements_between,
-    enrolled_channels,
     gas_qualities,
+    installed_channels,
     timezones,
 )
 from headend.site import Site
@@ -76,9 +76,9 @@ class SiteRecords:
         """Billing groups that were made, by name."""
         return billing_groups(self.tx)
 
-    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[EnrolledChannel]:
-        """Every enrolled channel, or those at some usage points."""
-        return enrolled_channels(self.tx, usage_points=usage_points)
+    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[InstalledChannel]:
+        """Every channel in service, or those at some usage points."""
+        return installed_channels(self.tx, usage_points)
 
     def gas_qualities(self) -> GasQualities:
         """What gas is worth, by area."""

@@ -24,7 +24,7 @@ from headend.reads.channels import EXPORT, REACTIVE
 from headend.reads.days import DAY_S, moment, next_period, zone_named
 from headend.reads.profiles import LoadProfiles
 from headend.reads.quality import Quality
-from headend.registry.registry import EnrolledChannel, agreements, enrolled_channels
+from headend.registry.registry import EnrolledChannel, InstalledChannel, agreements, installed_channels
 from headend.site import Site
 from headend.store.edits import edit_of
 from headend.store.standing import stands
@@ -153,7 +153,7 @@ def _tried(site: Site, plan_in: Callable[[Connection], Plan]) -> Preview:
     now = site.clock()
     # Whoever wants to write waits for what comes below, so the registry is read before.
     with site.database.read() as tx:
-        every, hung = agreements(tx), enrolled_channels(tx)
+        every, hung = agreements(tx), installed_channels(tx)
     with site.database.write() as tx, undone(tx):
         plan = plan_in(tx)
         before = _around(tx, site, plan)
@@ -236,7 +236,7 @@ class _Touched:
     name: str
     period: str
     agreements: tuple[Agreement, ...]
-    channels: tuple[EnrolledChannel, ...]
+    channels: tuple[InstalledChannel, ...]
     provisional: bool
 
 
@@ -244,9 +244,9 @@ class _Touched:
 class _Records(SiteRecords):
     """Records of some channels that are known already."""
 
-    its: Sequence[EnrolledChannel]
+    its: Sequence[InstalledChannel]
 
-    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[EnrolledChannel]:
+    def channels(self, usage_points: Collection[str] | None = None) -> Sequence[InstalledChannel]:
         """These."""
         return [each for each in self.its if usage_points is None or each.usage_point in usage_points]
 
@@ -259,7 +259,7 @@ class _Total:
 
 def _touched(
     every: Sequence[Agreement],
-    hung: Sequence[EnrolledChannel],
+    hung: Sequence[InstalledChannel],
     channel: EnrolledChannel,
     stretch_s: tuple[int, int],
     now: datetime,

@@ -124,9 +124,15 @@ def parts_of(
 
 def hung_at(meters: Hung, usage_point: str, channel: Channel, days: Period) -> tuple[MeterChannel, ...]:
     """Meters that measured a channel at a usage point during some of these days, as they were installed."""
+    return hung_during(meters.get((usage_point, channel.code), ()), days)
+
+
+def hung_during(meters: Sequence[MeterChannel], days: Period) -> tuple[MeterChannel, ...]:
+    """Those of the meters that hung during some of these days, as they were installed."""
     begin_s, end_s = days.start_s, days.end_s
-    there = meters.get((usage_point, channel.code), ())
-    hung = [each for each in there if each.installed_s < end_s and (each.removed_s is None or each.removed_s > begin_s)]
+    hung = [
+        each for each in meters if each.installed_s < end_s and (each.removed_s is None or each.removed_s > begin_s)
+    ]
     return tuple(hung) if len(hung) == 1 else tuple(sorted(hung, key=attrgetter("installed_s")))
 
 

@@ -28,7 +28,7 @@ from headend.billing.verify import Billed, Link, PriceChange, ReadChange, eviden
 from headend.errors import CannotRate, StoreBroken
 from headend.reads import LoadProfiles, Quality
 from headend.reads.days import microseconds, moment_us
-from headend.registry.registry import EnrolledChannel, enrolled_channels
+from headend.registry.registry import InstalledChannel, installed_channels
 from headend.site import Site
 from headend.store.ledger import SqlLedger
 from headend.store.market import load_market, prices_of, series_before
@@ -50,7 +50,7 @@ class SitePast:
     site: Site
 
     @cached_property
-    def _hung(self) -> dict[str, dict[tuple[str, str], EnrolledChannel]]:
+    def _hung(self) -> dict[str, dict[tuple[str, str], InstalledChannel]]:
         """Channels by meter and OBIS code, of the usage points that were asked for."""
         return {}
 
@@ -109,10 +109,10 @@ class SitePast:
             prices_proven &= is_proven
         return Billed(replace(then, prices=series), reads_proven and prices_proven, reads, prices)
 
-    def _channel(self, segment: Segment, meter: str, channel: str) -> EnrolledChannel:
+    def _channel(self, segment: Segment, meter: str, channel: str) -> InstalledChannel:
         at = segment.usage_point
         if at not in self._hung:
-            there = enrolled_channels(self.tx, usage_points=[at])
+            there = installed_channels(self.tx, [at])
             self._hung[at] = {(each.meter_name, each.channel.obis): each for each in there}
         its = self._hung[at].get((meter, channel))
         if its is None:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from headend.billing.agreements import Account, Agreement, in_force
-from headend.billing.parts import USE_CHANNEL, Hung, by_usage_point, hung_at
+from headend.billing.parts import USE_CHANNEL, Hung, by_usage_point, hung_during
 from headend.billing.ports import AccountRange, MeterChannel
 from headend.reads.days import DAY_S, Period, midnight, previous_period, seconds
-from headend.registry.registry import agreements, agreements_between, enrolled_channels
+from headend.registry.registry import agreements, agreements_between, installed_channels
 from headend.site import Site
 from headend.store import dailyuse, history
 from headend.store.bulk import portions
@@ -48,36 +48,53 @@ class _Bill:
 
     Parameters
     ----------
-    months
-        the local days to be billed, and those of the months before as far as V13 counts bills, newest first; fewer
-        where the account had no agreement then.
-    since_s
-        begin of the account's first agreement there [s since 1970].
+    agreements
+        the account's there.
+    days
+        the local days to be billed.
+    since
+        begin of the account's first agreement there [UTC days since 1970].
     is_done
         it is approved or issued already: it tells what others did, and nothing is asked about it.
-    billed
-        the channels that measured these days, as they were installed.
+    there
+        the channels that measured at any time.
     around
-        the same, with those that measured the weeks and months before.
+        those that measured these days or the weeks before.
+    stretch
+        the channel that findings are put on, and the time it measured of the bill.
+    utc_days
+        the UTC days that lie mostly within its own [days since 1970].
     """
 
-    account: Account
-    months: tuple[Period, ...]
-    since_s: int
+    agreements: Sequence[Agreement]
+    days: Period
+    since: int
     is_done: bool
-    billed: tuple[MeterChannel, ...]
+    there: Sequence[MeterChannel]
     around: tuple[MeterChannel, ...]
+    stretch: Stretch
+    utc_days: tuple[int, int]
 
     @property
-    def stretch(self) -> Stretch:
-        """The channel that findings are put on, and the time it measured of the bill."""
-        c, begin_s, end_s = self.billed[-1], self.months[0].start_s, self.months[0].end_s
-        removed_s = end_s if c.removed_s is None else min(end_s, c.removed_s)
-        return c.meter, c.channel.code, max(begin_s, c.installed_s), removed_s
+    def account(self) -> Account:
+        """Whose it is."""
+        return self.agreements[0].account
 
-    def utc_days(self, months: int = 1) -> tuple[int, int]:
-        """The UTC days that lie mostly within its own days, or its last months [days since 1970]."""
-        return _utc_day(self.months[months - 1].start_s), _utc_day(self.months[0].end_s)
+    def with_those_before(self, period: str, bills: int) -> _Bill | None:
+        """The days of so many bills, up to this one of month `period`; None where the account had no agreement then."""
+        first = self.days.first
+        for _ in range(bills - 1):
+            period = previous_period(period)
+            before = _in_force(self.agreements, period)
+            if before is None:
+                return None
+            first = before.first
+        days = replace(self.days, first=first)
+        return replace(self, days=days, around=hung_during(self.there, days), utc_days=_utc_days(days))
+
+
+def _utc_days(days: Period) -> tuple[int, int]:
+    return _utc_day(days.start_s), _utc_day(days.end_s)
 
 
 def _utc_day(begin_s: int) -> int:
@@ -116,7 +133,7 @@ def check_bills(site: Site, period: str, accounts: AccountRange | None = None) -
                     for finding in _high_or_low(alike, use, rules, customer_class)
                     if (finding.meter, finding.channel, finding.start_s, finding.end_s) in asked
                 ]
-                prolonged += _on_estimates_alone(tx, site, alike, use, rules.of(customer_class).prolonged)
+                prolonged += _on_estimates_alone(tx, site, period, alike, use, rules.of(customer_class).prolonged)
     by = f"rules {rules.version}"
     with site.database.write() as tx:
         history.keep_findings(tx, [*high, *prolonged], rules.version, now)
@@ -130,7 +147,7 @@ def _bills(
 ) -> Iterator[_Bill]:
     its = agreements(tx) if accounts is None else agreements_between(tx, accounts.first, accounts.last)
     points = None if accounts is None else {agreement.usage_point for agreement in its}
-    hung = by_usage_point(enrolled_channels(tx, usage_points=points))
+    hung = by_usage_point(installed_channels(tx, points))
     done = SqlLedger(tx).billed_for_good(period, accounts)
     places: dict[tuple[str, str, str], list[Agreement]] = defaultdict(list)
     for agreement in its:
@@ -139,30 +156,36 @@ def _bills(
         days, is_done = _in_force(together, period), together[0].account.id in done
         if days is None or days.end_utc > now:
             continue
-        if (bill := _bill(together, period, days, hung, rules, is_done=is_done)) is not None:
+        if (bill := _bill(together, days, hung, rules, is_done=is_done)) is not None:
             yield bill
 
 
-def _bill(
-    together: Sequence[Agreement], period: str, days: Period, hung: Hung, rules: RuleSet, *, is_done: bool
-) -> _Bill | None:
+def _bill(together: Sequence[Agreement], days: Period, hung: Hung, rules: RuleSet, *, is_done: bool) -> _Bill | None:
     """None where nothing measures it: it will not be billed."""
     one = together[0]
-    its = rules.of(one.account.customer_class)
-    months = [days]
-    while len(months) < its.prolonged.bills:
-        period = previous_period(period)
-        before = _in_force(together, period)
-        if before is None:
-            break
-        months.append(before)
-    channel = USE_CHANNEL[one.commodity]
-    begin = min(days.first - timedelta(weeks=its.high_low.weeks), months[-1].first)
-    billed = hung_at(hung, one.usage_point, channel, days)
-    around = hung_at(hung, one.usage_point, channel, replace(days, first=begin))
-    since = min(agreement.valid_from for agreement in together)
-    since_s = seconds(midnight(since, days.zone))
-    return _Bill(one.account, tuple(months), since_s, is_done, billed, around) if billed else None
+    there = hung.get((one.usage_point, USE_CHANNEL[one.commodity].code), ())
+    billed = hung_during(there, days)
+    if not billed:
+        return None
+    weeks = rules.of(one.account.customer_class).high_low.weeks
+    around = billed if len(there) == 1 else hung_during(there, replace(days, first=days.first - timedelta(weeks=weeks)))
+    since = min([agreement.valid_from for agreement in together])
+    return _Bill(
+        together,
+        days,
+        _utc_day(seconds(midnight(since, days.zone))),
+        is_done,
+        there,
+        around,
+        _stretch(billed[-1], days),
+        _utc_days(days),
+    )
+
+
+def _stretch(channel: MeterChannel, days: Period) -> Stretch:
+    begin_s, end_s = days.start_s, days.end_s
+    removed_s = end_s if channel.removed_s is None else min(end_s, channel.removed_s)
+    return channel.meter, channel.channel.code, max(begin_s, channel.installed_s), removed_s
 
 
 def _in_force(together: Sequence[Agreement], period: str) -> Period | None:
@@ -189,14 +212,14 @@ def _high_or_low(bills: Sequence[_Bill], use: _Use, rules: RuleSet, customer_cla
     """V11. What holds a bill is always asked about: who else should let go of it?"""
     rule = rules.of(customer_class).high_low
     rule = rule.model_copy(update={"review": rule.review or rule.then == "hold_bill"})
-    days = [BillDays(*bill.stretch, *bill.utc_days(), _utc_day(bill.since_s)) for bill in bills]
+    days = [BillDays(*bill.stretch, *bill.utc_days, bill.since) for bill in bills]
     return high_low(days, use.daily, rule)
 
 
 def _on_estimates_alone(
-    tx: Connection, site: Site, bills: Sequence[_Bill], use: _Use, rule: ProlongedRule
+    tx: Connection, site: Site, period: str, bills: Sequence[_Bill], use: _Use, rule: ProlongedRule
 ) -> list[Finding]:
-    """V13 of bills: this one and those before were estimated throughout.
+    """V13 of bills: this one of month `period` and those before were estimated throughout.
 
     It is an exception of its own beside that of the meter: the bill may go out while somebody is on the way there.
     """
@@ -207,18 +230,16 @@ def _on_estimates_alone(
     suspects = [
         bill
         for row, bill in enumerate(bills)
-        if unread[row]
-        and not bill.is_done
-        and len(bill.months) == rule.bills
-        and use.is_estimated_throughout(row, *bill.utc_days())
+        if unread[row] and not bill.is_done and use.is_estimated_throughout(row, *bill.utc_days)
     ]
+    several = [its for bill in suspects if (its := bill.with_those_before(period, rule.bills)) is not None]
     found = []
-    if suspects:
-        longer = _use_of(tx, site, suspects, 0, rule.bills)
-        for row, bill in enumerate(suspects):
-            if longer.is_estimated_throughout(row, *bill.utc_days(rule.bills)):
+    if several:
+        longer = _use_of(tx, site, several, 0)
+        for row, bill in enumerate(several):
+            if longer.is_estimated_throughout(row, *bill.utc_days):
                 meter, channel, start_s, end_s = bill.stretch
-                first, last = bill.months[-1].first, bill.months[0].end - timedelta(days=1)
+                first, last = bill.days.first, bill.days.end - timedelta(days=1)
                 bills_in_a_row = f"{rule.bills} bills in a row" if rule.bills > 1 else "the bill"
                 detail = f"{bills_in_a_row} on estimates alone: nothing was read from {first} to {last}"
                 found.append(Finding(meter, channel, start_s, end_s, "V13b", "warning", detail, review=True))
@@ -242,13 +263,13 @@ class _Use:
         return bool((self.daily.total[row, days] >= 0).all() and (unread == intervals).all())
 
 
-def _use_of(tx: Connection, site: Site, bills: Sequence[_Bill], days_before: int, months: int = 1) -> _Use:
-    """Use at each bill's usage point on the days of its last months and some days before, whichever meter hung there.
+def _use_of(tx: Connection, site: Site, bills: Sequence[_Bill], days_before: int) -> _Use:
+    """Use at each bill's usage point on its days and some days before, whichever meter hung there.
 
     A day is known where every meter that hung there on it is.
     """
-    spans = [bill.utc_days(months) for bill in bills]
-    begin, end_day = min(first for first, _ in spans) - days_before, max(end for _, end in spans)
+    firsts, ends = zip(*[bill.utc_days for bill in bills], strict=True)
+    begin, end_day = min(firsts) - days_before, max(ends)
     channels = [channel for bill in bills for channel in bill.around]
     days = np.arange(begin, end_day, dtype=np.int64)
     installed_s = np.array([channel.installed_s for channel in channels])
@@ -256,7 +277,7 @@ def _use_of(tx: Connection, site: Site, bills: Sequence[_Bill], days_before: int
     removed_s = np.array([still if channel.removed_s is None else channel.removed_s for channel in channels])
     hung = (installed_s[:, None] < (days + 1) * DAY_S) & (removed_s[:, None] > days * DAY_S)
     wanted_from = np.repeat(
-        [max(first - days_before, _utc_day(bill.since_s)) for bill, (first, _) in zip(bills, spans, strict=True)],
+        np.maximum(np.array(firsts) - days_before, [bill.since for bill in bills]),
         [len(bill.around) for bill in bills],
     )
     use = _staged(tx, channels, begin, end_day)

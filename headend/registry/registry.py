@@ -67,6 +67,21 @@ class EnrolledChannel:
     polled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class InstalledChannel:
+    """A channel of a meter, where and while it hung, with what bills ask of it; see `EnrolledChannel`."""
+
+    meter: int
+    meter_name: str
+    channel: Channel
+    interval_s: int
+    register_digits: int
+    usage_point: str
+    installed_s: int
+    removed_s: int | None
+    constants: tuple[Constant, ...] = ()
+
+
 def enrol(tx: Connection, site: SiteFile) -> None:
     """Add or change what the site file names, but for agreements, installations and groups that a clerk has changed.
 
@@ -223,10 +238,8 @@ def _unseen(tx: Connection, gateways: tuple[str, ...]) -> list[str]:
     return [name for name in gateways if name not in seen]
 
 
-def enrolled_channels(
-    tx: Connection, *, meter: str | None = None, usage_points: Collection[str] | None = None
-) -> list[EnrolledChannel]:
-    """Every channel in service, or those of one meter, or at some usage points; by meter name."""
+def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[EnrolledChannel]:
+    """Every channel in service, or those of one meter; by meter name."""
     query = (
         select(
             t.meter.c.id,
@@ -250,25 +263,48 @@ def enrolled_channels(
     )
     if meter is not None:
         query = query.where(t.meter.c.name == meter)
-    if usage_points is not None:
-        query = query.where(among(tx, t.installation.c.usage_point_id, usage_points))
     rows = tx.execute(query).all()
     if not rows:
         return []
     # By columns: a fleet's rows one by one would take longer than the query.
     ids, names, codes, *between, point, timezone, installed_s, removed_s, polled = zip(*rows, strict=True)
-    constants, class_at = _constants(tx, meter, usage_points), _classes(tx, meter, usage_points)
+    class_at = _classes(tx, meter)
     classes = [class_at.get(each, "residential") for each in point]
-    values = [constants.get(key, ()) for key in zip(ids, codes, strict=True)] if constants else repeat(())
-    channels = map(_channel, codes)
-    columns = (ids, names, channels, *between, point, timezone, classes, installed_s, removed_s, values, polled)
-    return made_of(EnrolledChannel, len(rows), *columns)
+    columns = (ids, names, map(_channel, codes), *between, point, timezone, classes, installed_s, removed_s)
+    return made_of(EnrolledChannel, len(rows), *columns, _constants(tx, ids, codes, meter=meter), polled)
+
+
+def installed_channels(tx: Connection, usage_points: Collection[str] | None = None) -> list[InstalledChannel]:
+    """Every channel in service, or those at some usage points, with what bills ask of it; by meter name."""
+    query = (
+        select(
+            t.meter.c.id,
+            t.meter.c.name,
+            t.meter_channel.c.channel,
+            t.meter_channel.c.interval_s,
+            t.meter_channel.c.register_digits,
+            t.installation.c.usage_point_id,
+            t.installation.c.installed_s,
+            t.installation.c.removed_s,
+        )
+        .join(t.meter_channel, t.meter_channel.c.meter_id == t.meter.c.id)
+        .join(t.installation, t.installation.c.meter_id == t.meter.c.id)
+        .order_by(t.meter.c.name, t.meter_channel.c.channel)
+    )
+    if usage_points is not None:
+        query = query.where(among(tx, t.installation.c.usage_point_id, usage_points))
+    rows = tx.execute(query).all()
+    if not rows:
+        return []
+    ids, names, codes, *rest = zip(*rows, strict=True)
+    constants = _constants(tx, ids, codes, points=usage_points)
+    return made_of(InstalledChannel, len(rows), ids, names, map(_channel, codes), *rest, constants)
 
 
 _channel = lru_cache(maxsize=256)(Channel)
 
 
-def _classes(tx: Connection, meter: str | None, points: Collection[str] | None) -> dict[str, str]:
+def _classes(tx: Connection, meter: str | None) -> dict[str, str]:
     """The customer class of who has, or had last, a usage point."""
     g = t.service_agreement.c
     query = (
@@ -280,15 +316,18 @@ def _classes(tx: Connection, meter: str | None, points: Collection[str] | None) 
     if meter is not None:
         places = select(t.installation.c.usage_point_id).join(t.meter, t.meter.c.id == t.installation.c.meter_id)
         query = query.where(g.usage_point_id.in_(places.where(t.meter.c.name == meter)))
-    if points is not None:
-        query = query.where(among(tx, g.usage_point_id, points))
     return {row[0]: row[1] for row in tx.execute(query).all()}
 
 
 def _constants(
-    tx: Connection, meter: str | None, points: Collection[str] | None = None
-) -> dict[tuple[int, int], tuple[Constant, ...]]:
-    """By (meter, channel), rising in time."""
+    tx: Connection,
+    meters: Sequence[int],
+    codes: Sequence[int],
+    *,
+    meter: str | None = None,
+    points: Collection[str] | None = None,
+) -> Iterable[tuple[Constant, ...]]:
+    """Of each of these channels, rising in time; of all, of one meter or of those at some usage points."""
     c = t.channel_constant.c
     query = select(t.channel_constant).order_by(c.meter_id, c.channel, c.valid_from_s)
     if meter is not None:
@@ -300,7 +339,8 @@ def _constants(
     for row in tx.execute(query):
         constant = Constant(row.valid_from_s, row.numerator, row.denominator, row.made_of)
         found[row.meter_id, row.channel] = (*found.get((row.meter_id, row.channel), ()), constant)
-    return found
+    # Most meters have none.
+    return [found.get(key, ()) for key in zip(meters, codes, strict=True)] if found else repeat(())
 
 
 def channels_of(tx: Connection, meter: str) -> list[EnrolledChannel]:

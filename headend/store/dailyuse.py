@@ -69,18 +69,21 @@ def put(tx: Connection, blocks: Blocks, end_day: int) -> None:
 def _rows(tx: Connection, channels: Sequence[ChannelKey], end_day: int) -> tuple[Int64s, Int64s]:
     """The five numbers of each day (k, 5, d), and the day after the last one (k,); nothing known where no row is."""
     row_of = {channel: row for row, channel in enumerate(channels)}
-    numbers = np.empty((len(channels), _NUMBERS, DAYS), np.int64)
-    numbers[:] = np.array(NOTHING)[:, None]
-    ends = np.full(len(channels), end_day, np.int64)
     rows = [row for row in _found(tx, channels) if (row[0], row[1]) in row_of]
     for meter, channel, _, days in rows:
         if len(days) != _BYTES:
             raise StoreBroken(
                 f"daily use of meter {meter}, channel {channel}: found {len(days)} bytes, expected {_BYTES}"
             )
+    found = np.frombuffer(b"".join([days for *_, days in rows]), "<i8").reshape(-1, _NUMBERS, DAYS)
+    last = [end_day for *_, end_day, _ in rows]
     places = [row_of[meter, channel] for meter, channel, *_ in rows]
-    numbers[places] = np.frombuffer(b"".join([days for *_, days in rows]), "<i8").reshape(-1, _NUMBERS, DAYS)
-    ends[places] = [end_day for *_, end_day, _ in rows]
+    if places == list(range(len(channels))):
+        return found, np.array(last, np.int64)
+    numbers = np.empty((len(channels), _NUMBERS, DAYS), np.int64)
+    numbers[:] = np.array(NOTHING)[:, None]
+    ends = np.full(len(channels), end_day, np.int64)
+    numbers[places], ends[places] = found, last
     return numbers, ends
 
 

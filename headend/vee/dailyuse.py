@@ -87,7 +87,15 @@ def moved(numbers: Int64s, end_day: Int64s, to_day: Int64s) -> Int64s:
         the day after each row's last one, as it is and as it is to be [days since 1970] (k,).
     """
     d = numbers.shape[2]
-    from_ = np.arange(d) + (to_day - end_day)[:, None]
+    by = to_day - end_day
+    if len(by) and (by == by[0]).all():  # as almost always
+        first, end = max(0, -int(by[0])), min(d, d - int(by[0]))
+        laid = np.empty_like(numbers)
+        laid[:] = np.array(NOTHING)[:, None]
+        if first < end:
+            laid[:, :, first:end] = numbers[:, :, first + int(by[0]) : end + int(by[0])]
+        return laid
+    from_ = np.arange(d) + by[:, None]
     there = (from_ >= 0) & (from_ < d)
     taken = np.take_along_axis(numbers, from_.clip(0, d - 1)[:, None, :], axis=2)
     return np.where(there[:, None, :], taken, np.array(NOTHING)[:, None])
