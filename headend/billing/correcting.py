@@ -2,7 +2,9 @@
 
 A cycle of corrections goes the way of any other: its drafts are approved and issued. Making them reads one consistent
 view; they are written in one short transaction that first looks whether what they correct still stands as it did. So
-of two clerks one wins, and nothing is ever half made.
+of two clerks one wins, and nothing is ever half made. Many statements are corrected portion by portion
+(`headend.billing.correctingmany`): each goes into the cycle of those before it, whole or not at all, so that whatever
+ends the work leaves a cycle that can be approved, and the other statements as they were.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ from headend.billing.cycle import (
 )
 from headend.billing.digests import tariffs_of, versions_of
 from headend.billing.drafting import lacks, on_paper, overlaps, several_currencies, today_of
-from headend.billing.ports import Corrections, Office, Records, known_cycle
+from headend.billing.partitions import cut, together
+from headend.billing.ports import AccountRange, Corrections, Kept, Office, Records, known_cycle
 from headend.billing.segments import rate_agreements
 from headend.billing.statement import (
     Customer,
@@ -62,8 +65,12 @@ from headend.tariffs import Tariff, TariffBook
 
 _NAME = re.compile(r"correction-([1-9][0-9]{0,8})")
 _LONGEST_REASON = 500
-#: From so many accounts on the registry is read as a whole.
+#: Of so many statements at once the documents are in memory.
+STATEMENTS_AT_ONCE = 500
+#: From so many accounts on the registry is read from the first to the last.
 _MANY = 50
+# Reads that come, or somebody else's correction, have statements looked at again.
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,7 @@ def propose(office: Office, ids: Collection[str], way: Way, reason: str) -> list
     InvalidInput
         the reason is empty or too long.
     """
-    reason = _checked(reason)
+    reason = checked_reason(reason)
     with office.database.read() as tx:
         return _proposed(office, tx, ids, way, reason)
 
@@ -157,14 +164,15 @@ def make_corrections(office: Office, ids: Collection[str], way: Way, reason: str
     NotFound, BillingConflict, InvalidInput
         as `propose`; and where nothing would change, or somebody corrected one of them meanwhile.
     """
-    reason = _checked(reason)
+    reason = checked_reason(reason)
     clerk = checked_name(clerk)
     with office.database.read() as tx:
         proposals = _proposed(office, tx, ids, way, reason)
         seen = {one.period: _seen(office.corrections(tx), one) for one in proposals}
     made = [one for one in proposals if one.corrections or one.flagged]
     if not made:
-        raise BillingConflict(_nothing(proposals))
+        exceptions = [each for one in proposals for each in one.exceptions]
+        raise nothing_to_correct(exceptions, [each.id for one in proposals for each in one.same.values()])
     now = office.clock()
     with office.database.write() as tx:
         desk = office.corrections(tx)
@@ -172,16 +180,90 @@ def make_corrections(office: Office, ids: Collection[str], way: Way, reason: str
             if _seen(desk, one) != seen[one.period] or one.cycle in desk.names(one.period):
                 raise BillingConflict(f"{one.period} was corrected or flagged while it was looked at: try again")
             _settle(office, tx, one, reason, clerk, now)
-            if not one.corrections:
-                continue
-            accounts = _accounts(one)
-            scope = CycleScope(accounts=tuple(sorted(accounts)), correction=True)
-            cycle = open_cycle(one.cycle, one.period, now, clerk, scope)
-            cycle = replace(cycle, state=CycleState.RATED, totals=one.totals)
-            documents = [document for each in one.corrections for document in each.documents]
-            office.ledger(tx).keep_correction(cycle, documents, one.exceptions)
-            office.reviews(tx).note(cycle, "correct", reason)
+            if one.corrections:
+                _draft(office, tx, one, None, reason, clerk, now)
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some of the statements of a period that are to be corrected, and the cycle that takes their corrections.
+
+    Parameters
+    ----------
+    wanted
+        ids of statements by account.
+    cycle
+        what portions before it have begun, as they left it; None: it is still to be begun.
+    refused
+        of the portions before it, as long as none is begun.
+    """
+
+    period: str
+    wanted: Mapping[str, Sequence[str]]
+    cycle: BillCycle | None = None
+    refused: tuple[BillException, ...] = ()
+
+
+def propose_portion(office: Office, portion: Portion, way: Way, reason: str) -> Proposal:
+    """What correcting these would change; raises as `propose`, of what can be corrected when it is asked."""
+    with office.database.read() as tx:
+        return _of_portion(office, tx, portion, way, reason)
+
+
+def make_portion(
+    office: Office, portion: Portion, way: Way, reason: str, clerk: str
+) -> tuple[Proposal, BillCycle | None]:
+    """Make the drafts of these, all or none, in the cycle of those before; what was made, and the cycle as it is now.
+
+    Raises
+    ------
+    BillingConflict
+        as `propose`; or somebody approved or withdrew the cycle, or corrected one of them meanwhile.
+    """
+    for _ in range(_TRIES):
+        with office.database.read() as tx:
+            one = _of_portion(office, tx, portion, way, reason)
+            seen = _seen(office.corrections(tx), one)
+        now = office.clock()
+        with office.database.write() as tx:
+            desk, ledger = office.corrections(tx), office.ledger(tx)
+            if portion.cycle is not None and ledger.cycle(one.cycle, one.period) != portion.cycle:
+                raise BillingConflict(f"cycle {portion.cycle.id} was changed while corrections were put into it")
+            if _seen(desk, one) != seen or (portion.cycle is None and one.cycle in desk.names(one.period)):
+                continue
+            _settle(office, tx, one, reason, clerk, now)
+            if one.corrections or (portion.cycle is not None and one.exceptions):
+                _draft(office, tx, one, portion.cycle, reason, clerk, now)
+            return one, ledger.cycle(one.cycle, one.period)
+    raise BillingConflict(f"{portion.period} is corrected or flagged again and again while it is looked at: try later")
+
+
+def _of_portion(office: Office, tx: Any, portion: Portion, way: Way, reason: str) -> Proposal:
+    into = None if portion.cycle is None else portion.cycle.name
+    one = _of_period(office, tx, portion.period, portion.wanted, way, reason, into=into)
+    if not portion.refused:
+        return one
+    count = len(portion.refused)
+    totals = together([one.totals, ControlTotals(accounts=count, excepted=count)])
+    return replace(one, exceptions=(*portion.refused, *one.exceptions), totals=totals)
+
+
+def _draft(
+    office: Office, tx: Any, one: Proposal, before: BillCycle | None, reason: str, clerk: str, now: datetime
+) -> None:
+    """Put drafts into a cycle of corrections; `before`: as it stood, None: it is begun."""
+    accounts = _accounts(one).union(before.scope.accounts if before else ())
+    scope = CycleScope(accounts=tuple(sorted(accounts)), correction=True)
+    if before is None:
+        cycle = replace(open_cycle(one.cycle, one.period, now, clerk, scope), totals=one.totals)
+    else:
+        cycle = replace(before, scope=scope, changed_at=now, totals=together([before.totals, one.totals]))
+    cycle = replace(cycle, state=CycleState.RATED)
+    documents = [document for each in one.corrections for document in each.documents]
+    office.ledger(tx).keep_correction(cycle, documents, one.exceptions)
+    if before is None:
+        office.reviews(tx).note(cycle, "correct", reason)
 
 
 def withdraw(office: Office, period: str, name: str, clerk: str) -> BillCycle:
@@ -209,10 +291,26 @@ def tariffs_if_still_true(office: Office, tx: Any, cycle: BillCycle) -> set[Tari
     BillingConflict
         they come out otherwise than their drafts.
     """
-    kept = list(office.ledger(tx).statements(cycle))
-    if not kept:
-        raise BillingConflict(f"cycle {cycle.id} has no correction that could be approved")
-    drafts = [parse_statement(each.document) for each in kept]
+    changed: list[str] = []
+    named: set[tuple[str, str]] = set()
+    ledger = office.ledger(tx)
+    for accounts in cut(ledger.billed(cycle), STATEMENTS_AT_ONCE):
+        kept = list(ledger.statements(cycle, accounts))
+        if not kept:
+            raise BillingConflict(f"cycle {cycle.id} has no correction that could be approved")
+        drafts = [parse_statement(each.document) for each in kept]
+        changed += _changed(office, tx, cycle, kept, drafts)
+        named |= tariffs_of(drafts)
+    if changed:
+        raise BillingConflict(
+            f"reads, prices, agreements or the day's back-billing limit have changed since {cycle.id} was made:"
+            f" {few(changed)}. Withdraw it and make it anew"
+        )
+    return versions_of(office.tariffs, named)
+
+
+def _changed(office: Office, tx: Any, cycle: BillCycle, kept: Sequence[Kept], drafts: Sequence[Statement]) -> list[str]:
+    """Ids of documents that would come out otherwise today, of those of some accounts; in order."""
     corrected: dict[str, str] = {}
     for draft in drafts:
         if draft.corrects is not None:
@@ -223,15 +321,11 @@ def tariffs_if_still_true(office: Office, tx: Any, cycle: BillCycle) -> set[Tari
     one = _of_period(office, tx, cycle.period, _by_account(corrected), way, reason, cycle.name)
     now = {document.id: sha256(canonical_json(document)) for each in one.corrections for document in each.documents}
     then = {each.id: each.sha256 for each in kept}
-    if changed := sorted(each for each in now.keys() | then.keys() if now.get(each) != then.get(each)):
-        raise BillingConflict(
-            f"reads, prices, agreements or the day's back-billing limit have changed since {cycle.id} was made:"
-            f" {few(changed)}. Withdraw it and make it anew"
-        )
-    return versions_of(office.tariffs, tariffs_of(drafts))
+    return sorted(each for each in now.keys() | then.keys() if now.get(each) != then.get(each))
 
 
-def _checked(reason: str) -> str:
+def checked_reason(reason: str) -> str:
+    """A reason as it will stand on documents; raises `InvalidInput` where there is none, or it is too long."""
     reason = given("reason", " ".join(reason.split()), "why it is corrected: it stands on the document")
     if len(reason) > _LONGEST_REASON:
         raise InvalidInput("reason", f"{len(reason)} characters", f"up to {_LONGEST_REASON}")
@@ -260,10 +354,11 @@ def _settle(office: Office, tx: Any, one: Proposal, reason: str, clerk: str, now
         office.reviews(tx).note_each(cycle, "settle", notes, now, clerk)
 
 
-def _nothing(proposals: Iterable[Proposal]) -> str:
-    whys = [f"{each.account}: {each.detail}" for one in proposals for each in one.exceptions]
-    whys += [f"{each.id} would come out the same" for one in proposals for each in one.same.values()]
-    return f"nothing to correct: {few(whys, between='; ') or 'no statement is named'}"
+def nothing_to_correct(refused: Sequence[BillException], same: Sequence[str]) -> BillingConflict:
+    """That none is corrected, and why; `same`: ids of those that would come out the same."""
+    whys = [f"{each.account}: {each.detail}" for each in refused]
+    whys += [f"{which} would come out the same" for which in same]
+    return BillingConflict(f"nothing to correct: {few(whys, between='; ') or 'no statement is named'}")
 
 
 def _by_account(corrected: Mapping[str, str]) -> dict[str, list[str]]:
@@ -271,7 +366,19 @@ def _by_account(corrected: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _proposed(office: Office, tx: Any, ids: Collection[str], way: Way, reason: str) -> list[Proposal]:
-    found = office.corrections(tx).whereabouts(ids)
+    wanted = by_period(office.corrections(tx), ids)
+    return [_of_period(office, tx, period, wanted[period], way, reason) for period in sorted(wanted)]
+
+
+def by_period(desk: Corrections, ids: Collection[str]) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Statements by period and account.
+
+    Raises
+    ------
+    NotFound, BillingConflict
+        there is no such statement; or it is a draft.
+    """
+    found = desk.whereabouts(ids)
     wanted: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for which in dict.fromkeys(ids):
         if which not in found:
@@ -282,7 +389,7 @@ def _proposed(office: Office, tx: Any, ids: Collection[str], way: Way, reason: s
                 f"statement {which} is a draft: rate its cycle again, only what is issued is corrected"
             )
         wanted[period][account].append(which)
-    return [_of_period(office, tx, period, wanted[period], way, reason) for period in sorted(wanted)]
+    return wanted
 
 
 def _of_period(
@@ -293,19 +400,18 @@ def _of_period(
     way: Way,
     reason: str,
     cycle: str | None = None,
+    *,
+    into: str | None = None,
 ) -> Proposal:
-    """Corrections of one period; `cycle`: the one whose drafts they are already."""
+    """Corrections of one period; `cycle`: the one whose drafts they are already, `into`: the one they go into."""
     desk = office.corrections(tx)
-    issued, drafted = desk.issued(period, wanted), desk.drafted(period, wanted)
+    issued = desk.issued(period, wanted)
     standing: dict[str, Standing] = {}
     for account, ids in wanted.items():
         for which in ids:
             standing[account] = checked_standing(which, issued.get(account, ()))
-        if (other := drafted.get(account)) not in (None, cycle):
-            raise BillingConflict(
-                f"statement {ids[0]} is in the open correction {period}/{other}: issue that, or withdraw it"
-            )
-    name = cycle or _next_name(desk.names(period))
+    check_free(desk, period, wanted, cycle)
+    name = cycle or into or _next_name(desk.names(period))
     rated = _Today({}, {}) if way == Way.CANCEL else _rated(office, office.records(tx), period, standing)
     made, same = [], dict[str, Statement]()
     for account in sorted(standing.keys() - rated.exceptions.keys()):
@@ -319,6 +425,16 @@ def _of_period(
     totals = _totals(made, exceptions, standing, rated.statements)
     flagged = frozenset(desk.open_flags(period, same))
     return Proposal(period, name, tuple(made), exceptions, same, flagged, totals)
+
+
+def check_free(desk: Corrections, period: str, wanted: Mapping[str, Sequence[str]], but: str | None = None) -> None:
+    """Raise `BillingConflict` where one of these is in an open correction, but in the one that is called so."""
+    drafted = desk.drafted(period, wanted)
+    for account, ids in wanted.items():
+        if (other := drafted.get(account)) not in (None, but):
+            raise BillingConflict(
+                f"statement {ids[0]} is in the open correction {period}/{other}: issue that, or withdraw it"
+            )
 
 
 def _next_name(names: Iterable[str]) -> str:
@@ -414,9 +530,13 @@ def _rated(office: Office, records: Records, period: str, standing: Mapping[str,
 
 
 def _agreements_of(records: Records, accounts: Collection[str]) -> list[Agreement]:
-    if len(accounts) < _MANY:
-        return [each for account in sorted(accounts) for each in records.agreements(account)]
-    return [each for each in records.agreements() if each.account.id in accounts]
+    found: list[Agreement] = []
+    if len(accounts) >= _MANY:
+        between = AccountRange(min(accounts), max(accounts), len(accounts))
+        found = [each for each in records.agreements_between(between) if each.account.id in accounts]
+    # A database may order accounts otherwise than we do: those that its range left out are asked for by name.
+    left_out = sorted(set(accounts) - {each.account.id for each in found})
+    return [*found, *(each for account in left_out for each in records.agreements(account))]
 
 
 def _books(office: Office, standing: Mapping[str, Standing], today: _Today) -> list[tuple[TariffBook, list[str]]]:
