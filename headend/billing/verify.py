@@ -17,6 +17,7 @@ from headend.billing.again import Again, again_of
 from headend.billing.agreements import Agreement, in_force
 from headend.billing.backbilling import has_write_off, is_write_off, with_lines
 from headend.billing.bundle.checking import Differs, told
+from headend.billing.causes import causes_since
 from headend.billing.corrections import cancellation_of, difference_comes_out, spans_of, tariffs_as_billed
 from headend.billing.digests import ENGINE
 from headend.billing.ports import AccountRange, Kept, Office, Records
@@ -29,7 +30,6 @@ from headend.billing.recount import (
     rated_anew,
 )
 from headend.billing.segments import Rated, rate_agreements
-from headend.billing.since import causes_since
 from headend.billing.statement import Segment, Statement, Totals, canonical_json, parse_statement, sha256, totals_of
 from headend.errors import BillingConflict, CannotRate, HeadendError, NotFound
 from headend.tariffs import Tariff, TariffBook
