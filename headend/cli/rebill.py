@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,11 +17,9 @@ from headend.cli.serve import Config
 from headend.errors import few
 
 if TYPE_CHECKING:
-    from headend.billing.correcting import Proposal
+    from headend.billing.correctingmany import Summary
     from headend.billing.corrections import Way
     from headend.billing.ports import Office
-
-_ROWS = 50
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, as it will stand on the documents.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and keep nothing.")]
@@ -119,13 +116,23 @@ def _told(office: Office, file: Path) -> list[str]:
 
 
 def _correct(office: Office, ids: Sequence[str], way: Way, reason: str, by: str, *, dry_run: bool) -> None:
-    from headend.billing.correcting import make_corrections, propose
+    from headend.billing.correctingmany import correct_many, foresee_many
+    from headend.cli.progress import progress
 
-    proposals = propose(office, ids, way, reason) if dry_run else make_corrections(office, ids, way, reason, by)
+    with progress() as bar:
+        task = bar.add_task("Looking at statements" if dry_run else "Correcting statements")
+
+        def told(done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of)
+
+        if dry_run:
+            summaries = foresee_many(office, ids, way, reason, progress=told)
+        else:
+            summaries = correct_many(office, ids, way, reason, by, progress=told)
     console = plain_console()
-    for one in proposals:
+    for one in summaries:
         _show(console, one, dry_run=dry_run)
-        if dry_run or not one.corrections:
+        if dry_run or not one.cycle:
             continue
         where = f"--period {one.period} --cycle {one.cycle}"
         console.print(f"drafts are in cycle {one.period}/{one.cycle}: headend bill approve {where}, then issue")
@@ -133,7 +140,7 @@ def _correct(office: Office, ids: Sequence[str], way: Way, reason: str, by: str,
         console.print("nothing was kept: this was a dry run")
 
 
-def _show(console: Console, one: Proposal, *, dry_run: bool) -> None:
+def _show(console: Console, one: Summary, *, dry_run: bool) -> None:
     table = Table(
         whole("statement"),
         "account",
@@ -145,12 +152,7 @@ def _show(console: Console, one: Proposal, *, dry_run: bool) -> None:
         title=f"Corrections of {one.period}",
         title_justify="left",
     )
-    sums: dict[str, list[Decimal]] = {}
-    for each in one.corrections:
-        figures = each.said, each.now, each.difference, each.written_off
-        its = sums.setdefault(each.currency, [Decimal(0)] * len(figures))
-        sums[each.currency] = [total + figure for total, figure in zip(its, figures, strict=True)]
-    for each in one.corrections[:_ROWS]:
+    for each in one.first:
         table.add_row(
             each.statement,
             each.account,
@@ -160,17 +162,18 @@ def _show(console: Console, one: Proposal, *, dry_run: bool) -> None:
             f"{each.written_off:,}" if each.written_off else "",
             ", ".join(each.touches),
         )
-    if one.corrections:
+    if one.first:
         console.print(table)
-    if (more := len(one.corrections) - _ROWS) > 0:
+    if (more := one.count - len(one.first)) > 0:
         console.print(f"and {more:,} more")
-    for currency, (said, now, difference, written_off) in sorted(sums.items()):
-        off = f", {written_off:,} written off" if written_off else ""
-        console.print(f"{len(one.corrections):,} accounts: {said:,} → {now:,} {currency}, {difference:+,}{off}")
-    for refused in one.exceptions:
+    for currency, its in sorted(one.sums.items()):
+        off = f", {its.written_off:,} written off" if its.written_off else ""
+        console.print(f"{its.count:,} accounts: {its.said:,} → {its.now:,} {currency}, {its.difference:+,}{off}")
+    for refused in one.first_refused:
         console.print(f"not corrected: {refused.account} ({refused.code}): {refused.detail}")
+    if (more := one.refused.total() - len(one.first_refused)) > 0:
+        console.print(f"not corrected: {more:,} more")
     if one.same:
-        console.print(f"comes out the same: {few([bill.id for bill in one.same.values()])}")
-    if one.flagged:
-        settled = few([one.same[account].id for account in sorted(one.flagged)])
-        console.print(f"nothing to correct, flag {'would be settled' if dry_run else 'settled'}: {settled}")
+        console.print(f"comes out the same: {few(one.same)}")
+    if one.settled:
+        console.print(f"nothing to correct, flag {'would be settled' if dry_run else 'settled'}: {few(one.settled)}")
