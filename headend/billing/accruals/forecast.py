@@ -97,6 +97,12 @@ class Pattern:
     change: Floats
     middle: float
 
+    @classmethod
+    def unknown(cls, m: int) -> Pattern:
+        """Of usage points without any history."""
+        a_week = np.zeros((m, WEEK))
+        return cls(np.zeros(m, dtype=np.bool_), a_week, a_week.astype(np.int64), a_week, np.zeros(m), np.zeros(m), 0.0)
+
 
 def pattern_of(values: Int64s, present: Bools, days: Days, until: int, since: Int64s) -> Pattern:
     """The pattern of the last weeks before day `until`.
@@ -108,13 +114,9 @@ def pattern_of(values: Int64s, present: Bools, days: Days, until: int, since: In
     since
         the first day that counts for each usage point, say because somebody else lived there before (m,).
     """
-    at = np.arange(max(until - HISTORY_DAYS, 0), until)
-    m = len(values)
+    at, m = np.arange(max(until - HISTORY_DAYS, 0), until), len(values)
     if not len(at):
-        nothing = np.zeros((m, WEEK))
-        return Pattern(
-            np.zeros(m, dtype=np.bool_), nothing, nothing.astype(np.int64), nothing, np.zeros(m), np.zeros(m), 0.0
-        )
+        return Pattern.unknown(m)
     columns = days.columns(int(at[0]), until)
     begins = days.begins[at] - columns.start
     totals = np.add.reduceat(values[:, columns], begins, axis=1).astype(np.float64)
@@ -158,27 +160,30 @@ def expected_rest(values: Int64s, present: Bools, days: Days, window: range, pat
     """The window's intervals, with what is expected in the place of those without a read (m, columns of the window)."""
     whole = days.columns(window.start, window.stop)
     filled, missing = values[:, whole].copy(), ~present[:, whole]
-    lengths, row = days.lengths, np.arange(len(values))[:, None]
-    shapes: dict[tuple[int, int], Floats] = {}
+    lengths = days.lengths
+    likely: dict[tuple[int, int], Floats] = {}
     growth = _GOES_ON * pattern.change / np.maximum(pattern.target.mean(axis=1), 1)
     for day in window:
         its = days.columns(day, day + 1)
         columns = slice(its.start - whole.start, its.stop - whole.start)
         if not missing[:, columns].any():
             continue
-        weekday, n = days.weekday(day), int(lengths[day])
-        shape = shapes.get((weekday, n))
-        if shape is None:
-            like = pattern.like[:, weekday]
-            # A day of 23 or 25 hours takes the hours of one of 24 from its begin on; the last one again.
-            place = np.minimum(np.arange(n), lengths[like][:, None] - 1)
-            counted = values[row, days.begins[like][:, None] + place]
-            total = pattern.used[:, weekday]
-            scale = np.where(total > 0, pattern.target[:, weekday] / np.maximum(total, 1), 1.0)
-            shape = shapes[weekday, n] = np.asarray(counted * scale[:, None], dtype=np.float64)
-        grown = np.rint(shape * (1 + growth * (day - pattern.middle) / WEEK).clip(_LEAST, _MOST)[:, None])
+        kind = days.weekday(day), int(lengths[day])
+        if kind not in likely:
+            likely[kind] = _likely_day(values, days, pattern, *kind)
+        grown = np.rint(likely[kind] * (1 + growth * (day - pattern.middle) / WEEK).clip(_LEAST, _MOST)[:, None])
         filled[:, columns] = np.where(missing[:, columns], grown.astype(np.int64), filled[:, columns])
     return filled
+
+
+def _likely_day(values: Int64s, days: Days, pattern: Pattern, weekday: int, n: int) -> Floats:
+    """A weekday of `n` intervals as it is in the middle of what was looked back on (m, n)."""
+    like, used = pattern.like[:, weekday], pattern.used[:, weekday]
+    # A day of 23 or 25 hours takes the hours of one of 24 from its begin on; the last one again.
+    place = np.minimum(np.arange(n), days.lengths[like][:, None] - 1)
+    counted = values[np.arange(len(values))[:, None], days.begins[like][:, None] + place]
+    scale = np.where(used > 0, pattern.target[:, weekday] / np.maximum(used, 1), 1.0)
+    return np.asarray(counted * scale[:, None], dtype=np.float64)
 
 
 def share_off(rest: Int64s, days_left: Floats, pattern: Pattern) -> Floats:
