@@ -1,7 +1,8 @@
 """Every table, on one page. Changed only together with a migration under `migrations/`.
 
 Two databases, so that the collector's group commit never waits for anybody else's transaction: the *journal* holds
-what arrived, the *site* holds everything that is made of it.
+what arrived, the *site* holds everything that is made of it: who and what there is (registry), reads and what else
+devices tell, what they are told (downlink), billing, what bills are priced by, and the books.
 """
 
 from __future__ import annotations
@@ -216,6 +217,17 @@ user = Table(
 )
 
 # ---- site: reads ---------------------------------------------------------------------------------------------------
+
+# One row: how far the journal is processed and what became of it, advanced in the same transaction as the reads.
+checkpoint = Table(
+    "checkpoint",
+    site,
+    Column("name", String(16), primary_key=True),
+    Column("offset", BigInteger, nullable=False),
+    Column("reads_stored", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("replaced", BigInteger, nullable=False),
+)
 
 # The day comes first in the key: what arrives together lies together.
 day_block = Table(
@@ -466,17 +478,6 @@ firmware_image = Table(
     Column("image", LargeBinary, nullable=False),
     Column("added_us", BigInteger, nullable=False),
     Column("added_by", Text, nullable=False),
-)
-
-# One row: how far the journal is processed and what became of it, advanced in the same transaction as the reads.
-checkpoint = Table(
-    "checkpoint",
-    site,
-    Column("name", String(16), primary_key=True),
-    Column("offset", BigInteger, nullable=False),
-    Column("reads_stored", BigInteger, nullable=False),
-    Column("duplicates", BigInteger, nullable=False),
-    Column("replaced", BigInteger, nullable=False),
 )
 
 # ---- site: billing -------------------------------------------------------------------------------------------------
