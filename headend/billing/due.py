@@ -43,16 +43,21 @@ def due_cycles(office: Office, zone: ZoneInfo, wait_days: int) -> list[Due]:
         groups = {CALENDAR_MONTHS.name: CALENDAR_MONTHS, **records.groups()}
         due: list[Due] = []
         for _, group in sorted(groups.items()):
-            due += _regular(ledger, group, today, zone, wait_days)
+            due += _regular(ledger, reviews, group, today, zone, wait_days)
             due += _final(ledger, reviews, group, today, zone, wait_days)
     return due
 
 
-def _regular(ledger: Ledger, group: BillingGroup, today: date, zone: ZoneInfo, wait_days: int) -> Iterator[Due]:
+def _regular(
+    ledger: Ledger, reviews: Reviews, group: BillingGroup, today: date, zone: ZoneInfo, wait_days: int
+) -> Iterator[Due]:
+    """The last period that is over; none of a group that nobody is to be billed in."""
     period = previous_period(group.period_of(today))
     if today < group.end_of(period) + timedelta(days=wait_days):
         return
     cycle = ledger.cycle(group.name, period)
+    if cycle is None and not reviews.has_accounts(group.name, group.days(period, zone.key)):
+        return
     if _is_due(cycle, today, zone):
         yield Due(period, group.name, CycleScope(group.name) if cycle is None else None)
 

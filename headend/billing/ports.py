@@ -32,6 +32,7 @@ from headend.billing.statement import Draft, Statement, Utility
 from headend.errors import NotFound
 from headend.reads import Channel, LoadProfiles
 from headend.reads.constants import Constant
+from headend.reads.days import Period
 from headend.tariffs import Market, Tariff, TariffBook
 
 
@@ -366,6 +367,9 @@ class Reviews(Protocol):
 
     def moved_out(self, group: str, period: str, first: date, last: date) -> Sequence[str]:
         """Accounts of a group whose last agreement ended after `first` and not after `last`, and no cycle knows."""
+
+    def has_accounts(self, group: str, days: Period) -> bool:
+        """Whether an account is in a group, and has an agreement in force, on any of these local days."""
 
     def peers(self, period: str, until: datetime) -> Mapping[PeerGroup, Peers]:
         """What alike bills of a period used, of the largest cycle that was issued by then."""

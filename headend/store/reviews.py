@@ -32,7 +32,7 @@ from headend.billing.cycle import BillCycle, BillException, ExceptionCode, StepT
 from headend.billing.groups import MONTHLY
 from headend.billing.ports import AccountRange, Kept
 from headend.billing.review import UNDECIDED, Exclusion, Finding, FindingCode, FindingState, PeerGroup, Peers, Queued
-from headend.reads.days import microseconds, moment_us
+from headend.reads.days import Period, microseconds, moment_us
 from headend.store.bulk import insert_rows, portions
 from headend.store.completeness import whole_days_of
 from headend.store.database import upsert
@@ -308,6 +308,24 @@ class SqlReviews:
         )
         query = select(left.c.account_id).where(~or_(*known), func.coalesce(member, MONTHLY) == group)
         return sorted(self.tx.execute(query).scalars())
+
+    def has_accounts(self, group: str, days: Period) -> bool:
+        """Whether an account is in a group, and has an agreement in force, on any of these local days."""
+        g, a, earlier, later = account_group.c, service_agreement.c, account_group.alias(), account_group.alias()
+        first, end = days.first.isoformat(), days.end.isoformat()
+        # Three spans of which every two have a day in common have one in common all together.
+        in_force = (a.valid_from < end) & (a.valid_to.is_(None) | (a.valid_to > first))
+        is_first = ~exists().where(earlier.c.account_id == g.account_id, earlier.c.valid_from < g.valid_from)
+        joined = is_first | ((g.valid_from < end) & (a.valid_to.is_(None) | (g.valid_from < a.valid_to)))
+        left = exists().where(
+            later.c.account_id == g.account_id,
+            later.c.valid_from > g.valid_from,
+            (later.c.valid_from <= first) | (later.c.valid_from <= a.valid_from),
+        )
+        member = exists().where(g.account_id == a.account_id, g.group_name == group, joined, ~left)
+        nowhere = ~exists().where(g.account_id == a.account_id)
+        its = member | nowhere if group == MONTHLY else member
+        return self.tx.execute(select(a.account_id).where(in_force, its).limit(1)).first() is not None
 
     def peers(self, period: str, until: datetime) -> Mapping[PeerGroup, Peers]:
         """What alike bills of a period used, of the largest cycle that was issued by then."""

@@ -255,13 +255,14 @@ class DuePeriod:
 
 
 def due_periods(tx: Connection, today: date, timezone: str) -> list[DuePeriod]:
-    """Of every group the last period that is over, where it is not rated."""
-    ledger, due = SqlLedger(tx), []
+    """Of every group the last period that is over, where it is not rated and there is somebody to bill."""
+    ledger, reviews, due = SqlLedger(tx), SqlReviews(tx), []
     for name, group in sorted(groups_of(tx).items()):
         period = previous_period(group.period_of(today))
         if ledger.cycle(name, period) is None:
             days = group.days(period, timezone)
-            due.append(DuePeriod(name, period, days.first, days.end - timedelta(days=1)))
+            if reviews.has_accounts(name, days):
+                due.append(DuePeriod(name, period, days.first, days.end - timedelta(days=1)))
     return due
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from headend.billing.approval import approve, issue
 from headend.billing.bundle import check_bundle
 from headend.billing.cycle import CycleScope
+from headend.billing.due import due_cycles
 from headend.billing.groups import BillingGroup
 from headend.billing.run import rate_cycle
 from headend.billing.statement import BillingDays, Segment, Statement
@@ -232,6 +234,28 @@ def test_one_moves_out_is_billed_at_once_and_the_next_day_is_another_s(town: Tow
     assert days_of(final, first) == every_day(date(2026, 11, 1), date(2026, 12, 1))
 
 
+def test_a_group_that_nobody_is_billed_in_is_not_due(town: Town) -> None:
+    def due() -> list[tuple[str, str]]:
+        return [(one.period, one.name) for one in due_cycles(town.office, ZoneInfo("Europe/Berlin"), 2)]
+
+    november = ("2026-11", "monthly")
+    assert due() == [november]
+    # Of north's 15 November to 14 December Ada is in it from 1 December on, and all of November by the month.
+    join(town, date(2026, 12, 1))
+    assert due() == [november, ("2026-12", "north")]
+    # Left before that, she is nobody to bill in north.
+    with town.database.write() as tx:
+        move_out(tx, town.site.tariffs, ("Ada", "UP-Ada"), date(2026, 12, 1), clerk(town))
+    assert due() == [november]
+    # A clerk's cycle is gone on with, whoever is in it.
+    rate_cycle(town.office, "2026-12", "north", "ann")
+    assert due() == [november]
+    town.account("Bob")
+    join(town, date(2026, 12, 20), "Bob")
+    town.now += timedelta(days=1)
+    assert due() == [november], "Bob has no agreement yet"
+
+
 def test_a_group_of_the_site_file(town: Town) -> None:
     home = {"usage_point": "UP-Bob", "commodity": "electricity", "tariff": "flat", "valid_from": "2026-01-01"}
     point = {"id": "UP-Bob", "address": "", "timezone": "Europe/Berlin"}
@@ -297,6 +321,7 @@ def test_a_group_is_billed_on_postgresql_as_on_sqlite(tmp_path: Path, migrated_p
     here, there = filled(Town(tmp_path / "sqlite")), filled(Town(tmp_path / "postgresql", migrated_postgres_url))
     for town in (here, there):
         join(town, date(2026, 11, 15))
+        assert [each.name for each in due_cycles(town.office, ZoneInfo("Europe/Berlin"), 2)] == ["monthly", "north"]
         town.bill("2026-11")
         town.bill("2026-12", "north")
     assert there.documents("2026-12", "north") == here.documents("2026-12", "north")

@@ -68,6 +68,8 @@ def killed_after_a_range(site: Site) -> None:
 async def test_every_groups_last_period_that_is_over_is_due(site, visit):
     with site.database.write() as tx:
         tx.execute(t.billing_group.insert().values(name="mid", first_day=15))
+        tx.execute(t.billing_group.insert().values(name="nobody", first_day=20))
+        tx.execute(t.account_group.insert().values(account_id="A-3", group_name="mid", valid_from="2020-01-01"))
     clara = await visit("clara")
     page = await text(clara, "/clerk")
     assert "2025-10-01 to 2025-10-31 is over and not rated yet." in page
