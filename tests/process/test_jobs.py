@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from headend.jobs import Jobs
 from headend.office import office_of
+from headend.registry.site_file import SiteFile
 
 from .field import DAY, HOUR, MONDAY, Field, run
 
@@ -60,6 +61,9 @@ def test_days_of_which_nothing_came_are_looked_for_once_a_day_and_late_reads_at_
 
 def test_last_month_is_rated_once_from_its_day_on(field: Field) -> None:
     jobs = Jobs(field.site)
+    home = {"usage_point": "UP", "commodity": "electricity", "tariff": "home-flat", "valid_from": "2026-01-01"}
+    ada = {"id": "A", "name": "Ada", "agreements": [home]}
+    field.enrol(SiteFile.model_validate(field.enrolled.model_dump() | {"accounts": [ada]}))
     field.clock.now = datetime(2026, 3, 2, 22, 59, tzinfo=UTC)  # in Berlin still the 2nd
     jobs.bill()
     assert periods(field) == []
@@ -70,6 +74,12 @@ def test_last_month_is_rated_once_from_its_day_on(field: Field) -> None:
     field.clock.now = datetime(2026, 4, 20, tzinfo=UTC)
     jobs.bill()
     assert periods(field) == ["2026-03", "2026-02"]
+
+
+def test_a_month_in_which_nobody_is_to_be_billed_is_not_rated(field: Field) -> None:
+    field.clock.now = datetime(2026, 3, 20, tzinfo=UTC)
+    Jobs(field.site).bill()
+    assert periods(field) == []
 
 
 def test_scheduler_runs_and_stops(field: Field) -> None:
