@@ -228,7 +228,7 @@ def _update(office: Office, registry: _Registry, due: Sequence[tuple[str, str]],
         updated.failed.append(account)
         made = [AccrualsAlike(_at_fault(registry.agreements[account], period, error), 1)]
     with office.database.write() as tx:
-        kept.keep_alike(tx, made, made_at)
+        kept.keep_accruals(tx, made, made_at)
     updated.accruals += len(due)
 
 

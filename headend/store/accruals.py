@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -94,7 +94,7 @@ def has_changed(tx: Connection, meters: Collection[int]) -> bool:
     return any(np.isin(asked, np.frombuffer(row, dtype="<i4")).any() for row in rows)
 
 
-def keep_accruals(tx: Connection, accruals: Sequence[Accrual], made_at: datetime) -> None:
+def keep_accruals(tx: Connection, made: Iterable[AccrualsAlike], made_at: datetime) -> None:
     """Put accruals in the place of older ones; one that was made of later reads meanwhile stays.
 
     Parameters
@@ -102,11 +102,6 @@ def keep_accruals(tx: Connection, accruals: Sequence[Accrual], made_at: datetime
     made_at
         the moment at which their reads were looked at.
     """
-    keep_alike(tx, [AccrualsAlike(each, 1) for each in accruals], made_at)
-
-
-def keep_alike(tx: Connection, made: Iterable[AccrualsAlike], made_at: datetime) -> None:
-    """The same of many."""
     made_us = microseconds(made_at)
     # Always in the same order, so that no two wait for each other.
     rows = sorted([row for alike in made for row in _rows(alike, made_us)])

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from headend.billing.accruals.accounts import cost_so_far
-from headend.billing.accruals.accrual import shares
-from headend.billing.accruals.document import document_of, parse_document
+from headend.billing.accruals.accrual import AccrualsAlike, shares
+from headend.billing.accruals.document import documents_of, parse_document
 from tests.billing.kinds import KINDS
 from tests.billing.town import IMPORT, Town
 
@@ -42,7 +42,8 @@ def test_document_says_all_of_it(town: Town) -> None:
     accrual = cost_so_far(town.office, "Ada", OVER)
     through = None if accrual.through is None else int(accrual.through.timestamp())
     row = (accrual.account, accrual.period, accrual.currency, str(accrual.amount), through)
-    assert parse_document(document_of(accrual), *row) == accrual
+    (document,) = documents_of(AccrualsAlike(accrual, 1))
+    assert parse_document(document, *row) == accrual
 
 
 def test_shares_add_up_by_period_and_tier(town: Town) -> None:

@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from headend.billing.accruals.accounts import accrue, cost_so_far
 from headend.billing.accruals.accrual import AccrualsAlike
-from headend.billing.accruals.document import amounts_of, document_of, documents_of
+from headend.billing.accruals.document import amounts_of, documents_of
 from headend.billing.accruals.rating import Basis
 from headend.process.accruing import update_accruals
-from headend.store.accruals import keep_alike
+from headend.store.accruals import keep_accruals
 from headend.store.tables import accrual as table
 from tests.billing.kinds import KINDS
 from tests.billing.town import IMPORT, Town
@@ -49,7 +49,7 @@ def test_texts_of_many_are_the_texts_of_each(kind: str, town: Town) -> None:
     KINDS[kind](town)
     for alike in accruals(town):
         each = alike.each()
-        assert documents_of(alike) == [document_of(accrual) for accrual in each]
+        assert documents_of(alike) == [text for accrual in each for text in documents_of(AccrualsAlike(accrual, 1))]
         assert amounts_of(alike) == [None if its.amount is None else str(its.amount) for its in each]
 
 
@@ -92,7 +92,7 @@ def test_accruals_are_kept_on_postgresql_as_on_sqlite(tmp_path: Path, migrated_p
             older = [
                 AccrualsAlike(replace(each, amount=Decimal(0)), 1) for alike in accruals(town) for each in alike.each()
             ]
-            keep_alike(tx, older, NOW - timedelta(seconds=1))
+            keep_accruals(tx, older, NOW - timedelta(seconds=1))
         with town.database.read() as tx:
             query = select(table.c.account_id, table.c.amount, table.c.through_s, table.c.document)
             kept.append(sorted((*row[:3], bytes(row.document)) for row in tx.execute(query)))

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, select
 from structlog.testing import capture_logs
 
 from headend.billing.accruals.accounts import cost_so_far
+from headend.billing.accruals.accrual import AccrualsAlike
 from headend.process import accruing
 from headend.process.accruing import update_accruals
 from headend.reads import Blocks, Quality
@@ -240,7 +241,7 @@ def test_an_older_look_does_not_undo_a_newer_one(home: Town) -> None:
     update_accruals(home.office)
     newer = amount(home)
     with home.database.write() as tx:
-        accruals.keep_accruals(tx, [older], home.now - timedelta(seconds=1))
+        accruals.keep_accruals(tx, [AccrualsAlike(older, 1)], home.now - timedelta(seconds=1))
     assert amount(home) == newer
 
 

@@ -18,14 +18,11 @@ from headend.reads.days import moment, seconds
 from headend.tariffs.money import plain
 
 
-def document_of(accrual: Accrual) -> bytes:
-    """The accrual as JSON; what stands beside it in its row is not repeated."""
-    (document,) = documents_of(AccrualsAlike(accrual, 1))
-    return document
-
-
 def documents_of(alike: AccrualsAlike) -> list[bytes]:
-    """Accruals as JSON: of each what it differs in is put into the pattern that they have in common."""
+    """Accruals as JSON: of each what it differs in is put into the pattern that they have in common.
+
+    What stands beside the document in its row is not repeated.
+    """
     form, holes = alike.form, Holes()
     pattern = _object(
         first=holes.put(form.first, _day),
