@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select, update
 
 from headend.billing.corrections import Touched, may_touch, standing_of, touched_by, touched_by_late
 from headend.billing.cycle import BEFORE_APPROVAL, CycleState
@@ -16,7 +17,7 @@ from headend.billing.statement import Statement, parse_statement
 from headend.reads.channels import Channel
 from headend.reads.days import microseconds
 from headend.store.bulk import portions, upsert_rows
-from headend.store.rebills import meter_ids
+from headend.store.rebills import Flagged, meter_ids
 from headend.store.standing import stands
 from headend.store.tables import bill_cycle, rebill_flag, statement
 from headend.store.tariffversions import ratcheted_versions
@@ -119,22 +120,51 @@ class SqlCorrections:
         return ratcheted_versions(self.tx)
 
 
-def flagged_for_correction(tx: Connection, period: str | None = None) -> list[str]:
-    """Issued statements, of a period or all, that have an open flag and are in no open correction."""
-    query = (
-        select(_S.id, _S.period, _S.account_id)
-        .where(_S.id.in_(select(rebill_flag.c.statement_id).where(rebill_flag.c.settled_by.is_(None))))
-        .where(_S.state == "issued")
-        .order_by(_S.period, _S.account_id)
+def flagged_for_correction(tx: Connection, period: str | None = None, text: str = "") -> list[str]:
+    """Issued statements, of a period or all, that have an open flag and are in no open correction; by period, account.
+
+    Parameters
+    ----------
+    text
+        as in `Flagged`.
+    """
+    rows, correctable = _correctable(Flagged(period or "", text))
+    query = select(_S.id).select_from(rows).where(correctable).order_by(_S.period, _S.account_id, _S.revision)
+    return list(tx.execute(query).scalars())
+
+
+def count_correctable(tx: Connection, which: Flagged) -> tuple[int, str]:
+    """How many of the flagged statements `flagged_for_correction` finds; and a digest of these and of their flags.
+
+    As good as none of them is exchanged for another, or flagged anew, without the digest being another: it is made of
+    sums over keys of their meters, times, changes and when they were flagged.
+    """
+    f = rebill_flag.c
+    figures = [f.meter, f.meter % _PRIME * (f.meter % _PRIME), f.channel % _PRIME, f.first_s % _PRIME, f.end_s % _PRIME]
+    figures += [f.changed_us % _PRIME, f.change]
+    rows, correctable = _correctable(which)
+    rows = rows.join(rebill_flag, (f.statement_id == _S.id) & f.settled_by.is_(None))
+    query = select(func.count(_S.id.distinct()), *(func.sum(each) for each in figures))
+    count, *sums = tx.execute(query.select_from(rows).where(correctable)).one()
+    return count, hashlib.sha256("|".join(f"{each or 0}" for each in (count, *sums)).encode()).hexdigest()[:16]
+
+
+#: Keeps sums over millions of flags within 64 bits.
+_PRIME = 1_000_003
+
+
+def _correctable(which: Flagged) -> tuple[FromClause, ColumnElement[bool]]:
+    """Rows of `statement`, and the condition of those that are issued, flagged, and in no open correction."""
+    in_correction = (
+        select(_S.account_id, _S.period)
+        .join(bill_cycle, bill_cycle.c.id == _S.cycle_id)
+        .where(_S.state == "draft", _S.corrects.is_not(None), bill_cycle.c.state.in_(_OPEN))
+        .distinct()
+        .subquery()
     )
-    if period is not None:
-        query = query.where(_S.period == period)
-    found = tx.execute(query).all()
-    accounts: dict[str, set[str]] = defaultdict(set)
-    for row in found:
-        accounts[row.period].add(row.account_id)
-    drafted = {each: SqlCorrections(tx).drafted(each, its) for each, its in accounts.items()}
-    return [row.id for row in found if row.account_id not in drafted[row.period]]
+    d = in_correction.c
+    both = statement.outerjoin(in_correction, (d.account_id == _S.account_id) & (d.period == _S.period))
+    return both, and_(which.rows, _S.state == "issued", d.account_id.is_(None))
 
 
 def settle(tx: Connection, issued: Sequence[Statement], at: datetime) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from headend.billing.cycle import FOR_GOOD
 from headend.reads.blocks import Blocks
@@ -37,6 +37,7 @@ from headend.reads.days import (
     next_period,
     zone_named,
 )
+from headend.store import tables
 from headend.store.bulk import portions, upsert_rows
 from headend.store.intervals import ChannelKey
 from headend.store.tables import (
@@ -104,6 +105,59 @@ def rebills(tx: Connection, *, cycle: str | None = None, period: str | None = No
 def rebills_of(tx: Connection, statement_id: str) -> list[RebillFlag]:
     """The flags of one statement, settled or not."""
     return _flags(tx, _FLAGS.where(statement.c.id == statement_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """Which flagged statements are asked for.
+
+    Parameters
+    ----------
+    period
+        "": of all.
+    text
+        stands in the account's id, the customer's name or what changed the reads last; "": of all.
+    """
+
+    period: str = ""
+    text: str = ""
+
+    @property
+    def rows(self) -> ColumnElement[bool]:
+        """The condition on rows of `statement`."""
+        s, f, a = statement.c, rebill_flag.c, tables.account.c
+        flagged = select(f.statement_id).where(f.settled_by.is_(None))
+        its: ColumnElement[bool] = s.id.in_(flagged)
+        if self.period:
+            its &= s.period == self.period
+        if self.text:
+            named = select(a.id).where(a.name.icontains(self.text, autoescape=True))
+            by = flagged.where(f.cause.icontains(self.text, autoescape=True))
+            its &= or_(s.account_id.icontains(self.text, autoescape=True), s.account_id.in_(named), s.id.in_(by))
+        return its
+
+
+def count_flagged(tx: Connection, which: Flagged) -> int:
+    """How many statements have an open flag."""
+    return tx.execute(select(func.count()).select_from(statement).where(which.rows)).scalar_one()
+
+
+def flagged_by_period(tx: Connection) -> dict[str, int]:
+    """How many statements of each period have an open flag."""
+    query = select(statement.c.period, func.count().label("statements")).where(Flagged().rows)
+    rows = tx.execute(query.group_by(statement.c.period).order_by(statement.c.period))
+    return {row.period: row.statements for row in rows}
+
+
+def flagged_statements(tx: Connection, which: Flagged, limit: int, offset: int) -> dict[str, list[RebillFlag]]:
+    """Open flags of a part of the flagged statements, by statement; by period and account."""
+    s = statement.c
+    part = select(s.id).where(which.rows).order_by(s.period, s.account_id, s.revision).limit(limit).offset(offset)
+    ids = tx.execute(part).scalars().all()
+    flags: dict[str, list[RebillFlag]] = {each: [] for each in ids}
+    for flag in _flags(tx, _FLAGS.where(rebill_flag.c.settled_by.is_(None), s.id.in_(ids))):
+        flags[flag.statement].append(flag)
+    return flags
 
 
 def flagged_by_cycle(tx: Connection) -> dict[str, int]:

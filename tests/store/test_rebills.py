@@ -13,6 +13,8 @@ from sqlalchemy import event
 
 from headend.billing.again import rated_again
 from headend.billing.approval import approve, issue
+from headend.billing.correcting import make_corrections, withdraw
+from headend.billing.corrections import Way
 from headend.billing.groups import BillingGroup
 from headend.billing.run import rate_cycle
 from headend.reads import Quality
@@ -20,7 +22,18 @@ from headend.reads.blocks import Blocks
 from headend.reads.days import DAY_S, day_number, seconds
 from headend.registry.changes import Clerk
 from headend.registry.grouping import add_group, assign
-from headend.store.rebills import RebillFlag, flag_rebills, flagged_by_cycle, rebills, rebills_of
+from headend.store.corrections import count_correctable, flagged_for_correction
+from headend.store.rebills import (
+    Flagged,
+    RebillFlag,
+    count_flagged,
+    flag_rebills,
+    flagged_by_cycle,
+    flagged_by_period,
+    flagged_statements,
+    rebills,
+    rebills_of,
+)
 from tests.billing.town import EXPORT, IMPORT, Town
 
 OCTOBER, NOVEMBER = "2026-10", "2026-11"
@@ -263,3 +276,61 @@ def test_many_blocks_are_looked_at_together(town: Town) -> None:
     assert asked < 10
     found = {each.account: each.change for each in flags(town)}
     assert found == {name: 745 * (place + 1) for place, name in enumerate(homes)}
+
+
+def test_flagged_statements_are_told_page_by_page_and_those_that_can_be_corrected_are_counted(town: Town) -> None:
+    for name in ("Ben", "Cem", "D_n"):
+        town.home(name, f"E-{name}", last=date(2026, 12, 1))
+    town.reads("E-1", first=date(2026, 11, 2), last=date(2026, 12, 1))
+    bill(town)
+    town.now = datetime(2026, 12, 3, 9, tzinfo=UTC)
+    bill(town, NOVEMBER)
+    early, late = datetime(2026, 10, 5, 12, tzinfo=UTC), datetime(2026, 11, 5, 12, tzinfo=UTC)
+    for name in ("1", "Ben", "Cem"):
+        change(town, f"E-{name}", {early: 9_000})
+    change(town, "E-Cem", {early + HOUR: 9_000}, by="clara")
+    change(town, "E-D_n", {late: 9_000}, by="clara")
+
+    def told(which: Flagged, limit: int = 50, offset: int = 0) -> list[str]:
+        with town.database.read() as tx:
+            found = flagged_statements(tx, which, limit, offset)
+            assert all(flag.statement == name for name, its in found.items() for flag in its)
+            assert offset or limit < 50 or count_flagged(tx, which) == len(found)
+            return list(found)
+
+    def correctable(which: Flagged) -> tuple[list[str], str]:
+        with town.database.read() as tx:
+            ids = flagged_for_correction(tx, which.period, which.text)
+            count, seen = count_correctable(tx, which)
+            assert count == len(ids)
+            return ids, seen
+
+    every = ["Ada-2026-10-1", "Ben-2026-10-1", "Cem-2026-10-1", "D_n-2026-11-1"]
+    assert told(Flagged()) == correctable(Flagged())[0] == every
+    assert told(Flagged(), 2) == every[:2]
+    assert told(Flagged(), 3, 3) == every[3:]
+    assert told(Flagged(NOVEMBER)) == correctable(Flagged(NOVEMBER))[0] == every[3:]
+    # The account, the customer's name, or the cause.
+    assert told(Flagged(text="d_")) == told(Flagged(text="D_N & sons")) == every[3:]
+    assert told(Flagged(text="CLARA")) == correctable(Flagged(text="CLARA"))[0] == every[2:]
+    assert told(Flagged(OCTOBER, "clara")) == [every[2]]
+    assert told(Flagged(text="nobody")) == []
+    with town.database.read() as tx:
+        assert flagged_by_period(tx) == {OCTOBER: 3, NOVEMBER: 1}
+
+    before = correctable(Flagged())[1]
+    assert correctable(Flagged(text="-20")) == ([], correctable(Flagged("2020-01"))[1])
+    # One that changes places with another is another.
+    make_corrections(town.office, ["Ada-2026-10-1"], Way.REBILL, "why", "ann")
+    without_ada = correctable(Flagged())
+    assert without_ada[0] == every[1:]
+    assert told(Flagged()) == every, "flagged it is still"
+    withdraw(town.office, OCTOBER, "correction-1", "ann")
+    assert correctable(Flagged()) == (every, before)
+    make_corrections(town.office, ["Ben-2026-10-1"], Way.REBILL, "why", "ann")
+    assert correctable(Flagged())[0] == [every[0], *every[2:]]
+    assert correctable(Flagged())[1] not in (before, without_ada[1])
+    withdraw(town.office, OCTOBER, "correction-2", "ann")
+    change(town, "E-Ben", {early: 9_001})
+    assert correctable(Flagged())[0] == every
+    assert correctable(Flagged())[1] != before
