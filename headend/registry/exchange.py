@@ -17,6 +17,9 @@ from headend.registry.registry import EnrolledChannel, channels_of
 from headend.registry.site_file import LARGEST
 from headend.store import tables as t
 
+#: What is expected where a gateway is named that nobody knows.
+KNOWN_GATEWAY = "one that was enrolled or heard (headend gateway list; headend gateway enrol NAME)"
+
 _METER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
@@ -104,8 +107,7 @@ def _check_new(tx: Connection, new: NewMeter, channels: list[EnrolledChannel]) -
     if new.gateway is not None and new.gateway != its.gateway:
         gateways = t.gateway.c.name
         if tx.execute(select(gateways).where(gateways == new.gateway)).first() is None:
-            expected = "one that was enrolled or heard (headend gateway list; headend gateway enrol NAME)"
-            raise InvalidInput(f"{where}: gateway", repr(new.gateway[:80]), expected)
+            raise InvalidInput(f"{where}: gateway", repr(new.gateway[:80]), KNOWN_GATEWAY)
     digits = [each.register_digits if new.register_digits is None else new.register_digits for each in channels]
     for each, number in zip(channels, digits, strict=True):
         for constant in each.constants:

@@ -30,6 +30,7 @@ from headend.registry.contracts import (
     wrong_overlaps,
     wrong_tariffs,
 )
+from headend.registry.exchange import KNOWN_GATEWAY
 from headend.registry.grouping import EVER, check_change, following, put_memberships
 from headend.registry.members import billing_groups, memberships
 from headend.registry.rows import AgreementLine, Fault, RegistryRows, Told
@@ -195,6 +196,7 @@ class _Plan:
         )
         number = self.tx.execute(select(func.max(m.id))).scalar() or 0
         counts: Counter[str] = Counter()
+        self._refuse_gateways(told, kept)
         for name, each in told.items():
             row, old = each.row, kept.get(name)
             if row.usage_point not in self.zones:
@@ -220,6 +222,21 @@ class _Plan:
             self.told[name].append(f"changed: {row.commodity} meter at {row.usage_point}")
             self._span_of_removal(row, old)
         self.report.counts["meters"] = Counts(**counts)
+
+    def _refuse_gateways(self, told: Mapping[str, Told[MeterRow]], kept: Mapping[str, Any]) -> None:
+        """Nobody could tell a meter whose gateway nobody knows; what it has always been told by may stay."""
+        new = {
+            name: each
+            for name, each in told.items()
+            if each.row.gateway is not None and (name not in kept or each.row.gateway != kept[name].gateway)
+        }
+        g = t.gateway.c.name
+        known = {row.name for row in rows_of(self.tx, g, (each.row.gateway for each in new.values()), select(g))}
+        self.report.faults += [
+            each.fault("gateway", str(each.row.gateway), KNOWN_GATEWAY)
+            for each in new.values()
+            if each.row.gateway not in known
+        ]
 
     def _refuse_moved(self, each: Told[MeterRow], old: Any, channels: Mapping[int, Any]) -> None:
         row, faults = each.row, self.report.faults

@@ -124,6 +124,37 @@ def test_a_folder_is_imported_and_again_changes_nothing(town: Town, tmp_path: Pa
     assert sizes(town) == once
 
 
+def test_a_meter_of_a_gateway_that_nobody_knows_is_refused_by_its_line(town: Town, tmp_path: Path) -> None:
+    head = "meter,commodity,usage_point,channel,max_per_interval,gateway\n"
+    lines = [f"E-{n},electricity,UP-{n},1-0:1.8.0,23000,{name}\n" for n, name in ((1, "GW-1"), (2, "GW-9"))]
+    folder = written(tmp_path / "in", **FILES | {"meters": head + "".join(lines)})
+    with town.database.write() as tx:
+        tx.execute(t.gateway.insert().values(name="GW-1"))
+    for how in ({"dry_run": True}, {}):
+        assert [
+            (Path(each.file).name, each.line, each.column, each.found, each.expected)
+            for each in imported(town, folder, **how).faults
+        ] == [
+            (
+                "meters.csv",
+                3,
+                "gateway",
+                "GW-9",
+                "one that was enrolled or heard (headend gateway list; headend gateway enrol NAME)",
+            )
+        ]
+    assert set(sizes(town).values()) == {0}
+    with town.database.write() as tx:
+        tx.execute(t.gateway.insert().values(name="GW-9"))
+    assert imported(town, folder).faults == []
+    # To another gateway: of that nobody knows either; what it has always been told by is not asked for.
+    with town.database.write() as tx:
+        tx.execute(t.gateway.delete().where(t.gateway.c.name == "GW-9"))
+    assert imported(town, folder).faults == []
+    written(folder, meters=head + lines[0].replace("GW-1", "GW-2"))
+    assert [(each.line, each.found) for each in imported(town, folder).faults] == [(2, "GW-2")]
+
+
 def test_another_class_is_refused_where_a_tariff_of_the_account_is_not_for_it(town: Town, tmp_path: Path) -> None:
     """`exempt` is for both classes; `flat` and `tiered` for residential ones alone."""
     imported(town, written(tmp_path / "in", **FILES))
