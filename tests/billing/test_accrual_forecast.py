@@ -12,6 +12,8 @@ from benchmarks.accruals import tried
 from headend.billing.accruals.accounts import cost_so_far
 from headend.billing.accruals.accrual import Forecast
 from headend.billing.accruals.forecast import Days, expected_rest, pattern_of, scaled_rest, share_off
+from headend.billing.accruals.quantity import SO_FAR, TO_COME, Quantity
+from headend.billing.metered import Metered
 from headend.reads import Quality
 from headend.reads.days import day_number, day_of
 from tests.billing.town import IMPORT, Town
@@ -74,6 +76,18 @@ def test_weekday_that_was_never_read_is_like_any_day() -> None:
     pattern = pattern_of(use, present, days, FOUR_WEEKS, FROM_THE_BEGIN)
     assert pattern.known.tolist() == [True]
     assert expected_rest(use, present, days, range(28, 34), pattern).tolist() == [[10, 20, 30, 40, 50, 30]]
+
+
+def test_high_is_much_used_and_little_fed_in() -> None:
+    """Of two intervals of 8 Wh the second is not read: off by a quarter, it is 6 to 10."""
+    missing = np.array([[False, True]])
+    metered = Metered(np.array([[8, 0]]), np.where(missing, Quality.MISSING, Quality.RAW).astype(np.uint8))
+    is_open = known = np.ones(1, dtype=np.bool_)
+    quantity = Quantity(metered, missing, is_open, 1, np.array([[8, 8]]), known, np.array([0.25]))
+    row = np.zeros(1, dtype=np.int64)
+    assert quantity.values(row, SO_FAR).tolist() == [[8, 0]]
+    assert quantity.values(row, TO_COME).tolist() == [[8, 6], [8, 8], [8, 10]]
+    assert quantity.values(row, TO_COME, falls=True).tolist() == [[8, 10], [8, 8], [8, 6]]
 
 
 def test_forecast_of_a_home_that_never_changes_is_its_statement(flat: Town) -> None:

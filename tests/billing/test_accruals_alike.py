@@ -101,3 +101,15 @@ def test_accruals_are_kept_on_postgresql_as_on_sqlite(tmp_path: Path, migrated_p
     assert there == here
     assert [row[0] for row in here] == ["Ada", "Bob", "Zoe", "ada"]
     assert here[0][1] != "0"
+
+
+def test_home_that_cannot_be_rated_is_alone_in_it(homes: Town) -> None:
+    """A read of -10 Wh of Bob's: rated together the engine refuses all three, so they are halved until it is his."""
+    homes.set("E-1", datetime(2026, 10, 3, 3, tzinfo=UTC), values=-10)
+    found = {accrual.account: accrual for alike in accruals(homes) for accrual in alike.each()}
+    (problem,) = found["Bob"].problems
+    assert problem.endswith("is -10, which no meter counts")
+    assert found["Ada"].problems == found["Cyd"].problems == ()
+    assert (found["Bob"].amount, found["Bob"].segments) == (None, ())
+    assert [its.usage for name in ("Ada", "Cyd") for its in found[name].segments] == [Decimal(82), Decimal(820)]
+    assert all(found[name].forecast for name in ("Ada", "Cyd"))
