@@ -49,6 +49,73 @@ class LoadProfiles:
     register: Int64s
 
 
+class Layout:
+    """Load profiles in the making: days of channels are laid in, in any order; what is not laid in is missing.
+
+    Parameters
+    ----------
+    keys
+        (meter, channel) of each row of the profiles.
+    start_s, end_s
+        to which they are cut.
+    """
+
+    def __init__(self, keys: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int) -> None:
+        self._keys, self._start_s, self._end_s, self._interval_s = keys, start_s, end_s, interval_s
+        #: The UTC days that are laid in.
+        self.days = range(start_s // DAY_S, -(-end_s // DAY_S))
+        shape = len(keys), len(self.days), DAY_S // interval_s
+        self._values = np.zeros(shape, dtype=np.int64)
+        self._quality = np.zeros(shape, dtype=np.uint8)
+        self._flags = np.zeros(shape, dtype=np.uint8)
+        self._register = np.full(shape, NO_REGISTER, dtype=np.int64)
+        self._row_of = {key: row for row, key in enumerate(keys)}
+        self._before: tuple[Sequence[int], int, NDArray[np.intp]] | None = None
+
+    def rows(self, meters: Sequence[int], channel: int) -> NDArray[np.intp]:
+        """The rows of a channel of some meters (m,); -1 where nobody asked for it."""
+        # One day mostly has the meters of the one before, in the same order.
+        if self._before is None or (meters, channel) != self._before[:2]:
+            row_of = self._row_of
+            rows = np.array([row_of.get((meter, channel), -1) for meter in meters], dtype=np.intp)
+            self._before = meters, channel, rows
+        return self._before[2]
+
+    def day(self, day: int) -> tuple[Int64s, Bytes, Bytes, Int64s]:
+        """Values, quality, flags and registers of a day, to be written to: by row and interval (k, n)."""
+        at = day - self.days.start
+        return self._values[:, at], self._quality[:, at], self._flags[:, at], self._register[:, at]
+
+    def lay(self, blocks: Blocks) -> None:
+        """Lay in day blocks; those of other channels or days are passed over."""
+        keys = zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)
+        rows = np.array([self._row_of.get(key, -1) for key in keys], dtype=np.intp)
+        wanted = (rows >= 0) & (blocks.day >= self.days.start) & (blocks.day < self.days.stop)
+        at = rows[wanted], blocks.day[wanted] - self.days.start
+        self._values[at] = blocks.values[wanted]
+        self._quality[at] = blocks.quality[wanted]
+        self._flags[at] = blocks.flags[wanted]
+        self._register[at] = blocks.register[wanted]
+
+    def profiles(self) -> LoadProfiles:
+        """What was laid in, cut to the interval."""
+        interval_s = self._interval_s
+        first = (self._start_s - self.days.start * DAY_S) // interval_s
+        cut = slice(first, first + (self._end_s - self._start_s) // interval_s)
+        meter, channel = np.array(self._keys, dtype=np.int64).reshape(-1, 2).T
+        flat = len(self._keys), len(self.days) * (DAY_S // interval_s)
+        return LoadProfiles(
+            interval_s,
+            self._start_s,
+            meter,
+            channel,
+            self._values.reshape(flat)[:, cut],
+            self._quality.reshape(flat)[:, cut],
+            self._flags.reshape(flat)[:, cut],
+            self._register.reshape(flat)[:, cut],
+        )
+
+
 def lay_out(
     stacks: Iterable[Blocks], keys: Sequence[tuple[int, int]], start_s: int, end_s: int, interval_s: int
 ) -> LoadProfiles:
@@ -61,41 +128,7 @@ def lay_out(
     keys
         (meter, channel) of each row of the result; a row without blocks is all missing.
     """
-    first_day, end_day = start_s // DAY_S, -(-end_s // DAY_S)
-    shape = len(keys), end_day - first_day, DAY_S // interval_s
-    values = np.zeros(shape, dtype=np.int64)
-    quality = np.zeros(shape, dtype=np.uint8)
-    flags = np.zeros(shape, dtype=np.uint8)
-    register = np.full(shape, NO_REGISTER, dtype=np.int64)
-    row_of = {key: row for row, key in enumerate(keys)}
-    before: tuple[Int64s, Int64s, Int64s] | None = None
+    layout = Layout(keys, start_s, end_s, interval_s)
     for blocks in stacks:
-        # One day mostly has the channels of the one before, in the same order.
-        if before is None or not (
-            np.array_equal(blocks.meter, before[0]) and np.array_equal(blocks.channel, before[1])
-        ):
-            channels = zip(blocks.meter.tolist(), blocks.channel.tolist(), strict=True)
-            rows = np.fromiter((row_of.get(key, -1) for key in channels), dtype=np.int64, count=len(blocks))
-            before = blocks.meter, blocks.channel, rows
-        rows = before[2]
-        asked = (rows >= 0) & (blocks.day >= first_day) & (blocks.day < end_day)
-        wanted = slice(None) if asked.all() else asked  # almost always: it spares a copy of everything
-        at = rows[wanted], blocks.day[wanted] - first_day
-        values[at] = blocks.values[wanted]
-        quality[at] = blocks.quality[wanted]
-        flags[at] = blocks.flags[wanted]
-        register[at] = blocks.register[wanted]
-    first = (start_s - first_day * DAY_S) // interval_s
-    cut = slice(first, first + (end_s - start_s) // interval_s)
-    meter, channel = np.array(keys, dtype=np.int64).reshape(-1, 2).T
-    flat = len(keys), shape[1] * shape[2]
-    return LoadProfiles(
-        interval_s,
-        start_s,
-        meter,
-        channel,
-        values.reshape(flat)[:, cut],
-        quality.reshape(flat)[:, cut],
-        flags.reshape(flat)[:, cut],
-        register.reshape(flat)[:, cut],
-    )
+        layout.lay(blocks)
+    return layout.profiles()

@@ -6,7 +6,8 @@ versions while each interval has been stored once, no flags while there are none
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from headend.errors import StoreBroken
 from headend.reads.blocks import NO_REGISTER, Blocks, empty_blocks
 from headend.reads.days import DAY_S
+from headend.reads.profiles import Layout
 from headend.reads.quality import IS_ESTIMATED, Quality
 from headend.store.bulk import Row
+from headend.store.intervals import BlockKey
 
 _INT32 = np.iinfo(np.int32)
 
@@ -61,28 +64,76 @@ def blocks_of(rows: Sequence[Row], interval_s: int) -> Blocks:
     n = DAY_S // interval_s
     day, meter, channel, *_, reads, quality, version, flags, register = zip(*rows, strict=True)
     blocks = empty_blocks(interval_s, *(np.fromiter(key, np.int64, len(rows)) for key in (meter, channel, day)))
-    _unpack(blocks, blocks.values, reads, {4 * n: "<i4", 8 * n: "<i8"})
-    _unpack(blocks, blocks.quality, quality, {n: "u1"})
+    stack = _Stack(n, np.arange(len(rows)), lambda place: blocks.keys[place])
+    stack.unpack(reads, {4 * n: "<i4", 8 * n: "<i8"}, blocks.values)
+    stack.unpack(quality, {n: "u1"}, blocks.quality)
     blocks.version[:] = blocks.quality != Quality.MISSING
-    _unpack(blocks, blocks.version, version, {n: "u1"})
-    _unpack(blocks, blocks.flags, flags, {n: "u1"})
-    for length, chosen, packed in _by_length(register):
-        count, odd = divmod(length, 10)
-        if odd or not 0 < count <= n:
-            raise _broken(blocks, chosen[0])
-        places = packed[:, : 2 * count].copy().view("<u2")
-        if len(wrong := np.flatnonzero((places >= n).any(axis=1))):
-            raise _broken(blocks, chosen[wrong[0]])
-        blocks.register[np.asarray(chosen)[:, None], places] = packed[:, 2 * count :].copy().view("<i8")
+    stack.unpack(version, {n: "u1"}, blocks.version)
+    stack.unpack(flags, {n: "u1"}, blocks.flags)
+    stack.unpack_registers(register, blocks.register)
     return blocks
 
 
-def _unpack(blocks: Blocks, into: NDArray[Any], column: Sequence[bytes | None], kinds: dict[int, str]) -> None:
-    """Lay the bytes of a column over the rows that have any; `kinds` are the number types by length [bytes]."""
-    for length, chosen, packed in _by_length(column):
-        if length not in kinds:
-            raise _broken(blocks, chosen[0])
-        into[slice(None) if len(chosen) == len(column) else chosen] = packed.view(kinds[length])
+def lay_in(layout: Layout, day: int, channel: int, rows: Sequence[Row], interval_s: int) -> None:
+    """Lay rows of one channel and UTC day into load profiles; raises `StoreBroken` where one is not what was written.
+
+    Parameters
+    ----------
+    rows
+        meter, reads, quality, flags and registers, the last four as in `day_block`. Meters that nobody asked for are
+        passed over.
+    """
+    if not rows:
+        return
+    n = DAY_S // interval_s
+    meters, reads, quality, flags, register = zip(*rows, strict=True)
+    at = layout.rows(meters, channel)
+    if len(asked := np.flatnonzero(at >= 0)) < len(at):
+        lay_in(layout, day, channel, [rows[place] for place in asked.tolist()], interval_s)
+        return
+    stack = _Stack(n, at, lambda place: (day, meters[place], channel))
+    values_there, quality_there, flags_there, register_there = layout.day(day)
+    stack.unpack(reads, {4 * n: "<i4", 8 * n: "<i8"}, values_there)
+    stack.unpack(quality, {n: "u1"}, quality_there)
+    stack.unpack(flags, {n: "u1"}, flags_there)
+    stack.unpack_registers(register, register_there)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stack:
+    """Rows of blocks of `n` intervals, the rows of arrays that they go to (k,), and whose each of them is."""
+
+    n: int
+    at: NDArray[np.intp]
+    key: Callable[[int], BlockKey]
+
+    def unpack(self, column: Sequence[bytes | None], kinds: Mapping[int, str], into: NDArray[Any]) -> None:
+        """Lay the bytes of a column over the rows that have any; `kinds` are the number types by length [bytes]."""
+        for length, chosen, packed in _by_length(column):
+            if length not in kinds:
+                raise self._broken(chosen[0])
+            into[self._at(chosen)] = packed.view(kinds[length])
+
+    def unpack_registers(self, column: Sequence[bytes | None], into: NDArray[np.int64]) -> None:
+        """Put registers where they came."""
+        for length, chosen, packed in _by_length(column):
+            count, odd = divmod(length, 10)
+            if odd or not 0 < count <= self.n:
+                raise self._broken(chosen[0])
+            places = packed[:, : 2 * count].copy().view("<u2")
+            if len(wrong := np.flatnonzero((places >= self.n).any(axis=1))):
+                raise self._broken(chosen[wrong[0]])
+            into[self._at(chosen)[:, None], places] = packed[:, 2 * count :].copy().view("<i8")
+
+    def _at(self, chosen: Sequence[int]) -> NDArray[np.intp]:
+        return self.at if len(chosen) == len(self.at) else self.at[np.asarray(chosen)]
+
+    def _broken(self, place: int) -> StoreBroken:
+        day, meter, channel = self.key(place)
+        return StoreBroken(
+            f"interval store: the block of day {day}, meter {meter}, channel {channel}"
+            f" is none of {self.n} intervals of {DAY_S // self.n} s"
+        )
 
 
 def _by_length(column: Sequence[bytes | None]) -> Iterator[tuple[int, Sequence[int], NDArray[np.uint8]]]:
@@ -103,14 +154,6 @@ def _by_length(column: Sequence[bytes | None]) -> Iterator[tuple[int, Sequence[i
 def _joined(some: Sequence[bytes]) -> NDArray[np.uint8]:
     """The bytes of rows that have equally many (k, length)."""
     return np.frombuffer(b"".join(some), dtype=np.uint8).reshape(len(some), -1)
-
-
-def _broken(blocks: Blocks, place: int) -> StoreBroken:
-    day, meter, channel = blocks.keys[place]
-    return StoreBroken(
-        f"interval store: the block of day {day}, meter {meter}, channel {channel}"
-        f" is none of {DAY_S // blocks.interval_s} intervals of {blocks.interval_s} s"
-    )
 
 
 def _registers(register: NDArray[np.int64]) -> list[bytes | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,13 +12,12 @@ from headend.store.bulk import BINARY, SCAN_FROM, meters_between, rows_at
 from headend.store.intervals import BlockKey, ChannelKey
 from headend.store.tables import day_block
 
-# What a block is made of; how complete it is can be left out. The driver has the types already: to have SQLAlchemy look
-# at every value would cost as much again.
-_COLUMNS = "day, meter, channel, reads, quality, version, flags, register"
+# What load profiles are made of. The driver has the types already: to have SQLAlchemy look at every value, or make rows
+# with names, would cost as much again; and each column a tenth, so what is known already is not asked for.
+_COLUMNS = "meter, reads, quality, flags, register"
 
-
-# Counted from the end, where all rows of day blocks are alike.
-_QUALITY = -4
+# Counted from the end: the quality of a row of day blocks, the reads of one over days. Both are empty at once.
+_SAID = -4
 
 
 def rows_with(tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> list[Any]:
@@ -27,24 +27,30 @@ def rows_with(tx: Connection, keys: Sequence[BlockKey], interval_s: int) -> list
 
 def is_here(row: Any) -> bool:
     """Whether the reads of a row are in it, and not in InfluxDB alone."""
-    return len(row[_QUALITY]) > 0
+    return len(row[_SAID]) > 0
 
 
-def rows_over(tx: Connection, channels: Sequence[ChannelKey], days: range, interval_s: int) -> Iterator[Sequence[Any]]:
-    """The rows of these channels over these days, in portions; rows of other channels may be among them.
+def rows_over(
+    tx: Connection, channels: Sequence[ChannelKey], days: range, interval_s: int
+) -> Iterator[tuple[int, int, Sequence[Any]]]:
+    """The rows of these channels over these days: day, channel, and what of it is there.
 
-    They begin with the key, and end with what blocks are made of.
+    The rows are of meter, reads, quality, flags and registers; rows of other meters may be among them.
     """
     between = meters_between(channels)
     if between is None:
         # A day at a time, where many are wanted.
         for some in [days] if len(channels) < SCAN_FROM else [[day] for day in days]:
-            yield rows_with(tx, [(day, meter, channel) for day in some for meter, channel in channels], interval_s)
+            found: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
+            for row in rows_with(tx, [(day, *channel) for day in some for channel in channels], interval_s):
+                found[row.day, row.channel].append((row.meter, row.reads, row.quality, row.flags, row.register))
+            for (day, channel), rows in found.items():
+                yield day, channel, rows
         return
-    wanted = f"{between} AND interval_s = {int(interval_s)}"
-    for day in days:
-        query = f"SELECT {_COLUMNS} FROM {day_block.name} WHERE day = {int(day)} AND {wanted}"
-        # The driver's own tuples: to make rows with names of them would cost a tenth more.
-        found = tx.exec_driver_sql(query, execution_options=BINARY)
-        yield found.cursor.fetchall()
-        found.close()
+    for channel in sorted({int(code) for _, code in channels}):
+        wanted = f"{between} AND channel = {channel} AND interval_s = {int(interval_s)}"
+        for day in days:
+            query = f"SELECT {_COLUMNS} FROM {day_block.name} WHERE day = {int(day)} AND {wanted}"
+            its = tx.exec_driver_sql(query, execution_options=BINARY)
+            yield day, channel, its.cursor.fetchall()
+            its.close()

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection, delete
 
 from headend.reads.blocks import Blocks, blocks_in_order
-from headend.reads.days import DAY_S
-from headend.reads.profiles import LoadProfiles, lay_out
+from headend.reads.profiles import Layout, LoadProfiles
 from headend.store import completeness
-from headend.store.blockcodec import blocks_of, rows_of
+from headend.store.blockcodec import blocks_of, lay_in, rows_of
 from headend.store.bulk import upsert_rows
 from headend.store.dayrows import rows_over, rows_with
 from headend.store.intervals import BlockKey, Bools, ChannelDay, ChannelKey, Latest
@@ -34,10 +33,10 @@ class SqlIntervalStore:
         self, tx: Connection, channels: Sequence[ChannelKey], start_s: int, end_s: int, interval_s: int
     ) -> LoadProfiles:
         """Channels side by side over [start_s, end_s), in the order asked for."""
-        days = range(start_s // DAY_S, -(-end_s // DAY_S))
-        portions = rows_over(tx, channels, days, interval_s)
-        stacks = (blocks_of(rows, interval_s) for rows in portions if rows)
-        return lay_out(stacks, channels, start_s, end_s, interval_s)
+        layout = Layout(channels, start_s, end_s, interval_s)
+        for day, channel, rows in rows_over(tx, channels, layout.days, interval_s):
+            lay_in(layout, day, channel, rows, interval_s)
+        return layout.profiles()
 
     def latest(
         self, tx: Connection, channels: Sequence[ChannelKey], since_s: int, before_s: int

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,10 @@ from sqlalchemy import Connection, delete
 from headend.errors import StoreBroken
 from headend.reads.blocks import Blocks, blocks_in_order
 from headend.reads.channels import Channel
-from headend.reads.days import DAY_S, day_of
-from headend.reads.profiles import LoadProfiles, lay_out
+from headend.reads.days import day_of
+from headend.reads.profiles import Layout, LoadProfiles
 from headend.store import completeness
-from headend.store.blockcodec import blocks_of, rows_of
+from headend.store.blockcodec import blocks_of, lay_in, rows_of
 from headend.store.bulk import upsert_rows
 from headend.store.dayrows import is_here, rows_over, rows_with
 from headend.store.influx.names import meter_names
@@ -69,18 +68,17 @@ class InfluxIntervalStore:
         self, tx: Connection, channels: Sequence[ChannelKey], start_s: int, end_s: int, interval_s: int
     ) -> LoadProfiles:
         """Channels side by side over [start_s, end_s), in the order asked for."""
-        days = range(start_s // DAY_S, -(-end_s // DAY_S))
-        here: list[Blocks] = []
+        layout = Layout(channels, start_s, end_s, interval_s)
         moved: set[BlockKey] = set()
         asked = set(channels)
-        for rows in rows_over(tx, channels, days, interval_s):
-            if some := [row for row in rows if is_here(row)]:
-                here.append(blocks_of(some, interval_s))
-            keys = (row[:3] for row in rows if not is_here(row))
-            moved |= {key for key in keys if key[1:] in asked}
-        stacks = self._moved(tx, moved, interval_s) if moved else ()
-        # What is here is what holds: InfluxDB may not have heard of it yet.
-        return lay_out(chain(stacks, here), channels, start_s, end_s, interval_s)
+        for day, channel, rows in rows_over(tx, channels, layout.days, interval_s):
+            lay_in(layout, day, channel, [row for row in rows if is_here(row)], interval_s)
+            away = ((day, row[0], channel) for row in rows if not is_here(row))
+            moved |= {key for key in away if key[1:] in asked}
+        # What is here is what holds, for InfluxDB may not have heard of it yet: of these days it has the rest.
+        for blocks in self._moved(tx, moved, interval_s) if moved else ():
+            layout.lay(blocks)
+        return layout.profiles()
 
     def latest(
         self, tx: Connection, channels: Sequence[ChannelKey], since_s: int, before_s: int
