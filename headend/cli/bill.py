@@ -14,7 +14,7 @@ from headend.billing.groups import MONTHLY
 from headend.cli.accrued import accrued
 from headend.cli.office import open_office
 from headend.cli.options import By
-from headend.cli.printed import plain_console, whole
+from headend.cli.printed import amount, counted, plain_console, whole
 from headend.cli.rebill import cancel, rebill, withdraw
 from headend.cli.serve import Config
 from headend.cli.whatif import what_if
@@ -344,7 +344,7 @@ def flagged(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Statements whose reads or prices have changed since they were made; of one, what it would come to today."""
+    """Statements whose reads, prices or events have changed since they were made; of one, what it would be today."""
     from headend.billing.again import rated_again
     from headend.billing.statement import parse_statement
     from headend.store.ledger import SqlLedger
@@ -361,11 +361,13 @@ def flagged(
         console.print("No statement is flagged." if kept is None else f"Statement {kept.id} is not flagged.")
     if kept is not None:
         again = rated_again(office, parse_statement(kept.document))
-        made = f"{kept.id} says {again.made.gross:,} {again.made.currency}"
-        if again.now is None:
+        currency = again.made.currency
+        made = f"{kept.id} says {amount(again.made.gross, currency)} {currency}"
+        if again.now is None or again.difference is None:
             console.print(f"{made}; it cannot be rated now: {again.problem}")
         else:
-            console.print(f"{made}; by today's reads it would be {again.now.gross:,}: {again.difference:+,}")
+            now, change = amount(again.now.gross, currency), amount(again.difference, currency, "+")
+            console.print(f"{made}; by today's reads it would be {now}: {change}")
 
 
 def _say(cycle: BillCycle) -> None:
@@ -373,13 +375,13 @@ def _say(cycle: BillCycle) -> None:
     elsewhere = f" + {totals.excluded} excluded" if totals.excluded else ""
     elsewhere += f", {totals.billed_elsewhere} billed in another cycle" if totals.billed_elsewhere else ""
     typer.echo(
-        f"cycle {cycle.id} is {cycle.state}: {totals.accounts} accounts = {totals.billed} billed"
+        f"cycle {cycle.id} is {cycle.state}: {counted(totals.accounts, 'account')} = {totals.billed} billed"
         f" + {totals.excepted} excepted{elsewhere}; {_money(totals.money) or 'no money'}"
     )
 
 
 def _money(money: dict[str, Decimal]) -> str:
-    return ", ".join(f"{amount:,} {currency}" for currency, amount in sorted(money.items()))
+    return ", ".join(f"{amount(its, currency)} {currency}" for currency, its in sorted(money.items()))
 
 
 def _cycles(cycles: list[BillCycle]) -> Table:
@@ -414,7 +416,7 @@ def _show(ledger: SqlLedger, reviews: Reviews, cycle: BillCycle) -> None:
         made = parse_statement(kept.document)
         totals = made.totals
         estimated = sum(segment.estimated_intervals for segment in made.segments)
-        money = (f"{amount:,} {totals.currency}" for amount in (totals.net, totals.tax, totals.gross))
+        money = (f"{amount(its, totals.currency)} {totals.currency}" for its in (totals.net, totals.tax, totals.gross))
         statements.add_row(kept.id, kept.account, made.customer.name, *money, str(estimated), kept.state)
     console.print(statements)
     exceptions = Table(whole("not billed"), whole("why"), "detail")

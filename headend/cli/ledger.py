@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from headend.cli.options import By
 from headend.cli.prices import lines_of
-from headend.cli.printed import plain_console
+from headend.cli.printed import counted, plain_console
 from headend.cli.serve import Config
 from headend.errors import InvalidInput
 
@@ -100,7 +100,9 @@ def import_file(
         sums[draft.currency] = sums.get(draft.currency, 0) - draft.change
     money = ", ".join(f"{major(amount, currency):,} {currency}" for currency, amount in sorted(sums.items()))
     would = "would be booked" if dry_run else "booked"
-    typer.echo(f"{len(paid.new)} payments {would}{f' ({money})' if money else ''}, {paid.same} there already")
+    typer.echo(
+        f"{counted(len(paid.new), 'payment')} {would}{f' ({money})' if money else ''}, {paid.same} there already"
+    )
 
 
 @app.command()
@@ -198,7 +200,9 @@ def dunning(by: By, dry_run: DryRun = False, config: Config = None) -> None:
             )
     if found:
         plain_console().print(table)
-    typer.echo(f"{len(found)} accounts are overdue; {noted} stages {'would be' if dry_run else 'are'} noted")
+    late = f"{counted(len(found), 'account')} {'is' if len(found) == 1 else 'are'} overdue"
+    done = "would be" if dry_run else "is" if noted == 1 else "are"
+    typer.echo(f"{late}; {counted(noted, 'stage')} {done} noted")
 
 
 @app.command()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Literal
+
 from rich.console import Console
 from rich.table import Column
 
@@ -9,6 +12,18 @@ from rich.table import Column
 def plain_console(*, highlight: bool = True) -> Console:
     """Where a command prints; `highlight`: numbers and the like in colours."""
     return Console(markup=False, emoji=False, highlight=highlight)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 account`, `2 accounts`, `1,000 accounts`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def amount(money: Decimal, currency: str, sign: Literal["", "+"] = "") -> str:
+    """An amount in the currency's minor unit, without its name: `0.00`, `-1,000.00`; `sign`: of what is more, too."""
+    from headend.tariffs.money import rounded
+
+    return f"{rounded(money, currency):{sign},}"
 
 
 def whole(head: str) -> Column:

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from headend.cli.office import open_office
 from headend.cli.options import By
-from headend.cli.printed import plain_console, whole
+from headend.cli.printed import amount, counted, plain_console, whole
 from headend.cli.serve import Config
 from headend.errors import few
 
@@ -32,7 +32,9 @@ def rebill(
     from_file: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Numbers of statements, one a line.")
     ] = None,
-    flagged: Annotated[bool, typer.Option("--flagged", help="All whose reads or prices have changed since.")] = False,
+    flagged: Annotated[
+        bool, typer.Option("--flagged", help="All whose reads, prices or events have changed since.")
+    ] = False,
     period: Annotated[
         str | None, typer.Option("--period", metavar="YYYY-MM", help="With --flagged: of this period alone.")
     ] = None,
@@ -156,10 +158,10 @@ def _show(console: Console, one: Summary, *, dry_run: bool) -> None:
         table.add_row(
             each.statement,
             each.account,
-            f"{each.said:,}",
-            f"{each.now:,} {each.currency}",
-            f"{each.difference:+,}",
-            f"{each.written_off:,}" if each.written_off else "",
+            amount(each.said, each.currency),
+            f"{amount(each.now, each.currency)} {each.currency}",
+            amount(each.difference, each.currency, "+"),
+            amount(each.written_off, each.currency) if each.written_off else "",
             ", ".join(each.touches),
         )
     if one.first:
@@ -167,8 +169,9 @@ def _show(console: Console, one: Summary, *, dry_run: bool) -> None:
     if (more := one.count - len(one.first)) > 0:
         console.print(f"and {more:,} more")
     for currency, its in sorted(one.sums.items()):
-        off = f", {its.written_off:,} written off" if its.written_off else ""
-        console.print(f"{its.count:,} accounts: {its.said:,} → {its.now:,} {currency}, {its.difference:+,}{off}")
+        said, now, off = (amount(each, currency) for each in (its.said, its.now, its.written_off))
+        change = amount(its.difference, currency, "+") + (f", {off} written off" if its.written_off else "")
+        console.print(f"{counted(its.count, 'account')}: {said} → {now} {currency}, {change}")
     for refused in one.first_refused:
         console.print(f"not corrected: {refused.account} ({refused.code}): {refused.detail}")
     if (more := one.refused.total() - len(one.first_refused)) > 0:

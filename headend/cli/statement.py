@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from headend.cli.printed import plain_console
+from headend.cli.printed import counted, plain_console
 from headend.cli.progress import progress
 from headend.cli.serve import Config
 
@@ -229,7 +229,9 @@ def _show_period(period: str, count: int, others: Sequence[Verified]) -> None:
             money = "" if difference is None else f"{difference:+,}"
             table.add_row(each.id, ", ".join(check.name for check in failed), money, "; ".join(c.said for c in failed))
         console.print(table)
-    console.print(f"{period}: {count:,} statements, {count - len(others):,} identical, {len(others):,} different")
+    console.print(
+        f"{period}: {counted(count, 'statement')}, {count - len(others):,} identical, {len(others):,} different"
+    )
 
 
 def _show_checked(found: Checked) -> None:
@@ -253,7 +255,7 @@ def _show_checked(found: Checked) -> None:
     totals = found.statement.totals
     console.print(f"statement {found.statement.id}, total {totals.gross:,} {totals.currency}")
     console.print(f"SHA-256 {found.sha256}")
-    console.print("identical" if found.identical else f"different: {len(found.differs):,} findings")
+    console.print("identical" if found.identical else f"different: {counted(len(found.differs), 'finding')}")
 
 
 def _differing(differs: Sequence[Differs]) -> Table:

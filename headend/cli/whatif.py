@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from headend.cli.printed import plain_console
+from headend.cli.printed import counted, plain_console
 from headend.cli.serve import Config
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _show(found: WhatIf) -> None:
     console = plain_console(highlight=False)
     same = len(found.outcomes) - found.higher - found.lower
     console.print(
-        f"{found.question.tariff.name} in {found.question.period}: {len(found.outcomes)} accounts,"
+        f"{found.question.tariff.name} in {found.question.period}: {counted(len(found.outcomes), 'account')},"
         f" {found.higher} would pay more, {found.lower} less, {same} the same"
     )
     revenue = Table("revenue", "now", "then", "difference")

@@ -44,7 +44,7 @@ def test_a_statement_is_looked_at_corrected_approved_issued_and_closed(billed: T
     assert f"{FIRST} says 154.85 EUR; by today's reads it would be 158.64: +3.79" in bill(tmp_path, "flagged", FIRST)
 
     seen = bill(tmp_path, "rebill", FIRST, *REASON, "--dry-run")
-    assert "1 accounts: 154.85 → 158.64 EUR, +3.79" in seen
+    assert "1 account: 154.85 → 158.64 EUR, +3.79" in seen
     assert "nothing was kept: this was a dry run" in seen
     bill(tmp_path, "review", *CYCLE, ends=2)
 
@@ -54,7 +54,7 @@ def test_a_statement_is_looked_at_corrected_approved_issued_and_closed(billed: T
     for said in ("Ada-2026-10-2", "Ada-2026-10-3", "correct", "anna", WHY):
         assert said in shown
     assert bill(tmp_path, "approve", *CYCLE) == (
-        "cycle 2026-10/correction-1 is approved: 1 accounts = 1 billed + 0 excepted; 3.79 EUR\n"
+        "cycle 2026-10/correction-1 is approved: 1 account = 1 billed + 0 excepted; 3.79 EUR\n"
     )
     assert "is issued" in bill(tmp_path, "issue", *CYCLE)
     assert statements(billed) == [FIRST, "Ada-2026-10-2", "Ada-2026-10-3", "Bea-2026-10-1"]
@@ -65,7 +65,7 @@ def test_a_statement_is_looked_at_corrected_approved_issued_and_closed(billed: T
 
 def test_a_difference_is_one_document(billed: Town, tmp_path: Path) -> None:
     edit(billed, 0)
-    assert "1 accounts: 154.85 → 154.66 EUR, -0.19" in bill(tmp_path, "rebill", FIRST, "--difference", *REASON)
+    assert "1 account: 154.85 → 154.66 EUR, -0.19" in bill(tmp_path, "rebill", FIRST, "--difference", *REASON)
     bill(tmp_path, "approve", *CYCLE)
     bill(tmp_path, "issue", *CYCLE)
     assert statements(billed) == [FIRST, "Ada-2026-10-2", "Bea-2026-10-1"]
@@ -84,11 +84,11 @@ def test_all_flagged_ones_of_a_period_are_corrected_and_what_comes_out_the_same_
     assert "Bea-2026-10-1" in bill(tmp_path, "flagged")
     made = bill(tmp_path, *flagged, "2026-10", *REASON)
     assert "nothing to correct, flag settled: Bea-2026-10-1" in made
-    assert "1 accounts: 154.85 → 158.64 EUR, +3.79" in made
+    assert "1 account: 154.85 → 158.64 EUR, +3.79" in made
     # What is in an open correction is not corrected again.
     assert bill(tmp_path, "rebill", "--flagged", *REASON) == "No statement is flagged.\n"
     assert "is withdrawn" in bill(tmp_path, "withdraw", *CYCLE)
-    assert "1 accounts: 154.85 → 158.64 EUR, +3.79" in bill(tmp_path, "rebill", "--flagged", *REASON)
+    assert "1 account: 154.85 → 158.64 EUR, +3.79" in bill(tmp_path, "rebill", "--flagged", *REASON)
 
 
 def test_numbers_from_a_file(billed: Town, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_numbers_from_a_file(billed: Town, tmp_path: Path) -> None:
 
 
 def test_a_statement_is_taken_back_alone(billed: Town, tmp_path: Path) -> None:
-    assert "1 accounts: 154.85 → 0 EUR, -154.85" in bill(tmp_path, "cancel", FIRST, *REASON)
+    assert "1 account: 154.85 → 0.00 EUR, -154.85" in bill(tmp_path, "cancel", FIRST, *REASON)
     bill(tmp_path, "approve", *CYCLE)
     bill(tmp_path, "issue", *CYCLE)
     assert bill(tmp_path, "cancel", FIRST, *REASON, ends=1) == (

@@ -50,7 +50,7 @@ def test_what_if(two_months: Town, run: Run, tmp_path: Path) -> None:
     asked = ("bill", "what-if", "--tariff", "new.toml", "--period", "2026-10")
     code, out, _ = run(*asked, "-o", "list.csv")
     assert code == 0
-    assert "1 accounts, 1 would pay more, 0 less, 0 the same" in out
+    assert "1 account, 1 would pay more, 0 less, 0 the same" in out
     assert "no_meter" in out
     listed = list(csv.DictReader((tmp_path / "list.csv").read_text(encoding="utf-8").splitlines()))
     # (372.5 × 0.40 + 11.90) × 1.19 = 191.471, of which 30.571 is tax.

@@ -166,7 +166,7 @@ def test_dunning_notes_each_stage_once(billed: Town, run: Run, tmp_path: Path) -
         file.write(
             '[[dunning]]\nname = "first"\ndays = 7\n[[dunning]]\nname = "last"\ndays = 30\nfee = { EUR = 3.50 }\n'
         )
-    assert "1 accounts are overdue; 2 stages would be noted" in run("ledger", "dunning", "--dry-run")[1]
+    assert "1 account is overdue; 2 stages would be noted" in run("ledger", "dunning", "--dry-run")[1]
     assert "2 stages are noted" in run("ledger", "dunning", "--by", "ann")[1]
     assert "0 stages are noted" in run("ledger", "dunning", "--by", "ann")[1]
     assert "balance 157.00 EUR" in run("ledger", "show", "Ada")[1]
