@@ -98,6 +98,7 @@ def make_app(site: Site, writer: JournalWriter) -> web.Application:
         declare(app, part.PAGES)
     operator.prepare(app)
     billruns.prepare(app)
+    flagged.prepare(app)
     whatif.prepare(app)
     return app
 

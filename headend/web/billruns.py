@@ -1,7 +1,7 @@
 """The steps of cycles that this process is working on, one a cycle: who began it, and how the last that failed did.
 
 A step runs in a thread while pages say so. Rating that is stopped with the application leaves what it has committed,
-and is gone on with later.
+and is gone on with later. What is no cycle's goes by a name of its own in the place of a cycle's id, without a stroke.
 """
 
 from __future__ import annotations
@@ -62,19 +62,31 @@ async def _finish(app: web.Application) -> None:
 
 
 def under_way(app: web.Application, cycle_id: str) -> UnderWay | None:
-    """What this process is doing with a cycle."""
+    """What this process is doing with a cycle, or by a name of its own."""
     found = app[_RUNS].running.get(cycle_id)
     return found and found[0]
 
 
 def all_under_way(app: web.Application) -> dict[str, UnderWay]:
     """What this process is doing, by cycle."""
-    return {cycle_id: one for cycle_id, (one, _) in app[_RUNS].running.items()}
+    # A copy: a step that comes to a cycle adds it from its thread.
+    return {key: one for key, (one, _) in app[_RUNS].running.copy().items() if "/" in key}
 
 
 def failures(app: web.Application) -> dict[str, str]:
     """By cycle, why its last step did not come to its end."""
-    return dict(app[_RUNS].failed)
+    return {key: problem for key, problem in app[_RUNS].failed.items() if "/" in key}
+
+
+def failure_of(app: web.Application, name: str) -> str | None:
+    """Why the last step of this name did not come to its end; None: it did, or there was none."""
+    return app[_RUNS].failed.get(name)
+
+
+def comes_to(app: web.Application, name: str, cycle_id: str) -> None:
+    """A step of a name of its own works on a cycle from now on as well."""
+    runs = app[_RUNS]
+    runs.running[cycle_id] = runs.running[name]
 
 
 def go_on(app: web.Application) -> Callable[[int, int], None]:
@@ -88,13 +100,17 @@ def go_on(app: web.Application) -> Callable[[int, int], None]:
     return look
 
 
-async def work_on(app: web.Application, cycle_id: str, doing: str, by: str, step: Callable[[], object]) -> bool:
+async def work_on(
+    app: web.Application, cycle_id: str, doing: str, by: str, step: Callable[[], object], what: str = ""
+) -> bool:
     """Begin a step, and wait a moment for it; whether it is done.
 
     Parameters
     ----------
     step
         runs in a thread.
+    what
+        what is worked on, where `cycle_id` is a name of its own.
 
     Raises
     ------
@@ -105,8 +121,8 @@ async def work_on(app: web.Application, cycle_id: str, doing: str, by: str, step
     """
     runs = app[_RUNS]
     if (before := under_way(app, cycle_id)) is not None:
-        told = f"The cycle {words.month(cycle_id[:7])} is being worked on: {before.by} {before.doing} it already."
-        raise BillingConflict(told)
+        what = what or f"The cycle {words.month(cycle_id[:7])}"
+        raise BillingConflict(f"{what} is being worked on: {before.by} {before.doing} it already.")
     runs.failed.pop(cycle_id, None)
     refused: list[HeadendError] = []
     task = asyncio.create_task(_run(app, cycle_id, step, refused))
@@ -131,4 +147,6 @@ async def _run(app: web.Application, cycle_id: str, step: Callable[[], object], 
         _log.exception("billing step failed", cycle=cycle_id)
         runs.failed[cycle_id] = _OUR_FAULT
     finally:
-        del runs.running[cycle_id]
+        mine = runs.running[cycle_id]
+        for each in [key for key, its in runs.running.items() if its is mine]:
+            del runs.running[each]

@@ -73,7 +73,7 @@ async def render(request: web.Request, template: str, *, status: int = 200, **co
         zone=zone,
         local=lambda epoch_s: words.local_time(epoch_s, zone),
         ago=lambda epoch_s: words.ago(epoch_s, now),
-        link=_link_to(request.path),
+        link=link_to(request.path),
         **context,
     )
     return web.Response(text=text, status=status, content_type="text/html")
@@ -90,8 +90,8 @@ def page_number(request: web.Request) -> int:
     return max(1, int(text)) if text.isdecimal() and len(text) < 7 else 1
 
 
-def _link_to(path: str) -> Callable[..., str]:
-    """A function that makes links to this page with another query."""
+def link_to(path: str) -> Callable[..., str]:
+    """A function that makes links to a page with another query."""
 
     def link(query: dict[str, object] | None = None, /, **more: object) -> str:
         given = {**(query or {}), **more}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
+from headend.registry.users import add_user
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
 from tests.web.conftest import token
-from tests.web.sites import bill_october
-from tests.web.test_clerk import change
+from tests.web.sites import PASSWORD, bill_october
+from tests.web.test_clerk import change, hold
 
 AT = "/clerk/flagged"
 FIRST, SECOND = "A-1-2025-10-1", "A-2-2025-10-1"
@@ -110,3 +112,142 @@ async def test_what_is_wrong_is_said_above_the_list_and_what_was_filled_in_stays
 async def test_customers_and_operators_may_not(site, visit):
     bill_october(site, until="issued")
     assert (await (await visit("anna")).get(AT)).status == 403
+
+
+def many_flagged(site, number: int) -> None:
+    """So many more statements like Anna's are flagged, by a price; they stand there to be listed."""
+    with site.database.write() as tx:
+        customer = dict(tx.execute(t.account.select().where(t.account.c.id == "A-1")).mappings().one())
+        bill = dict(tx.execute(t.statement.select().where(t.statement.c.id == FIRST)).mappings().one())
+        flag = dict(tx.execute(t.rebill_flag.select().where(t.rebill_flag.c.statement_id == FIRST)).mappings().one())
+        for account in (f"B-{place:03d}" for place in range(number)):
+            which = f"{account}-2025-10-1"
+            tx.execute(t.account.insert().values(customer | {"id": account, "name": f"Bea of {account}"}))
+            tx.execute(t.statement.insert().values(bill | {"id": which, "account_id": account}))
+            by = {"statement_id": which, "change": 0, "cause": "prices of day-ahead"}
+            tx.execute(t.rebill_flag.insert().values(flag | by))
+
+
+def listed(page: str) -> list[str]:
+    return re.findall(r'name="which" value="([^"]*)"', page)
+
+
+async def test_a_long_list_has_pages_and_is_searched(site, visit):
+    flagged_october(site)
+    many_flagged(site, 60)
+    clara = await visit("clara")
+    page = await (await clara.get(AT)).text()
+    assert "62 statements, by period and account" in page
+    assert "Page 1 of 2" in page
+    assert listed(page) == [FIRST, SECOND, *(f"B-{place:03d}-2025-10-1" for place in range(48))]
+    page = await (await clara.get(f"{AT}?page=2")).text()
+    assert listed(page) == [f"B-{place:03d}-2025-10-1" for place in range(48, 60)]
+    assert "October 2025 (62)" in page
+    for query, found in (
+        ("q=B-05", [f"B-{place:03d}-2025-10-1" for place in range(50, 60)]),
+        ("q=BEA+OF+B-007&period=2025-10", ["B-007-2025-10-1"]),
+        ("q=journal", [FIRST, SECOND]),
+        ("q=%25", []),
+        ("q=B-05&page=99", [f"B-{place:03d}-2025-10-1" for place in range(50, 60)]),
+    ):
+        page = await (await clara.get(f"{AT}?{query}")).text()
+        assert listed(page) == found, query
+    page = await (await clara.get(f"{AT}?q=Day-Ahead")).text()
+    assert "60 statements" in page
+    assert f'href="{AT}?q=Day-Ahead&amp;page=2"' in page
+    page = await (await clara.get(f"{AT}?q=nobody")).text()
+    assert "No flagged statement matches." in page
+    # After what is wrong the other pages are those of the list.
+    _, page = await post(clara, f"{AT}/preview", (), q="day-ahead")
+    assert f'href="{AT}?q=day-ahead&amp;page=2"' in page
+
+
+async def test_all_that_match_are_corrected_and_no_others(site, visit):
+    flagged_october(site)
+    clara = await visit("clara")
+    page = await (await clara.get(f"{AT}?q=Anna&period=2025-10")).text()
+    assert listed(page) == [FIRST]
+    with site.database.write() as tx:
+        tx.execute(t.rebill_flag.update().where(t.rebill_flag.c.statement_id == SECOND).values(cause="Anna said so"))
+    page = await (await clara.get(f"{AT}?q=Anna&period=2025-10")).text()
+    assert listed(page) == [FIRST, SECOND]
+    assert "All 2 at once, of October 2025, that match “Anna”…" in page
+    asked = {"all": "1", "seen": value_of(page, "seen"), "q": "Anna", "period": "2025-10"}
+    status, page = await post(clara, f"{AT}/preview", **asked)
+    assert status == 200
+    assert (value_of(page, "q"), value_of(page, "period")) == ("Anna", "2025-10")
+    assert f'href="{AT}?period=2025-10&amp;q=Anna"' in page
+    _, page = await post(clara, f"{AT}/correction", **asked)
+    assert "1 drafted in 2025-10/correction-1; 1 with nothing to correct: flags settled." in page
+    # The same again is another day's list.
+    status, page = await post(clara, f"{AT}/correction", **asked)
+    assert (status, cycles(site)) == (422, ["correction-1", "monthly"])
+    assert "Other statements are flagged now than you saw" in page
+
+
+async def test_what_it_comes_to_says_what_is_more_and_what_cannot_be_corrected_and_why(site, visit):
+    flagged_october(site)
+    clara = await visit("clara")
+    _, page = await post(clara, f"{AT}/preview", (FIRST,))
+    assert re.search(r"<dt>Charged more</dt><dd>\+€3\.79</dd><dd class=\"more\">on 1 statement</dd>", page)
+    assert "Charged less" not in page
+    assert "Cannot be corrected as they stand" not in page
+    number = hold(site, "E-1")
+    _, page = await post(clara, f"{AT}/preview", (FIRST, SECOND))
+    assert "Correct 0 statements: cancel and bill again" in page
+    assert "Cannot be corrected as they stand" in page
+    assert '<span class="tag warn">Reads to be decided</span>' in page
+    assert f'<a href="/clerk/accounts/A-1">A-1</a>: exception {number}' in page
+    assert "Settle the flags" in page
+    _, page = await post(clara, f"{AT}/correction", (FIRST, SECOND))
+    assert "1 with nothing to correct: flags settled; 1 cannot be corrected as they stand." in page
+    page = await (await clara.get(AT)).text()
+    assert listed(page) == [FIRST]
+    # Alone there is nothing to correct.
+    _, page = await post(clara, f"{AT}/preview", (FIRST,))
+    assert "There is nothing to correct." in page
+    status, page = await post(clara, f"{AT}/correction", (FIRST,))
+    assert (status, "Nothing to correct: A-1: exception" in page) == (422, True)
+
+
+async def test_what_a_look_came_to_is_kept_for_its_page(site, visit):
+    flagged_october(site)
+    clara = await visit("clara")
+    for number in range(1, 15):
+        answer = await clara.post(
+            f"{AT}/preview", data={"csrf": await token(clara, AT), "way": "rebill", "reason": "x", "which": FIRST}
+        )
+        assert answer.url.path == f"{AT}/preview/{number}"
+    assert "+€3.79" in await (await clara.get(f"{AT}/preview/14")).text()
+    assert "data-running" not in await (await clara.get(f"{AT}/preview/14/progress")).text()
+    for gone in ("2", "99", "x", "9" * 20):
+        answer = await clara.get(f"{AT}/preview/{gone}")
+        assert answer.status == 404, gone
+    assert "not kept any more" in await answer.text()
+
+
+async def test_a_second_clerk_is_told_that_statements_are_being_corrected(site, visit):
+    flagged_october(site)
+    with site.database.write() as tx:
+        add_user(tx, "cora", "clerk", PASSWORD)
+    clara, cora = await visit("clara"), await visit("cora")
+    form = {"csrf": await token(cora, AT), "way": "rebill", "reason": "Read again", "which": SECOND}
+    with site.database.write():  # they are looked at, and must wait to be written
+        status, page = await post(clara, f"{AT}/correction", (FIRST,))
+        assert status == 200
+        assert "clara corrects 1 statement since 2025-11-12 12:00" in page
+        assert f'data-refresh="{AT}/progress"' in page
+        assert "0 of 1 statements" in await (await cora.get(f"{AT}/progress")).text()
+        answer = await cora.post(f"{AT}/correction", data=form)
+        assert answer.status == 422
+        told = "The list of flagged statements is being worked on: clara corrects it already."
+        assert told in await answer.text()
+        assert "is being worked on" not in await (await cora.get("/clerk")).text(), "no cycle is"
+    async with asyncio.timeout(30):
+        while "data-running" in await (await cora.get(f"{AT}/progress")).text():
+            await asyncio.sleep(0.02)
+    page = await (await cora.get(AT)).text()
+    assert "clara, 2025-11-12 12:00: 1 drafted in 2025-10/correction-1." in page
+    assert '<a href="/clerk/cycles/2025-10/correction-1">2025-10/correction-1</a>' in page
+    _, page = await post(cora, f"{AT}/correction", (FIRST,))
+    assert "A-1-2025-10-1 is in the open correction 2025-10/correction-1: issue that, or withdraw it" in page
