@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ _GOES_ON = 0.5
 _LEAST, _MOST = 0.2, 3.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Days:
     """Local days side by side, as columns of intervals.
 
@@ -51,14 +52,18 @@ class Days:
     begins: Int64s
     n: int
 
-    @property
+    @cached_property
     def lengths(self) -> Int64s:
         """Intervals of each day (d,)."""
-        return np.diff(self.begins, append=self.n)
+        return np.diff(self._edges)
+
+    @cached_property
+    def _edges(self) -> list[int]:
+        return [*self.begins.tolist(), self.n]
 
     def columns(self, begin: int, end: int) -> slice:
         """The intervals of the days from `begin` up to and without `end`."""
-        return slice(*(int(self.begins[day]) if day < len(self.begins) else self.n for day in (begin, end)))
+        return slice(self._edges[begin], self._edges[end])
 
     def up_to(self, end: int, n: int) -> Days:
         """The days before `end`, of `n` intervals."""
