@@ -11,7 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from babel.dates import format_interval
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent, get_plus_sign_symbol
 
 from headend.billing.explain import Cause, Explanation, ServiceExplained, Side
 from headend.documents.explanation_texts import texts_of
@@ -64,9 +64,8 @@ class _Writer:
         self.language, self.texts = texts_of(self.locale.language)
 
     def money(self, amount: Decimal, *, signed: bool = False) -> str:
-        text = format_currency(abs(amount), self.currency, locale=self.locale)
-        sign = "−" if amount < 0 else "+" if signed and amount else ""
-        return f"{sign}{text}"
+        text = format_currency(amount, self.currency, locale=self.locale)
+        return f"{get_plus_sign_symbol(self.locale)}{text}" if signed and amount > 0 else text
 
     def number(self, number: Fraction | Decimal, unit: str) -> str:
         rounded = Decimal(round(Fraction(number) * 100)) / 100

@@ -31,6 +31,8 @@ _environment.filters.update(
     signed_quantity=words.signed_quantity,
     telemetry=words.telemetry,
     money=words.money,
+    signed_money=words.signed_money,
+    signed_percent=words.signed_percent,
     bar=words.bar,
     month=words.month,
     quality_tag=words.quality_tag,

@@ -189,12 +189,12 @@ def percent(share: float | None) -> str:
 
 def count(number: float) -> str:
     """A number with thousands separators."""
-    return str(format_decimal(number, locale=_LOCALE))
+    return _written(format_decimal(number, locale=_LOCALE))
 
 
 def quantity(base_units: int) -> str:
     """Base units as thousands, all three decimals."""
-    return str(format_decimal(Decimal(base_units) / 1000, format="#,##0.000", locale=_LOCALE))
+    return _written(format_decimal(Decimal(base_units) / 1000, format="#,##0.000", locale=_LOCALE))
 
 
 def plain_quantity(base_units: int) -> str:
@@ -204,19 +204,33 @@ def plain_quantity(base_units: int) -> str:
 
 def signed_quantity(base_units: int) -> str:
     """A difference: +1.200, −0.350, 0.000."""
-    sign = "+" if base_units > 0 else "−" if base_units < 0 else ""
-    return sign + quantity(abs(base_units))
+    return f"{'+' if base_units > 0 else ''}{quantity(base_units)}"
 
 
 def telemetry(value: float, quantity: str) -> str:
     """A value of telemetry with its unit: 231.4 V."""
     gauge = QUANTITIES[quantity]
-    return f"{value:,.{gauge.places}f} {gauge.unit}".replace("-", "−")
+    return f"{_written(f'{value:,.{gauge.places}f}')} {gauge.unit}"
 
 
 def money(amount: Decimal | str, currency: str) -> str:
     """An amount with its currency."""
-    return str(format_currency(Decimal(amount), currency, locale=_LOCALE))
+    return _written(format_currency(Decimal(amount), currency, locale=_LOCALE))
+
+
+def signed_money(amount: Decimal, currency: str) -> str:
+    """A difference: +€1.20, −€0.35, €0.00."""
+    return f"{'+' if amount > 0 else ''}{money(amount, currency)}"
+
+
+def signed_percent(percent: Decimal) -> str:
+    """A difference in percent: +1.5 %, −0.3 %, 0.0 %."""
+    return f"{'+' if percent > 0 else ''}{_written(str(percent))} %"
+
+
+def _written(number: str) -> str:
+    # Pages have one minus sign, which is not the hyphen.
+    return number.replace("-", "−")
 
 
 def local_time(epoch_s: int | None, zone: ZoneInfo) -> str:
