@@ -120,17 +120,21 @@ class SqlCorrections:
         return ratcheted_versions(self.tx)
 
 
-def flagged_for_correction(tx: Connection, period: str | None = None, text: str = "") -> list[str]:
+def flagged_for_correction(
+    tx: Connection, period: str | None = None, text: str = "", limit: int | None = None, offset: int = 0
+) -> list[str]:
     """Issued statements, of a period or all, that have an open flag and are in no open correction; by period, account.
 
     Parameters
     ----------
     text
         as in `Flagged`.
+    limit, offset
+        a part of them; None: all.
     """
     rows, correctable = _correctable(Flagged(period or "", text))
     query = select(_S.id).select_from(rows).where(correctable).order_by(_S.period, _S.account_id, _S.revision)
-    return list(tx.execute(query).scalars())
+    return list(tx.execute(query.limit(limit).offset(offset)).scalars())
 
 
 def count_correctable(tx: Connection, which: Flagged) -> tuple[int, str]:

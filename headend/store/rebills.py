@@ -149,13 +149,17 @@ def flagged_by_period(tx: Connection) -> dict[str, int]:
     return {row.period: row.statements for row in rows}
 
 
-def flagged_statements(tx: Connection, which: Flagged, limit: int, offset: int) -> dict[str, list[RebillFlag]]:
-    """Open flags of a part of the flagged statements, by statement; by period and account."""
+def flagged_statements(tx: Connection, which: Flagged, limit: int, offset: int) -> list[str]:
+    """Ids of a part of the flagged statements, by period and account."""
     s = statement.c
     part = select(s.id).where(which.rows).order_by(s.period, s.account_id, s.revision).limit(limit).offset(offset)
-    ids = tx.execute(part).scalars().all()
+    return list(tx.execute(part).scalars())
+
+
+def open_flags(tx: Connection, ids: Sequence[str]) -> dict[str, list[RebillFlag]]:
+    """Open flags of a page of statements, by statement in the order that is asked for."""
     flags: dict[str, list[RebillFlag]] = {each: [] for each in ids}
-    for flag in _flags(tx, _FLAGS.where(rebill_flag.c.settled_by.is_(None), s.id.in_(ids))):
+    for flag in _flags(tx, _FLAGS.where(rebill_flag.c.settled_by.is_(None), statement.c.id.in_(ids))):
         flags[flag.statement].append(flag)
     return flags
 

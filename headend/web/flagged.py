@@ -25,7 +25,14 @@ from headend.errors import BillingConflict, InvalidInput, NotFound
 from headend.office import office_of
 from headend.site import Site
 from headend.store.corrections import SqlCorrections, count_correctable, flagged_for_correction
-from headend.store.rebills import Flagged, RebillFlag, count_flagged, flagged_by_period, flagged_statements
+from headend.store.rebills import (
+    Flagged,
+    RebillFlag,
+    count_flagged,
+    flagged_by_period,
+    flagged_statements,
+    open_flags,
+)
 from headend.web import billruns
 from headend.web.access import CLERK, SITE, Page, known_user
 from headend.web.excepted import CODES
@@ -154,8 +161,9 @@ def prepare(app: web.Application) -> None:
 
 async def listed(request: web.Request) -> web.Response:
     """The flagged statements, of a period or all."""
-    those = _those(request.query.get("period", ""), request.query.get("q", ""))
-    return await _show(request, those, page_number(request), {}, "")
+    query = request.query
+    those = _those(query.get("period", ""), query.get("q", ""))
+    return await _show(request, those, page_number(request), {}, "", free_alone=query.get("show") == "free")
 
 
 def _those(period: str, text: str) -> Flagged:
@@ -163,15 +171,22 @@ def _those(period: str, text: str) -> Flagged:
 
 
 async def _show(
-    request: web.Request, those: Flagged, wanted: int, filled: Mapping[str, object], wrong: str
+    request: web.Request,
+    those: Flagged,
+    wanted: int,
+    filled: Mapping[str, object],
+    wrong: str,
+    *,
+    free_alone: bool = False,
 ) -> web.Response:
     app = request.app
     return await render(
         request,
         "clerk/flagged.html",
         status=422 if wrong else 200,
-        view=await asyncio.to_thread(_look, app[SITE], those, wanted),
+        view=await asyncio.to_thread(_look, app[SITE], those, wanted, free_alone),
         those=those,
+        free_alone=free_alone,
         ways=_WAYS,
         filled=filled,
         wrong=wrong,
@@ -183,14 +198,18 @@ async def _show(
     )
 
 
-def _look(site: Site, those: Flagged, wanted: int) -> FlaggedPage:
+def _look(site: Site, those: Flagged, wanted: int, free_alone: bool) -> FlaggedPage:
     with site.database.read() as tx:
-        found = count_flagged(tx, those)
+        free, seen = count_correctable(tx, those)
+        found = free if free_alone else count_flagged(tx, those)
         pages = max(1, -(-found // _ROWS))
         page = min(wanted, pages)
-        part = flagged_statements(tx, those, _ROWS, (page - 1) * _ROWS)
-        free, seen = count_correctable(tx, those)
-        desk, rows = SqlCorrections(tx), list[FlaggedRow]()
+        begin = (page - 1) * _ROWS
+        if free_alone:
+            ids = flagged_for_correction(tx, those.period, those.text, _ROWS, begin)
+        else:
+            ids = flagged_statements(tx, those, _ROWS, begin)
+        part, desk, rows = open_flags(tx, ids), SqlCorrections(tx), list[FlaggedRow]()
         issued = {name for name, (_, _, state) in desk.whereabouts(part).items() if state == "issued"}
         for period, its in groupby(part.items(), lambda each: each[1][0].period):
             some = dict(its)

@@ -31,6 +31,7 @@ from headend.store.rebills import (
     flagged_by_cycle,
     flagged_by_period,
     flagged_statements,
+    open_flags,
     rebills,
     rebills_of,
 )
@@ -294,15 +295,18 @@ def test_flagged_statements_are_told_page_by_page_and_those_that_can_be_correcte
     def told(which: Flagged, limit: int = 50, offset: int = 0) -> list[str]:
         with town.database.read() as tx:
             found = flagged_statements(tx, which, limit, offset)
-            assert all(flag.statement == name for name, its in found.items() for flag in its)
+            flags = open_flags(tx, found)
+            assert list(flags) == found
+            assert all({flag.statement for flag in its} == {name} for name, its in flags.items())
             assert offset or limit < 50 or count_flagged(tx, which) == len(found)
-            return list(found)
+            return found
 
     def correctable(which: Flagged) -> tuple[list[str], str]:
         with town.database.read() as tx:
             ids = flagged_for_correction(tx, which.period, which.text)
             count, seen = count_correctable(tx, which)
             assert count == len(ids)
+            assert flagged_for_correction(tx, which.period, which.text, 2, 1) == ids[1:3]
             return ids, seen
 
     every = ["Ada-2026-10-1", "Ben-2026-10-1", "Cem-2026-10-1", "D_n-2026-11-1"]

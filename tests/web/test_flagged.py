@@ -73,6 +73,11 @@ async def test_ticked_ones_are_foreseen_and_drafted(site, visit):
     page = await (await clara.get(AT)).text()
     assert f'value="{FIRST}"' not in page
     assert "not issued yet, or in a correction" in page
+    page = await (await clara.get(f"{AT}?show=free")).text()
+    assert listed(page) == [SECOND]
+    assert "1 statement, by period and account" in page
+    assert "not issued yet, or in a correction" not in page
+    assert "No flagged statement matches." in await (await clara.get(f"{AT}?show=free&period=2025-09")).text()
 
 
 async def test_all_are_taken_as_long_as_they_are_those_that_were_seen(site, visit):
