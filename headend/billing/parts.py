@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from operator import attrgetter
 
 from headend.billing.agreements import Agreement, in_force
@@ -52,14 +53,13 @@ class Part:
     @property
     def kind(self) -> tuple[str, date, date, str, int, str]:
         """Parts of one kind are rated together."""
-        exempts = any(component.not_for for component in self.tariff.components)
-        customer_class = self.agreement.account.customer_class if exempts else ""
+        customer_class = self.agreement.account.customer_class if _exempts(self.tariff) else ""
         return self.tariff.version, self.first, self.end, self.agreement.timezone, self.interval_s, customer_class
 
     @property
-    def components(self) -> dict[int, Component]:
+    def components(self) -> Mapping[int, Component]:
         """What applies of the tariff, by its place there."""
-        return _applying(self.tariff, self.agreement, self.first, self.end)
+        return _applying(self.tariff, self.agreement.account.customer_class, self.first, self.end)
 
     @property
     def time_s(self) -> tuple[int, int]:
@@ -108,11 +108,11 @@ def parts_of(
             found = f"no {agreement.commodity} meter at {agreement.usage_point}"
             refuse(agreement, ExceptionCode.NO_METER, found)
             return
-        components = _applying(tariff, agreement, first, end).values()
         fed_in = reactive = None
-        if needs_export(tariff, components):
+        asks_export, asks_reactive = _asks(tariff, agreement.account.customer_class, first, end)
+        if asks_export:
             fed_in = hung_at(meters, agreement.usage_point, EXPORT, its)
-        if any(isinstance(component, Reactive | PowerFactor) for component in components):
+        if asks_reactive:
             reactive = hung_at(meters, agreement.usage_point, REACTIVE, its)
         part = Part(agreement, tariff, first, end, used, fed_in, reactive)
         problem = _problem(part, its)
@@ -160,11 +160,28 @@ def needs_export(tariff: Tariff, components: Iterable[Component]) -> bool:
     return priced or tariff.netting != "none"
 
 
-def _applying(tariff: Tariff, agreement: Agreement, first: date, end: date) -> dict[int, Component]:
+# The agreements on one tariff ask the same by the thousand.
+
+
+@lru_cache(maxsize=1024)
+def _asks(tariff: Tariff, customer_class: str, first: date, end: date) -> tuple[bool, bool]:
+    """Whether what is fed in makes a difference to the bill, and whether reactive energy does."""
+    components = _applying(tariff, customer_class, first, end).values()
+    reactive = any(isinstance(component, Reactive | PowerFactor) for component in components)
+    return needs_export(tariff, components), reactive
+
+
+@lru_cache(maxsize=1024)
+def _applying(tariff: Tariff, customer_class: str, first: date, end: date) -> Mapping[int, Component]:
     return {
         place: component
         for place, component in enumerate(tariff.components)
-        if agreement.account.customer_class not in component.not_for
+        if customer_class not in component.not_for
         and (component.valid_from or first) < end
         and (component.valid_until or end) > first
     }
+
+
+@lru_cache(maxsize=1024)
+def _exempts(tariff: Tariff) -> bool:
+    return any(component.not_for for component in tariff.components)
