@@ -12,6 +12,7 @@ from headend.store.exceptions import exception_of
 from tests.web.browser import Browser
 from tests.web.questions import ask
 from tests.web.test_explaining import bill_september
+from tests.web.test_flagged import flagged_october, many_flagged
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,37 @@ async def test_a_clerk_reads_bills_and_books_on_a_phone(phone, site):
         await browser.open(f"/clerk/{path}")
         assert await browser.evaluate("document.querySelectorAll('td').length") > 3, path
         assert await browser.evaluate(cut) == 0, path
+
+
+async def test_a_clerk_corrects_flagged_statements_on_a_phone(phone, site):
+    flagged_october(site)
+    many_flagged(site, 60)
+    browser = await phone("clara")
+    await browser.open("/clerk/flagged")
+    assert await browser.evaluate("document.documentElement.scrollWidth") == 390
+    assert "Page 1 of 2" in await browser.evaluate("document.querySelector('nav.pages').textContent")
+    await browser.evaluate(
+        "document.querySelector('[name=which]').click();"
+        "document.querySelector('.decide-bar [name=reason]').value = 'Read again';"
+        "document.querySelector('.decide-bar button').click()"
+    )
+    await until(browser, "document.querySelector('form[action$=correction] button:not(:disabled)')")
+    assert await browser.evaluate("location.pathname") == "/clerk/flagged/preview/1"
+    assert await browser.evaluate("document.querySelector('h1').textContent") == (
+        "Correct 1 statement: cancel and bill again"
+    )
+    assert await browser.evaluate("document.documentElement.scrollWidth") == 390
+    cut = "[...document.querySelectorAll('.figure dd, td')].filter(its => its.scrollWidth > its.clientWidth).length"
+    assert await browser.evaluate(cut) == 0
+    with site.database.write():  # it is looked at, and must wait to be written
+        await browser.evaluate("document.querySelector('form[action$=correction] button').click()")
+        await until(browser, "document.querySelector('[data-running]')")
+        assert await browser.evaluate("document.documentElement.scrollWidth") == 390
+    # The page looks again by itself, and says what came of it.
+    await until(browser, "document.querySelector('.notice.good')")
+    said = await browser.evaluate("document.querySelector('.notice.good').textContent")
+    assert "clara, 2025-11-12 12:00: 1 drafted in 2025-10/correction-1." in said
+    assert browser.complaints == []
 
 
 async def test_bars_of_a_difference_have_their_cells_to_themselves(browse, site):

@@ -256,3 +256,27 @@ async def test_a_second_clerk_is_told_that_statements_are_being_corrected(site, 
     assert '<a href="/clerk/cycles/2025-10/correction-1">2025-10/correction-1</a>' in page
     _, page = await post(cora, f"{AT}/correction", (FIRST,))
     assert "A-1-2025-10-1 is in the open correction 2025-10/correction-1: issue that, or withdraw it" in page
+
+
+async def test_what_ends_a_correction_is_told_on_the_list(site, visit):
+    flagged_october(site)
+    clara = await visit("clara")
+    with site.database.write() as tx:
+        _, page = await post(clara, f"{AT}/correction", (FIRST,))
+        assert "clara corrects 1 statement" in page
+        # Before it is written, somebody else's correction is.
+        cycle = dict(tx.execute(t.bill_cycle.select().where(t.bill_cycle.c.name == "monthly")).mappings().one())
+        cycle |= {"id": "2025-10/correction-1", "name": "correction-1", "state": "rated"}
+        tx.execute(t.bill_cycle.insert().values(cycle))
+        draft = dict(tx.execute(t.statement.select().where(t.statement.c.id == FIRST)).mappings().one())
+        draft |= {"id": "A-1-2025-10-2", "revision": 2, "state": "draft", "cycle_id": cycle["id"], "corrects": FIRST}
+        tx.execute(t.statement.insert().values(draft | {"kind": "cancellation"}))
+    async with asyncio.timeout(30):
+        while "data-running" in await (await clara.get(f"{AT}/progress")).text():
+            await asyncio.sleep(0.02)
+    page = await (await clara.get(AT)).text()
+    assert "Statement A-1-2025-10-1 is in the open correction 2025-10/correction-1: issue that, or withdraw it." in page
+    assert '<p class="notice bad" role="alert">' in page
+    _, page = await post(clara, f"{AT}/correction", (SECOND,))
+    assert "1 with nothing to correct: flags settled." in page
+    assert "is in the open correction" not in await (await clara.get(AT)).text()
