@@ -392,7 +392,7 @@ def test_command_says_identical_or_why_not(flat: Town, run: Run) -> None:
         "0.39",
     )
     code, out, _ = run("statement", "verify", "--period", "2026-10")
-    assert (code, out.splitlines()[-1]) == (1, "2026-10: 1 statements, 0 identical, 1 different")
+    assert (code, out.splitlines()[-1]) == (1, "2026-10: 1 statement, 0 identical, 1 different")
     (one,) = json.loads(run("statement", "verify", "--period", "2026-10", "--json")[1])["different"]
     assert one["statement"] == ADA
 
