@@ -113,7 +113,7 @@ class Flagged:
 
     Parameters
     ----------
-    period
+    period, cycle
         "": of all.
     text
         stands in the account's id, the customer's name or what changed the reads last; "": of all.
@@ -121,6 +121,7 @@ class Flagged:
 
     period: str = ""
     text: str = ""
+    cycle: str = ""
 
     @property
     def rows(self) -> ColumnElement[bool]:
@@ -130,6 +131,8 @@ class Flagged:
         its: ColumnElement[bool] = s.id.in_(flagged)
         if self.period:
             its &= s.period == self.period
+        if self.cycle:
+            its &= s.cycle_id == self.cycle
         if self.text:
             named = select(a.id).where(a.name.icontains(self.text, autoescape=True))
             by = flagged.where(f.cause.icontains(self.text, autoescape=True))

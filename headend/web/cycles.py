@@ -30,7 +30,14 @@ from headend.registry.members import billing_groups
 from headend.site import Site
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
-from headend.store.rebills import RebillFlag, flagged_by_cycle, rebills
+from headend.store.rebills import (
+    Flagged,
+    RebillFlag,
+    count_flagged,
+    flagged_by_cycle,
+    flagged_statements,
+    open_flags,
+)
 from headend.store.reviews import SqlReviews
 from headend.store.standing import stands
 from headend.web import billruns, words
@@ -43,6 +50,8 @@ _CYCLE_ROWS = 60
 _STATEMENT_ROWS = 50
 #: So many exceptions stand on the cycle's own page; all of them have a page of their own.
 _FIRST_EXCEPTIONS = 10
+#: So many flagged statements stand there; all of them are corrected on a page of their own.
+_FIRST_FLAGGED = 50
 _HISTORY_ROWS = 25
 #: A run that has committed nothing for so long is taken for one that was killed.
 _SILENT: Final = timedelta(minutes=2)
@@ -456,8 +465,8 @@ class CyclePage:
         findings not decided, those of them that wait for a second person, exceptions that are not settled.
     by_code
         how many exceptions there are of each code; `exceptions`: the first of them.
-    flags
-        statements whose reads have changed since.
+    changed
+        how many statements rest on what has changed since; `flags`: those of the first of them.
     history
         what was done last, newest first; `left_out`: how much is older.
     """
@@ -476,6 +485,7 @@ class CyclePage:
     unsettled: int
     by_code: Mapping[ExceptionCode, int]
     exceptions: list[ExceptionRow]
+    changed: int
     flags: list[RebillFlag]
     history: list[StepTaken]
     left_out: int
@@ -535,6 +545,8 @@ def cycle_view(tx: Connection, cycle: BillCycle, now: datetime, doing: UnderWay 
     unsettled = len(reviews.unsettled(cycle)) if cycle.state == CycleState.ISSUED else 0
     history = reviews.steps(cycle)
     totals = cycle.totals if its is None else its.totals
+    flagged = Flagged(cycle=cycle.id)
+    first = flagged_statements(tx, flagged, _FIRST_FLAGGED, 0)
     return CyclePage(
         cycle,
         kind_of(cycle.scope),
@@ -550,7 +562,8 @@ def cycle_view(tx: Connection, cycle: BillCycle, now: datetime, doing: UnderWay 
         unsettled,
         count_exceptions(tx, cycle),
         exception_rows(tx, cycle, None, _FIRST_EXCEPTIONS, 0),
-        rebills(tx, cycle=cycle.id),
+        count_flagged(tx, flagged),
+        [flag for its in open_flags(tx, first).values() for flag in its],
         list(reversed(history[-_HISTORY_ROWS:])),
         max(0, len(history) - _HISTORY_ROWS),
         [],

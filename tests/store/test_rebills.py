@@ -319,6 +319,7 @@ def test_flagged_statements_are_told_page_by_page_and_those_that_can_be_correcte
     assert told(Flagged(text="CLARA")) == correctable(Flagged(text="CLARA"))[0] == every[2:]
     assert told(Flagged(OCTOBER, "clara")) == [every[2]]
     assert told(Flagged(text="nobody")) == []
+    assert told(Flagged(cycle=f"{NOVEMBER}/monthly")) == every[3:]
     with town.database.read() as tx:
         assert flagged_by_period(tx) == {OCTOBER: 3, NOVEMBER: 1}
 

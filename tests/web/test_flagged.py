@@ -160,6 +160,9 @@ async def test_a_long_list_has_pages_and_is_searched(site, visit):
     page = await (await clara.get(f"{AT}?q=Day-Ahead")).text()
     assert "60 statements" in page
     assert f'href="{AT}?q=Day-Ahead&amp;page=2"' in page
+    page = await (await clara.get("/clerk/cycles/2025-10/monthly")).text()
+    assert "And 12 more." in page
+    assert page.count('/changes">') == 50
     page = await (await clara.get(f"{AT}?q=nobody")).text()
     assert "No flagged statement matches." in page
     # After what is wrong the other pages are those of the list.
