@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -194,6 +195,21 @@ def test_chart_has_a_bar_a_day_and_hatches_the_estimated() -> None:
     bars = [attributes for tag, attributes in page.tags if tag == "rect" and "x" in attributes]
     assert len(bars) == 31
     assert [place + 1 for place, bar in enumerate(bars) if (bar["fill"] or "").startswith("url(#hatch")] == [3]
+
+
+@pdftotext
+@pytest.mark.parametrize("label", ["Nights", "Nights, weekends and public holidays of the whole country"])
+def test_label_beside_a_bar_stands_above_the_next_however_long_it_is(label: str, tmp_path: Path) -> None:
+    statement = made_statement("en_GB")
+    periods = (PeriodUse("nights", f"{label} end", D(100)), PeriodUse("rest", "Thereafter", D(50)))
+    drawn = replace(statement, segments=(replace(statement.segments[0], usage_by_period=periods),))
+    path = tmp_path / "statement.pdf"
+    path.write_bytes(statement_pdf(drawn))
+    run = subprocess.run(["pdftotext", "-bbox", path, "-"], capture_output=True, check=True, timeout=30)
+    words = re.findall(r'yMin="([\d.]+)" xMax="[\d.]+" yMax="([\d.]+)">(\w+)<', run.stdout.decode())
+    (last,) = (float(y_max) for _, y_max, word in words if word == "end")
+    (following,) = (float(y_min) for y_min, _, word in words if word == "Thereafter")
+    assert following > last
 
 
 def test_credit_is_not_something_to_pay() -> None:
