@@ -6,6 +6,7 @@ forth. One that dies leaves its range to another.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import threading
@@ -33,6 +34,10 @@ Opener = Callable[[], Office]
 # So often in a row workers may die before any of them has finished a range.
 _DEATHS = 3
 _PATIENCE_S = 10
+
+# Names of `mallopt` in malloc.h; what comes from the heap is what can be kept, and glibc takes no more than this there.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_MOST_FROM_HEAP, _KEPT = 32 * 2**20, 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class Processes:
         """The same with one pool, until a process of it dies; what is done is taken from those that are left."""
         # A process that is forked would share open databases with this one.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(self.workers, len(left)), context, _end_with_parent)
+        pool = ProcessPoolExecutor(min(self.workers, len(left)), context, _begin)
         futures: dict[Future[T], Task] = {pool.submit(_work, self.opener, work, task): task for task in left}
         try:
             for future in as_completed(futures):
@@ -138,6 +143,19 @@ def _work(opener: Opener, work: Work[T], task: Task) -> T:
 @lru_cache(maxsize=1)
 def _opened(opener: Opener) -> Office:
     return opener()
+
+
+def _begin() -> None:
+    _keep_memory()
+    _end_with_parent()
+
+
+def _keep_memory() -> None:
+    """A range takes the memory of the one before: to give it back in between costs a twentieth of the time."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # which glibc has, and others need not
+        mallopt(_MMAP_THRESHOLD, _MOST_FROM_HEAP)
+        mallopt(_TRIM_THRESHOLD, _KEPT)
 
 
 def _end_with_parent() -> None:

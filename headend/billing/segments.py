@@ -110,11 +110,15 @@ def _released(records: Records, parts: list[Part], rated: Rated) -> list[Part]:
     """Parts of accounts whose reads nobody has to decide about first; the other accounts become exceptions."""
     if not parts:
         return parts
-    begins, ends = zip(*(part.time_s for part in parts), strict=True)
-    holds: dict[tuple[int, int], list[Hold]] = defaultdict(list)
+    # Of thousands of parts few have days of their own.
+    stretches = {(part.first, part.end, part.agreement.timezone): part for part in parts}
+    begins, ends = zip(*(part.time_s for part in stretches.values()), strict=True)
     meters = {meter.meter for part in parts for meter in part.meters}
+    holds: dict[tuple[int, int], list[Hold]] = defaultdict(list)
     for hold in records.holds(min(begins), max(ends), meters):
         holds[hold.meter, hold.channel].append(hold)
+    if not holds:
+        return parts
     held: dict[str, dict[int, Hold]] = defaultdict(dict)
     for part in parts:
         for meter in part.meters:
