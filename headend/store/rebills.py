@@ -92,13 +92,11 @@ class RebillFlag:
     settled_reason: str | None = None
 
 
-def rebills(tx: Connection, *, cycle: str | None = None, period: str | None = None) -> list[RebillFlag]:
-    """Every open flag, or those of one cycle's or period's statements; by statement."""
+def rebills(tx: Connection, *, cycle: str | None = None) -> list[RebillFlag]:
+    """Every open flag, or those of one cycle's statements; by statement."""
     query = _FLAGS.where(rebill_flag.c.settled_by.is_(None))
     if cycle is not None:
         query = query.where(statement.c.cycle_id == cycle)
-    if period is not None:
-        query = query.where(statement.c.period == period)
     return _flags(tx, query)
 
 
