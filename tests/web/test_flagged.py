@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
+from dataclasses import replace
+from datetime import datetime
+
+from aiohttp.test_utils import TestServer
 
 from headend.registry.users import add_user
 from headend.store import tables as t
 from headend.store.ledger import SqlLedger
-from tests.web.conftest import token
-from tests.web.sites import PASSWORD, bill_october
+from headend.web import billruns, make_app
+from tests.web.conftest import token, visitor
+from tests.web.sites import NOW, PASSWORD, bill_october
 from tests.web.test_clerk import change, hold
 
 AT = "/clerk/flagged"
@@ -283,3 +289,59 @@ async def test_what_ends_a_correction_is_told_on_the_list(site, visit):
     _, page = await post(clara, f"{AT}/correction", (SECOND,))
     assert "1 with nothing to correct: flags settled." in page
     assert "is in the open correction" not in await (await clara.get(AT)).text()
+
+
+async def test_a_look_that_takes_its_time_says_how_far_it_is(site, writer):
+    """The clock of whoever works beside the loop stands still until it may go on: it is asked of every statement."""
+    flagged_october(site)
+    may = threading.Event()
+
+    def clock() -> datetime:
+        if threading.current_thread() is not threading.main_thread():
+            may.wait(30)
+        return NOW
+
+    async with TestServer(make_app(replace(site, clock=clock), writer)) as server:
+        clara = await visitor(server, "clara")
+        _, page = await post(clara, f"{AT}/preview", (FIRST, SECOND))
+        assert "clara looks at 2 statements since 2025-11-12 12:00" in page
+        assert f'data-refresh="{AT}/preview/1/progress"' in page
+        assert "0 of 2 statements" in await (await clara.get(f"{AT}/preview/1/progress")).text()
+        await post(clara, f"{AT}/preview", (FIRST,))
+        status, page = await post(clara, f"{AT}/preview", (FIRST,))
+        assert (status, "2 such lists are being looked at: wait until one of them is done" in page) == (422, True)
+        may.set()
+        async with asyncio.timeout(30):
+            while "data-running" in await (await clara.get(f"{AT}/preview/1/progress")).text():
+                await asyncio.sleep(0.02)
+        page = await (await clara.get(f"{AT}/preview/1")).text()
+        assert "Correct 1 statement: cancel and bill again" in page
+        assert "+€3.79" in page
+        await clara.session.close()
+
+
+async def test_nothing_is_done_to_a_cycle_that_corrections_are_put_into(site, server, visit):
+    bill_october(site, until="issued")
+    cycle, begun, may = "2025-10/monthly", threading.Event(), threading.Event()
+
+    def step() -> None:
+        billruns.comes_to(server.app, "flagged", cycle)
+        begun.set()
+        may.wait(30)
+
+    clara = await visit("clara")
+    csrf = {"csrf": await token(clara, "/clerk")}
+    task = asyncio.create_task(billruns.work_on(server.app, "flagged", "corrects", "cora", step, "The list"))
+    try:
+        await asyncio.to_thread(begun.wait, 30)
+        assert "cora corrects it since" in await (await clara.get(f"/clerk/cycles/{cycle}")).text()
+        assert f"{cycle} is being worked on: cora corrects it" in await (await clara.get("/clerk")).text()
+        answer = await clara.post(f"/clerk/cycles/{cycle}/close", data=csrf)
+        assert "The cycle October 2025 is being worked on: cora corrects it already." in await answer.text()
+    finally:
+        may.set()
+        await task
+    async with asyncio.timeout(30):
+        while billruns.under_way(server.app, "flagged"):
+            await asyncio.sleep(0.02)
+    assert "being worked on" not in await (await clara.get("/clerk")).text()
