@@ -19,6 +19,7 @@ from babel.numbers import (
     NumberPattern,
     format_currency,
     format_percent,
+    get_currency_precision,
     get_decimal_symbol,
     get_group_symbol,
     parse_pattern,
@@ -83,6 +84,7 @@ class Writer:
         self.currency = currency
         self.texts = texts_of(self.locale.language)
         self.signs = _signs(self.locale)
+        self.around = _around_amounts(self.locale, currency)
 
     def text(self, key: str, **values: object) -> str:
         return self.texts[key].format(**values)
@@ -93,7 +95,11 @@ class Writer:
         return self.text(one if self.locale.plural_form(number) == "one" else key, **values)
 
     def money(self, amount: Decimal) -> str:
-        return format_currency(amount, self.currency, locale=self.locale)
+        around = self.around[amount.is_signed()]
+        if around is None:
+            return format_currency(amount, self.currency, locale=self.locale)
+        before, after, places = around
+        return f"{before}{f'{abs(amount):,.{places}f}'.translate(self.signs)}{after}"
 
     def number(self, number: Decimal, pattern: NumberPattern = _AS_IT_IS) -> str:
         least, most = pattern.frac_prec
@@ -550,6 +556,20 @@ def _day(day: date, length: Literal["long", "medium", "short"], locale: Locale) 
 def _signs(locale: Locale) -> dict[int, str]:
     """What stands in the locale's numbers for our comma between thousands and our decimal point."""
     return str.maketrans({",": get_group_symbol(locale), ".": get_decimal_symbol(locale)})
+
+
+@lru_cache(maxsize=64)
+def _around_amounts(locale: Locale, currency: str) -> tuple[tuple[str, str, int] | None, ...]:
+    """What stands before and after an amount and its decimals, for amounts from zero up and below zero.
+
+    None where the locale groups digits otherwise than by three: there babel writes each amount.
+    """
+    places = get_currency_precision(currency)
+    sample = 1_234_567
+    digits = f"{sample:,.{places}f}".translate(_signs(locale))
+    written = (format_currency(sign * sample, currency, locale=locale) for sign in (1, -1))
+    parts = (text.partition(digits) for text in written)
+    return tuple((before, after, places) if found else None for before, found, after in parts)
 
 
 def _lines(address: str) -> list[str]:

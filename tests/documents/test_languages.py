@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from babel.numbers import format_decimal, parse_pattern
+from babel.numbers import format_currency, format_decimal, parse_pattern
 
 from headend.billing.statement import (
     Comparison,
@@ -97,6 +97,15 @@ def test_numbers_are_written_as_babel_writes_them(locale: str) -> None:
     for number, pattern in product(map(D, digits), patterns):
         told = format_decimal(number, pattern, locale=writer.locale)
         assert writer.number(number, parse_pattern(pattern)) == told, (number, pattern)
+
+
+#: Grouped by three, grouped otherwise, with a sign of its own, written before or behind.
+@pytest.mark.parametrize("locale", ["de_DE", "en_GB", "es_ES", "pt_PT", "pt_BR", "fr_CA", "hi_IN", "sv_SE", "de_CH"])
+@pytest.mark.parametrize("currency", ["EUR", "CHF", "JPY", "KWD"])
+def test_amounts_are_written_as_babel_writes_them(locale: str, currency: str) -> None:
+    writer = Writer(locale, currency)
+    for amount in map(D, ("0", "-0.00", "0.005", "0.015", "7", "-12.5", "999.995", "1234.5", "-1234567.89", "1E+9")):
+        assert writer.money(amount) == format_currency(amount, currency, locale=writer.locale), amount
 
 
 def words_of(view: Any) -> list[str]:
