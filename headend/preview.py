@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from headend.billing.accruals.accounts import accrue
+from headend.billing.accruals.rating import Basis
 from headend.billing.agreements import Agreement, billing_days, in_force, period_at
 from headend.billing.parts import USE_CHANNEL
 from headend.billing.segments import rate_agreements
@@ -161,8 +163,8 @@ def _tried(site: Site, plan_in: Callable[[Connection], Plan]) -> Preview:
             _, change = carry_out(tx, site, plan, now)
             after = _around(tx, site, plan)
             touched = list(_touched(every, hung, plan.channel, _changed_s(before, after, plan), now))
-            bills_after = [_total(tx, site, one) for one in touched]
-        bills_before = [_total(tx, site, one) for one in touched]
+            bills_after = [_total(tx, site, one, now) for one in touched]
+        bills_before = [_total(tx, site, one, now) for one in touched]
         issued = _issued(tx, {(one.account, one.period) for one in touched})
     span = _columns(before, plan.start_s, plan.end_s)
     days = _whole_days(before, _changed_s(before, after, plan))
@@ -297,20 +299,19 @@ def _covers(agreement: Agreement, period: str, stretch_s: tuple[int, int]) -> bo
     return days is not None and days.start_utc < moment(stretch_s[1]) and moment(stretch_s[0]) < days.end_utc
 
 
-def _total(tx: Connection, site: Site, one: _Touched) -> _Total:
-    """What the month costs the account, by the engine that makes its statement."""
+def _total(tx: Connection, site: Site, one: _Touched, now: datetime) -> _Total:
+    """What the month costs the account by the reads there are; and why it could not be billed, once it is over."""
     records = _Records(tx, site.store, one.channels)
     refused = ""
     if not one.provisional:
         strictly = rate_agreements(records, site.tariffs, one.agreements, one.period)
         refused = "; ".join(each.detail for each in strictly.exceptions)
-    rated = rate_agreements(records, site.tariffs, one.agreements, one.period, provisional=True)
-    if rated.exceptions:
-        return _Total(None, refused or rated.exceptions[0].detail)
-    money: dict[str, Decimal] = defaultdict(Decimal)
-    for each in rated.segments:
-        money[each.segment.currency] += each.segment.gross
-    return _Total(dict(money), refused)
+    (alike,) = accrue(Basis.of(records, site.tariffs, one.channels), one.agreements, one.period, now)
+    (accrual,) = alike.each()
+    if accrual.problems:
+        return _Total(None, refused or accrual.problems[0])
+    money = {} if accrual.currency is None or accrual.amount is None else {accrual.currency: accrual.amount}
+    return _Total(money, refused)
 
 
 def _issued(tx: Connection, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -34,38 +34,33 @@ from headend.billing.statement import (
 )
 from headend.billing.usage import UseTables, statement_lines, tiered_energy, uses_by_tier
 from headend.reads import LoadProfiles
-from headend.reads.days import moment, seconds
 from headend.tariffs import BillingWindow, RatedBatch
 from headend.tariffs.money import added_up, minor_digits
 from headend.tariffs.rating.bill import Column
 
 
 class RatedSegment(NamedTuple):
-    """A segment, whose it is, and the moment [UTC] its last read ends: the window's end, but in a running month."""
+    """A segment, and whose it is."""
 
     agreement: Agreement
     segment: Segment
-    reads_end: datetime
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentsAlike:
-    """Segments of one form, whose they are, and the moments their last reads end."""
+    """Segments of one form, and whose they are."""
 
     form: Segment
     agreements: Sequence[Agreement]
-    reads_end: Sequence[datetime]
 
     def each(self) -> Iterator[RatedSegment]:
         """One by one."""
         made = each_of(self.form, len(self.agreements))
-        return map(RatedSegment, self.agreements, made, self.reads_end)
+        return map(RatedSegment, self.agreements, made)
 
     def some(self, places: Sequence[int]) -> SegmentsAlike:
         """Some of them."""
-        agreements = [self.agreements[place] for place in places]
-        ends = [self.reads_end[place] for place in places]
-        return SegmentsAlike(some_of(self.form, places), agreements, ends)
+        return SegmentsAlike(some_of(self.form, places), [self.agreements[place] for place in places])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,9 +177,7 @@ class RatedParts:
             calendar_sha256=self.calendar_sha256,
             last_year=_compared([self.last_year[place] for place in places]),
         )
-        begin_s = seconds(self.window.start_utc)
-        ends = [moment(begin_s + n * self.profiles.interval_s) for n in use.reached[places].tolist()]
-        return SegmentsAlike(form, agreements, ends)
+        return SegmentsAlike(form, agreements)
 
 
 def _compared(parts: Sequence[Comparison | None]) -> Comparison | None:

@@ -351,7 +351,7 @@ class _Ground:
         """
         rules = self.office.rules
         segments: dict[str, list[Segment]] = defaultdict(list)
-        for agreement, segment, _ in rated:
+        for agreement, segment in rated:
             segments[agreement.account.id].append(segment)
         for account in sorted(segments.keys() - self.exceptions.keys()):
             its = on_paper(segments[account])

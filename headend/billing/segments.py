@@ -27,7 +27,7 @@ from headend.billing.metered import (
 from headend.billing.parts import Hung, Part, by_usage_point, parts_of
 from headend.billing.peaks import peaks_before, peaks_shown, ratchet_months
 from headend.billing.ports import GasQualities, Hold, MeterChannel, Records
-from headend.billing.published import events_used, market_of, prices_used, with_prices_up_to
+from headend.billing.published import events_used, market_of, prices_used
 from headend.billing.statement import (
     Comparison,
     GasEnergy,
@@ -70,8 +70,6 @@ def rate_agreements(
     tariffs: TariffBook,
     agreements: Sequence[Agreement],
     period: str,
-    *,
-    provisional: bool = False,
 ) -> Rated:
     """Rate the local days of `period` on which each agreement is in force.
 
@@ -79,24 +77,20 @@ def rate_agreements(
     ----------
     period
         billing period `YYYY-MM`, in each usage point's own zone.
-    provisional
-        rate whatever reads there are, decided or not, and count those there are not as zero: for a look at the running
-        month.
     """
     rated = Rated()
     hung = by_usage_point(records.channels({agreement.usage_point for agreement in agreements}))
     parts = [part for agreement in agreements for part in parts_of(agreement, tariffs, hung, period, rated.refuse)]
-    if not provisional:
-        parts = _released(records, parts, rated)
+    parts = _released(records, parts, rated)
     gas = records.gas_qualities() if any(is_by_energy(part.tariff) for part in parts) else {}
-    opening = opening_of(records, parts, period, provisional=provisional)
+    opening = opening_of(records, parts, period, provisional=False)
     rated.on_drafts |= opening.drafts
     for agreement, month in opening.to_bill_first.items():
         its = next(part.agreement for part in parts if part.agreement.id == agreement)
         rated.refuse(
             its, ExceptionCode.MONTH_BEFORE, f"what {month} leaves in its bank is not known: bill {month} first"
         )
-    ground = _Ground(records, period, hung, gas, opening.balances, rated, provisional)
+    ground = _Ground(records, period, hung, gas, opening.balances, rated)
     places: dict[tuple[Period, int], list[Part]] = defaultdict(list)
     for part in parts:
         if part.agreement.id not in opening.to_bill_first:
@@ -142,7 +136,6 @@ class _Ground:
     gas: GasQualities
     balances: Balances
     rated: Rated
-    provisional: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +158,7 @@ def _rate_place(ground: _Ground, parts: list[Part], whole: Period) -> None:
         for meter in part.meters:
             keys.setdefault((meter.meter, meter.channel.code), len(keys))
     previous = period_before(records, parts, ground.gas, ground.period)
-    last_year = {} if ground.provisional else same_days_last_year(records, parts, ground.hung, ground.gas, whole)
+    last_year = same_days_last_year(records, parts, ground.hung, ground.gas, whole)
     # One interval more in front, for the register at its end.
     begin_s = whole.start_s - interval_s
     profiles = records.profiles(list(keys), begin_s, whole.end_s, interval_s)
@@ -219,9 +212,7 @@ class _Group:
 
     def rate(self) -> None:
         """Every part becomes a segment or an exception."""
-        rows = list(range(len(self.parts)))
-        if not self.ground.provisional:
-            rows = self._complete()
+        rows = self._complete()
         if has_bank(self.parts[0].tariff):
             rows = self._with_balance(rows)
         if ratchet_months(self.parts[0].tariff) and rows:
@@ -284,23 +275,12 @@ class _Group:
         part = self.parts[row]
         return self.ground.balances[part.agreement.id].bank if has_bank(part.tariff) else None
 
-    def _market(self, rows: list[int]) -> Market:
-        """What is published; while the month runs, made longer over the time that nothing was used in yet."""
-        market = self.place.market
-        if not self.ground.provisional or not market.prices:
-            return market
-        there = [(each.quality[rows] != Quality.MISSING).any(axis=0) for each in (self.used, *self.others)]
-        present = np.flatnonzero(np.logical_or.reduce(there))
-        reached = int(present[-1]) + 1 if len(present) else 0
-        begin_s = seconds(self.window.start_utc)
-        return with_prices_up_to(market, begin_s + reached * self.place.profiles.interval_s, self.place.whole.end_s)
-
     def _bill(self, rows: list[int]) -> None:
         """Rate rows at once; where the engine refuses, halve until the one it means is alone."""
         if not rows:
             return
         interval_s, part = self.place.profiles.interval_s, self.parts[0]
-        tariff, market = part.tariff, self._market(rows)
+        tariff, market = part.tariff, self.place.market
         used = self.used.take(rows)
         fed_in, reactive = (None if each is None else each.take(rows) for each in (self.fed_in, self.reactive))
         gas: Sequence[tuple[GasEnergy, ...]] = [()] * len(rows)

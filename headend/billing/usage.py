@@ -46,8 +46,6 @@ class UseTables:
     ----------
     total, present, estimated
         use [base units], intervals with a value, and those of them that are estimates (m,).
-    reached
-        number of intervals up to and including the last with a value (m,).
     daily, is_estimated
         use by local day, and whether an interval of it is an estimate (m, days).
     periods
@@ -57,7 +55,6 @@ class UseTables:
     total: Int64s
     present: Int64s
     estimated: Int64s
-    reached: Int64s
     days: tuple[date, ...]
     daily: Int64s
     is_estimated: NDArray[np.bool_]
@@ -74,7 +71,6 @@ class UseTables:
         others: Sequence[Metered],
     ) -> UseTables:
         """Sum up what was used; the other reads billed count among the reads, and their estimates as estimates."""
-        n = used.values.shape[1]
         present = [each.quality != Quality.MISSING for each in (used, *others)]
         estimated = [IS_ESTIMATED[each.quality] for each in (used, *others)]
         begins = day_begins(window.first, window.end, window.zone, interval_s)
@@ -83,7 +79,6 @@ class UseTables:
             total=used.values.sum(axis=1),
             present=np.sum([np.count_nonzero(each, axis=1) for each in present], axis=0, dtype=np.int64),
             estimated=np.sum([np.count_nonzero(each, axis=1) for each in estimated], axis=0, dtype=np.int64),
-            reached=np.where(present[0].any(axis=1), n - np.argmax(present[0][:, ::-1], axis=1), 0),
             days=tuple(window.first + timedelta(days=day) for day in range(window.days)),
             daily=np.add.reduceat(used.values, begins, axis=1),
             is_estimated=np.logical_or.reduceat(estimated[0], begins, axis=1),
