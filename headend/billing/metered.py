@@ -162,7 +162,7 @@ class PlainMeterReads:
         known, each, n = register != NO_REGISTER, np.arange(len(meters)), register.shape[1]
         there = np.logical_or.reduce(known, axis=1)
         first, last = np.argmax(known, axis=1), n - 1 - np.argmax(known[:, ::-1], axis=1)
-        used = np.cumsum(values, axis=1)
+        used, to_first, from_last = _summed_up(values, first, last)
         is_estimated = IS_ESTIMATED[profiles.quality[rows, columns]]
         # Mostly there are none, and to add up nothing takes as long as to add up the reads.
         estimated = np.cumsum(is_estimated, axis=1, dtype=np.int32) if is_estimated.any() else is_estimated
@@ -170,7 +170,7 @@ class PlainMeterReads:
         before = profiles.register[rows, columns.start - 1] if columns.start else np.full(len(meters), NO_REGISTER)
         was_read = before != NO_REGISTER
         # A register is carried to the end of a month over the reads there.
-        carried = (register[each, first] - used[each, first]) % modulus
+        carried = (register[each, first] - to_first) % modulus
         anew = np.logical_or.reduce(profiles.flags[rows, columns] & _NEW_REGISTER, axis=1)
         plain = [not meter.constants and _hung_throughout(meter, begin_s, end_s) for meter in channels]
         return cls(
@@ -181,8 +181,8 @@ class PlainMeterReads:
             opened=was_read | there,
             closed=there,
             opening=np.where(was_read, before, carried),
-            closing=(register[each, last] + used[:, -1] - used[each, last]) % modulus,
-            used=used[:, -1],
+            closing=(register[each, last] + from_last) % modulus,
+            used=used,
             opening_how=_obtained(was_read, estimated[each, first] > 0),
             closing_how=_obtained(last == n - 1, estimated[:, -1] > estimated[each, last]),
         )
@@ -202,6 +202,14 @@ class PlainMeterReads:
 
 
 _NAME, _OBIS = attrgetter("meter_name"), attrgetter("channel.obis")
+
+
+def _summed_up(values: Int64s, first: Int64s, last: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Sums of rows: whole, up to and including one interval, and after another (k,)."""
+    # A register mostly comes each day: between the first and the last of them nothing need be added up.
+    each, begin, end = np.arange(len(values)), int(first.max()) + 1, int(last.min())
+    front, back = np.cumsum(values[:, :begin], axis=1), np.cumsum(values[:, end:], axis=1)
+    return values.sum(axis=1), front[each, first], back[:, -1] - back[each, last - end]
 
 
 def _obtained(read: NDArray[np.bool_], estimated: NDArray[np.bool_]) -> NDArray[np.str_]:

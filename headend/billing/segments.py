@@ -268,12 +268,12 @@ class _Group:
             place: tuple(Peaks(each.month, each.watts[rows]) for each in several)
             for place, several in self.past.peaks.items()
         }
-        tariff = self.parts[0].tariff
-        return replace(taken_over(tariff, [self._bank(row) for row in rows]), peaks=peaks)
+        return replace(taken_over(self.parts[0].tariff, self._banks(rows)), peaks=peaks)
 
-    def _bank(self, row: int) -> InBank | None:
-        part = self.parts[row]
-        return self.ground.balances[part.agreement.id].bank if has_bank(part.tariff) else None
+    def _banks(self, rows: list[int]) -> list[InBank | None]:
+        if not has_bank(self.parts[0].tariff):
+            return [None] * len(rows)
+        return [self.ground.balances[self.parts[row].agreement.id].bank for row in rows]
 
     def _bill(self, rows: list[int]) -> None:
         """Rate rows at once; where the engine refuses, halve until the one it means is alone."""
@@ -303,10 +303,8 @@ class _Group:
             return
         others = [each for each in (fed_in, reactive) if each is not None]
         parts = [self.parts[row] for row in rows]
-        brought: list[InBank | None] = [None] * len(rows)
-        carried = list(brought)
+        brought = carried = self._banks(rows)
         if has_bank(tariff):
-            brought = [self._bank(row) for row in rows]
             carried = [left(tariff, batch.carried, place) for place in range(len(rows))]
             for each, bank in zip(parts, carried, strict=True):
                 self.ground.balances[each.agreement.id] = Balance(self.window.end, bank)

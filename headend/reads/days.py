@@ -131,6 +131,7 @@ class Period:
         return Period(a, b, self.zone) if a < b else None
 
 
+@lru_cache(maxsize=4096)
 def a_year_before(day: date) -> date:
     """The same day of the year before; 28 February for the 29th."""
     return day.replace(year=day.year - 1, day=28 if (day.month, day.day) == (2, 29) else day.day)

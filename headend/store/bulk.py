@@ -25,7 +25,6 @@ from sqlalchemy import (
     Dialect,
     String,
     Table,
-    Text,
     bindparam,
     delete,
     func,
@@ -70,15 +69,15 @@ def upsert_rows(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
     _put(tx, table, rows, replace=True)
 
 
-def among(tx: Connection, column: ColumnElement[str], keys: Iterable[str]) -> ColumnElement[bool]:
-    """The condition that a column has one of these texts: as one parameter, however many they are.
+def among(tx: Connection, column: ColumnElement[Any], keys: Iterable[str | int]) -> ColumnElement[bool]:
+    """The condition that a column has one of these values: as one parameter, however many they are.
 
     As a parameter each, to look at them takes SQLAlchemy as long as the query takes the database.
     """
     if tx.dialect.name == "sqlite":
         values = func.json_each(json.dumps(list(keys), ensure_ascii=False)).table_valued("value")
         return column.in_(select(values.c.value))
-    return column == func.any(bindparam(None, list(keys), type_=ARRAY(Text)))
+    return column == func.any(bindparam(None, list(keys), type_=ARRAY(column.type)))
 
 
 def meters_between(channels: Sequence[tuple[int, int]]) -> str | None:

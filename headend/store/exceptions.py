@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -21,7 +20,7 @@ from headend.errors import NotFound
 from headend.reads.channels import Channel
 from headend.reads.days import microseconds, moment_us
 from headend.store import tables as t
-from headend.store.bulk import portions
+from headend.store.bulk import among, portions
 from headend.vee.findings import OF_OTHERS, Finding, Severity
 from headend.vee.ruleset import Rules, RuleSet
 
@@ -332,10 +331,9 @@ def counts_by_rule(tx: Connection, choice: Choice) -> dict[str, int]:
 def holds(tx: Connection, start_s: int, end_s: int, meters: Collection[int] | None = None) -> list[ReadException]:
     """Undecided exceptions that hold bills of reads in [start_s, end_s), of all meters or some; oldest first."""
     query = _WITH_METER.where(_UNDECIDED, _E.holds_bill, _E.start_s < end_s, _E.end_s > start_s).order_by(_E.id)
-    if meters is None:
-        return [_exception(row) for row in tx.execute(query)]
-    rows = [row for some in portions(sorted(meters)) for row in tx.execute(query.where(_E.meter.in_(some)))]
-    return [_exception(row) for row in sorted(rows, key=attrgetter("id"))]
+    if meters is not None:
+        query = query.where(among(tx, _E.meter, meters))
+    return [_exception(row) for row in tx.execute(query)]
 
 
 def passed(tx: Connection, channels: Collection[ChannelKey], start_s: int, end_s: int) -> list[Passed]:
@@ -498,8 +496,7 @@ def _holds(rules: Rules, rule: str) -> bool:
 
 
 def _rows_of(tx: Connection, meters: Collection[int], which: ColumnElement[bool]) -> list[Any]:
-    query = select(t.exception).where(which).order_by(_E.id)
-    return [row for some in portions(sorted(meters)) for row in tx.execute(query.where(_E.meter.in_(some)))]
+    return list(tx.execute(select(t.exception).where(which, among(tx, _E.meter, meters)).order_by(_E.id)))
 
 
 _JOINED = t.exception.join(t.meter, t.meter.c.id == _E.meter)
