@@ -188,6 +188,7 @@ def correct_many(
     for period, portions in asked.portions(at_once):
         summary, cycle, waiting = Summary(period), None, tuple[BillException, ...]()
         for wanted in portions:
+            office.database.trim_log()
             one, now = make_portion(office, Portion(period, wanted, cycle, waiting), way, reason, clerk)
             summary.add(one, len(waiting))
             if cycle is None and now is not None:
