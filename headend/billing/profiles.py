@@ -26,7 +26,7 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from headend.billing.agreements import Agreement
-from headend.billing.columns import Numbers, Values
+from headend.billing.columns import Numbers, Values, column
 from headend.billing.statement import (
     Contacts,
     Contract,
@@ -281,10 +281,10 @@ class StatementRules:
         """The profile a class is billed by."""
         return self.by_class.get(customer_class, self.default)
 
-    def contract(self, agreement: Agreement) -> Contract:
-        """What a statement says of how long an agreement lasts."""
-        until = None if agreement.valid_to is None else agreement.valid_to - timedelta(days=1)
-        return Contract(agreement.valid_from, until, self.notice)
+    def contract(self, *agreements: Agreement) -> Contract:
+        """What a statement says of how long its agreement lasts; of several, the form of it."""
+        untils = [None if its.valid_to is None else its.valid_to - timedelta(days=1) for its in agreements]
+        return Contract(column([its.valid_from for its in agreements]), column(untils), self.notice)
 
     def shown(self, statement: Statement, contracts: Sequence[Contract]) -> Statement:
         """The statement with what its profile has it show. No amount changes; lines go under their headings.

@@ -18,7 +18,7 @@ from headend.billing.agreements import Account, Agreement, billing_days, in_forc
 from headend.billing.alike import RatedSegment, SegmentsAlike
 from headend.billing.budgets import on_plans
 from headend.billing.collecting import collected_note
-from headend.billing.columns import column, form_of
+from headend.billing.columns import column
 from headend.billing.cycle import (
     BillCycle,
     BillException,
@@ -323,7 +323,7 @@ class _Ground:
         for (_, older, _), places in alike.items():
             its = segments if len(places) == len(segments.agreements) else segments.some(places)
             form, rules = self._form(its), self.office.rules
-            form = rules.shown(form, [form_of([rules.contract(agreement) for agreement in its.agreements])])
+            form = rules.shown(form, [rules.contract(*its.agreements)])
             if not_shown(self.office, form, [older]):
                 # Of one or all of them: that is told one by one.
                 yield from (StatementsAlike(statement, 1) for statement in self.statements(its.each()))
