@@ -33,6 +33,7 @@ from headend.billing.statement import Statement, draft_of, parse_statement, sha2
 from headend.errors import BillingConflict, StoreBroken, few
 from headend.reads.days import zone_named
 from headend.tariffs import Tariff
+from headend.tariffs.rating.bill import uncollected
 
 #: Statements of so many accounts are in memory at once while they are issued.
 ACCOUNTS_AT_ONCE = 500
@@ -204,6 +205,7 @@ class LookedAgain:
     excluded: int
 
 
+@uncollected()
 def look_again(office: Office, task: Task) -> LookedAgain:
     """Rate a range as it would be rated today, and compare that with its drafts."""
     with office.database.read() as tx:

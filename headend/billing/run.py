@@ -53,6 +53,7 @@ from headend.billing.statement import (
 from headend.billing.suspects import findings_among
 from headend.errors import BillingConflict
 from headend.reads.days import Period, previous_period
+from headend.tariffs.rating.bill import uncollected
 
 #: Told how many accounts are done, and of how many.
 Progress = Callable[[int, int], None]
@@ -180,6 +181,7 @@ def check_counts(ledger: Ledger, cycle: BillCycle, totals: ControlTotals) -> Non
         )
 
 
+@uncollected()
 def rate_range(office: Office, task: Task) -> int:
     """Rate a range of accounts, and commit what came of it together; how many accounts those are.
 

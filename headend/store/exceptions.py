@@ -224,6 +224,41 @@ def open_anomalies(
     return _queue(tx, found, _is_no_worse, f"rules {rule_set}", now)
 
 
+def unfound(
+    tx: Connection,
+    looked_at: Sequence[tuple[int, int, int, int]],
+    findings: Iterable[Finding],
+    rules: Collection[str] = SETTLED_RULES,
+) -> list[int]:
+    """Open exceptions that lie within what was looked at again and were not found again.
+
+    Parameters
+    ----------
+    looked_at
+        meter, channel, start and end [s since 1970]; stretches that touch count as one.
+    findings
+        what was found there, as of `open_found`.
+    rules
+        those that looked.
+    """
+    rows = _rows_of(tx, {meter for meter, *_ in looked_at}, and_(_E.state == "open", _E.rule.in_(rules)))
+    if not rows:
+        return []
+    seen = _joined(looked_at)
+    found: dict[tuple[int, int, str], list[Finding]] = defaultdict(list)
+    for each in findings:
+        if each.review:
+            found[each.meter, each.channel, each.rule].append(each)
+    return [
+        row.id
+        for row in rows
+        if any(a <= row.start_s and row.end_s <= b for a, b in seen.get((row.meter, row.channel), ()))
+        and not any(
+            each.start_s < row.end_s and row.start_s < each.end_s for each in found[row.meter, row.channel, row.rule]
+        )
+    ]
+
+
 def clear_unfound(
     tx: Connection,
     looked_at: Sequence[tuple[int, int, int, int]],
@@ -239,28 +274,12 @@ def clear_unfound(
 
     Parameters
     ----------
-    looked_at
-        meter, channel, start and end [s since 1970]; stretches that touch count as one.
-    findings
-        what was found there, as of `open_found`.
+    looked_at, findings, rules
+        as of `unfound`.
     by
         what looked.
-    rules
-        those that looked.
     """
-    seen = _joined(looked_at)
-    found: dict[tuple[int, int, str], list[Finding]] = defaultdict(list)
-    for each in findings:
-        if each.review:
-            found[each.meter, each.channel, each.rule].append(each)
-    gone = [
-        row.id
-        for row in _rows_of(tx, {meter for meter, *_ in looked_at}, and_(_E.state == "open", _E.rule.in_(rules)))
-        if any(a <= row.start_s and row.end_s <= b for a, b in seen.get((row.meter, row.channel), ()))
-        and not any(
-            each.start_s < row.end_s and row.start_s < each.end_s for each in found[row.meter, row.channel, row.rule]
-        )
-    ]
+    gone = unfound(tx, looked_at, findings, rules)
     for one in gone:
         close(tx, one, "cleared", by=by, now=now)
     return len(gone)
