@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -71,6 +71,7 @@ class TariffBook:
             if versions and versions[-1].valid_from == tariff.valid_from:
                 raise InvalidTariff(tariff.id, f"two versions from {tariff.valid_from} on", "one version for a day")
             versions.append(tariff)
+        self._between: dict[tuple[str, date, date], Sequence[tuple[date, date, Tariff]]] = {}
 
     @property
     def ids(self) -> list[str]:
@@ -91,7 +92,7 @@ class TariffBook:
             raise NotFound(f"no version of tariff {tariff_id!r} is valid on {on}")
         return valid[-1]
 
-    def versions_between(self, tariff_id: str, first: date, end: date) -> list[tuple[date, date, Tariff]]:
+    def versions_between(self, tariff_id: str, first: date, end: date) -> Sequence[tuple[date, date, Tariff]]:
         """The days `first` up to and without `end`, cut where a new version begins: (first, end, version) each.
 
         Raises
@@ -99,7 +100,11 @@ class TariffBook:
         NotFound
             the tariff is unknown, or was not yet valid on the first day.
         """
-        later = [tariff for tariff in self.versions(tariff_id) if first < tariff.valid_from < end]
-        parts = [self.version(tariff_id, first), *later]
-        begins = [first, *(tariff.valid_from for tariff in later)]
-        return list(zip(begins, [*begins[1:], end], parts, strict=True))
+        # A run asks for the same days by the thousand.
+        asked = tariff_id, first, end
+        if asked not in self._between:
+            later = [tariff for tariff in self.versions(tariff_id) if first < tariff.valid_from < end]
+            parts = [self.version(tariff_id, first), *later]
+            begins = [first, *(tariff.valid_from for tariff in later)]
+            self._between[asked] = tuple(zip(begins, [*begins[1:], end], parts, strict=True))
+        return self._between[asked]
