@@ -77,6 +77,7 @@ def _by_use(form: Statement, segment: Segment, n: int, ground: Ground) -> Iterat
     for meter in segment.meters if limits.register_difference else ():
         if meter.opening is not None and meter.closing is not None:
             advance = nearly(meter.closing.value, n) - nearly(meter.opening.value, n)
+            yield advance < 0  # it may have begun anew
             yield np.abs(advance - nearly(meter.quantity, n)) > float(limits.register_difference) * (1 - _HAIR)
 
 

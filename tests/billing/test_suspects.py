@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headend.billing.columns import Values, numbers
@@ -66,6 +66,7 @@ def test_of_healthy_bills_none_is_looked_at() -> None:
         (street([310_000, 0], [9_000, 0]), {"zero_use": ("electricity",)}, [1]),
         (street([310_000, -1], [9_000, 9_000]), {"negative": True}, [1]),
         (street([310_000, 1], [9_000, -1]), {"negative": True}, [1]),
+        (street([310_000, -1], [9_000, 9_000]), {"register_difference": Decimal(1)}, [1]),
         (
             street([1, 2], [200_000, 200_001]),
             {"over_limit": {"residential": {"EUR": Decimal(2000)}}},
@@ -89,6 +90,7 @@ MONEY = st.integers(-2, 2).map(lambda hair: 200_000 + hair) | st.integers(-300_0
 LIMIT = st.sampled_from([Decimal(0), Decimal("0.5"), Decimal(1), Decimal(3), Decimal("3.1")])
 
 
+@settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_nothing_that_a_rule_finds_is_passed_over(data: st.DataObject) -> None:
     n = data.draw(st.integers(2, 6))
