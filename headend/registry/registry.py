@@ -238,6 +238,12 @@ def _unseen(tx: Connection, gateways: tuple[str, ...]) -> list[str]:
     return [name for name in gateways if name not in seen]
 
 
+# Channels, where and while their meters hung.
+_IN_SERVICE = t.meter.join(t.meter_channel, t.meter_channel.c.meter_id == t.meter.c.id).join(
+    t.installation, t.installation.c.meter_id == t.meter.c.id
+)
+
+
 def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[EnrolledChannel]:
     """Every channel in service, or those of one meter; by meter name."""
     query = (
@@ -255,8 +261,7 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
             t.installation.c.removed_s,
             t.modbus_device.c.meter_id.is_not(None).label("polled"),
         )
-        .join(t.meter_channel, t.meter_channel.c.meter_id == t.meter.c.id)
-        .join(t.installation, t.installation.c.meter_id == t.meter.c.id)
+        .select_from(_IN_SERVICE)
         .join(t.usage_point, t.usage_point.c.id == t.installation.c.usage_point_id)
         .join(t.modbus_device, t.modbus_device.c.meter_id == t.meter.c.id, isouter=True)
         .order_by(t.meter.c.name, t.meter_channel.c.channel)
@@ -271,7 +276,7 @@ def enrolled_channels(tx: Connection, *, meter: str | None = None) -> list[Enrol
     class_at = _classes(tx, meter)
     classes = [class_at.get(each, "residential") for each in point]
     columns = (ids, names, map(_channel, codes), *between, point, timezone, classes, installed_s, removed_s)
-    return made_of(EnrolledChannel, len(rows), *columns, _constants(tx, ids, codes, meter=meter), polled)
+    return made_of(EnrolledChannel, len(rows), *columns, _constants(tx, ids, codes, are_all=meter is None), polled)
 
 
 def installed_channels(tx: Connection, usage_points: Collection[str] | None = None) -> list[InstalledChannel]:
@@ -287,8 +292,7 @@ def installed_channels(tx: Connection, usage_points: Collection[str] | None = No
             t.installation.c.installed_s,
             t.installation.c.removed_s,
         )
-        .join(t.meter_channel, t.meter_channel.c.meter_id == t.meter.c.id)
-        .join(t.installation, t.installation.c.meter_id == t.meter.c.id)
+        .select_from(_IN_SERVICE)
         .order_by(t.meter.c.name, t.meter_channel.c.channel)
     )
     if usage_points is not None:
@@ -297,7 +301,7 @@ def installed_channels(tx: Connection, usage_points: Collection[str] | None = No
     if not rows:
         return []
     ids, names, codes, *rest = zip(*rows, strict=True)
-    constants = _constants(tx, ids, codes, points=usage_points)
+    constants = _constants(tx, ids, codes, are_all=usage_points is None)
     return made_of(InstalledChannel, len(rows), ids, names, map(_channel, codes), *rest, constants)
 
 
@@ -320,21 +324,13 @@ def _classes(tx: Connection, meter: str | None) -> dict[str, str]:
 
 
 def _constants(
-    tx: Connection,
-    meters: Sequence[int],
-    codes: Sequence[int],
-    *,
-    meter: str | None = None,
-    points: Collection[str] | None = None,
+    tx: Connection, meters: Sequence[int], codes: Sequence[int], *, are_all: bool
 ) -> Iterable[tuple[Constant, ...]]:
-    """Of each of these channels, rising in time; of all, of one meter or of those at some usage points."""
+    """Of each of these channels, rising in time; `are_all`: there are no others."""
     c = t.channel_constant.c
     query = select(t.channel_constant).order_by(c.meter_id, c.channel, c.valid_from_s)
-    if meter is not None:
-        query = query.join(t.meter, t.meter.c.id == c.meter_id).where(t.meter.c.name == meter)
-    if points is not None:
-        there = select(t.installation.c.meter_id).where(among(tx, t.installation.c.usage_point_id, points))
-        query = query.where(c.meter_id.in_(there))
+    if not are_all:
+        query = query.where(among(tx, c.meter_id, set(meters)))
     found: dict[tuple[int, int], tuple[Constant, ...]] = {}
     for row in tx.execute(query):
         constant = Constant(row.valid_from_s, row.numerator, row.denominator, row.made_of)

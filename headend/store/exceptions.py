@@ -20,7 +20,7 @@ from headend.errors import NotFound
 from headend.reads.channels import Channel
 from headend.reads.days import microseconds, moment_us
 from headend.store import tables as t
-from headend.store.bulk import among, portions
+from headend.store.bulk import among
 from headend.vee.findings import OF_OTHERS, Finding, Severity
 from headend.vee.ruleset import Rules, RuleSet
 
@@ -364,12 +364,8 @@ def passed(tx: Connection, channels: Collection[ChannelKey], start_s: int, end_s
         .join(t.edit, e.exception_id == _E.id)
         .where(e.action == "accept", e.state == "done", e.start_s < end_s, e.end_s > start_s)
     )
-    rows = [
-        row
-        for meters in portions(sorted({meter for meter, _ in channels}))
-        for row in tx.execute(query.where(_E.meter.in_(meters)))
-        if (row.meter, row.channel) in wanted
-    ]
+    its = query.where(among(tx, _E.meter, {meter for meter, _ in wanted}))
+    rows = [row for row in tx.execute(its) if (row.meter, row.channel) in wanted]
     return [part for row in rows for part in _without_changed(tx, Passed(*row[:5]), row.decided_us)]
 
 
