@@ -24,7 +24,7 @@ from headend.store import tables as t
 from headend.store.books import Note, entries_of, notes_of
 from headend.web.access import CLERK, CUSTOMER, SITE, Page, known_user
 from headend.web.api import as_json, endpoint
-from headend.web.render import page_number, render, see_other
+from headend.web.render import number_in, page_number, render, see_other
 from headend.web.words import money
 
 _FOUND = 50
@@ -181,7 +181,7 @@ async def reverse_entry(request: web.Request) -> web.StreamResponse:
     """Take back an entry of this account."""
     site, whose, form = request.app[SITE], request.match_info["id"], await request.post()
     text = str(form.get("entry", ""))
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else -1
+    number = number_in(text)
 
     def take_back() -> Entry:
         with site.database.read() as tx:

@@ -23,7 +23,7 @@ from headend.store.exceptions import ReadException, exception_of
 from headend.web.access import OPERATOR, SITE, Page, known_user
 from headend.web.exceptions import Filled, number_of, path_of, show
 from headend.web.foreseen import foreseen
-from headend.web.render import render, see_other
+from headend.web.render import number_in, render, see_other
 from headend.web.words import ACTIONS, signed_quantity, unit_of
 
 #: A value as people write it: thousandths are the base unit.
@@ -96,7 +96,7 @@ async def _second(request: web.Request, verb: Callable[[Site, ReadException, int
     """What a second person says of the edit in a form."""
     site, number, by = request.app[SITE], number_of(request), known_user(request).login
     text = str((await request.post()).get("edit", ""))
-    edit = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+    edit = number_in(text)
 
     def second() -> str:
         with site.database.read() as tx:

@@ -24,7 +24,7 @@ from headend.web.charts import exception_chart
 from headend.web.foreseen import Foreseen, foreseen
 from headend.web.meters import FindingRow, Interval, findings_between, intervals_of
 from headend.web.readings import over_by, readings
-from headend.web.render import page_number, render
+from headend.web.render import number_in, page_number, render
 from headend.web.words import Unit, unit_of
 
 _ROWS: Final = 50
@@ -288,9 +288,10 @@ def channel_of(tx: Connection, one: ReadException) -> EnrolledChannel:
 def number_of(request: web.Request) -> int:
     """The number in the path; raises `NotFound` for what can be none."""
     text = request.match_info["id"]
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+    number = number_in(text)
+    if number < 0:
         raise NotFound(f"no exception has the number {text[:40]!r}")
-    return int(text)
+    return number
 
 
 def path_of(number: int) -> str:

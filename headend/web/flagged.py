@@ -36,7 +36,7 @@ from headend.store.rebills import (
 from headend.web import billruns
 from headend.web.access import CLERK, SITE, Page, known_user
 from headend.web.excepted import CODES
-from headend.web.render import link_to, page_number, render, see_other
+from headend.web.render import link_to, number_in, page_number, render, see_other
 
 _AT = "/clerk/flagged"
 _ROWS = 50
@@ -293,8 +293,7 @@ def _make_room(app: web.Application) -> None:
 
 
 def _look_in_path(request: web.Request) -> Work:
-    number = request.match_info["number"]
-    work = request.app[_DESK].looks.get(int(number)) if number.isdecimal() and len(number) < 10 else None
+    work = request.app[_DESK].looks.get(number_in(request.match_info["number"]))
     if work is None:
         raise NotFound("what these come to is not kept any more: look at them again")
     return work

@@ -28,7 +28,7 @@ from headend.web import words
 from headend.web.access import OPERATOR, SITE, Page, known_user
 from headend.web.charts import telemetry_chart
 from headend.web.fleetview import CAMERA, GATEWAYS, Rows, page_of
-from headend.web.render import page_number, render, see_other
+from headend.web.render import number_in, page_number, render, see_other
 
 _COMMAND_ROWS = 50
 _EVENT_ROWS = 20
@@ -167,7 +167,7 @@ def _number(field: str, text: str) -> Any:
 async def cancel_command(request: web.Request) -> web.Response:
     """Ask a gateway for something no longer."""
     site, name, text = request.app[SITE], request.match_info["name"], request.match_info["id"]
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+    number = number_in(text)
     by = known_user(request).login
 
     def give_up() -> bool:

@@ -16,6 +16,9 @@ from headend.web import words
 from headend.web.access import SITE, csrf_token, session_of, user_of
 from headend.web.assets import asset_url
 
+# What has more is no key of a database: these have 64 bits.
+_KEY_DIGITS = 19
+
 _environment = Environment(
     loader=PackageLoader("headend.web"),
     autoescape=True,
@@ -90,6 +93,11 @@ def page_number(request: web.Request) -> int:
     """The page of a long table that is asked for, counted from 1."""
     text = request.query.get("page", "1")
     return max(1, int(text)) if text.isdecimal() and len(text) < 7 else 1
+
+
+def number_in(text: str) -> int:
+    """A number of something, as it stands in a path or a form; -1, which nothing has, where it is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _KEY_DIGITS else -1
 
 
 def link_to(path: str) -> Callable[..., str]:

@@ -27,7 +27,7 @@ from headend.site import Site
 from headend.tariffs import Finding, Tariff
 from headend.tariffs.check import examine_text
 from headend.web.access import CLERK, SITE, Page, known_user
-from headend.web.render import render
+from headend.web.render import number_in, render
 
 _log = structlog.get_logger(__name__)
 
@@ -183,8 +183,7 @@ def _work(site: Site, asked: Asked, stop: threading.Event) -> None:
 
 
 def _asked(request: web.Request) -> Asked:
-    number = request.match_info["number"]
-    asked = request.app[_QUESTIONS].asked.get(int(number)) if number.isdecimal() and len(number) < 10 else None
+    asked = request.app[_QUESTIONS].asked.get(number_in(request.match_info["number"]))
     if asked is None:
         raise NotFound("this result is not kept any more: ask again")
     return asked
