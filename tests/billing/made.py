@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from headend.billing.review import Limits
 from headend.billing.statement import (
     Comparison,
     Customer,
@@ -22,6 +23,21 @@ from headend.billing.statement import (
 )
 
 D = Decimal
+
+#: From when on something looks wrong, as a utility would have it.
+USUAL_LIMITS = Limits(
+    estimated_share=Decimal("0.25"),
+    zero_use=("electricity",),
+    high_use=Decimal(3),
+    low_use=Decimal("0.25"),
+    unlike_peers=Decimal(20),
+    register_difference=Decimal(1),
+    meter_change=True,
+    days=(25, 35),
+    negative=True,
+    over_limit={"residential": {"EUR": Decimal(2000)}},
+    back_billed_months=12,
+)
 _BEGIN, _END = datetime(2026, 9, 30, 22, tzinfo=UTC), datetime(2026, 10, 31, 23, tzinfo=UTC)
 
 

@@ -23,9 +23,9 @@ from headend.process.asbilled import SitePast
 from headend.reads.days import seconds
 from headend.store.corrections import flagged_for_correction
 from headend.store.market import Imported, add_events
-from headend.store.rebills import RebillFlag, rebills
 from headend.tariffs import Events, load_book
 from tests.billing.test_corrections import correct, lines
+from tests.billing.test_repriced import flags
 from tests.billing.town import IMPORT, TARIFFS, Town
 from tests.commands import headend
 
@@ -53,11 +53,6 @@ def call(town: Town, begin: datetime, hours: int = 3, name: str = LIST, *, dry_r
     its = Events(name, ((seconds(begin), seconds(begin + hours * HOUR)),))
     with town.database.write() as tx:
         return add_events(tx, its, "e.csv", by="clara", at=town.now, dry_run=dry_run)
-
-
-def flags(town: Town) -> list[RebillFlag]:
-    with town.database.read() as tx:
-        return rebills(tx)
 
 
 def test_an_event_that_is_called_late_flags_whom_it_prices_and_the_rebill_goes_by_it(town: Town) -> None:

@@ -23,6 +23,7 @@ from headend.reads import Quality
 from headend.reads.days import zone_named
 from headend.store.ledger import SqlLedger
 from headend.store.reviews import SqlReviews
+from tests.billing.made import USUAL_LIMITS
 from tests.billing.town import BERLIN, EXPORT, IMPORT, Town
 
 OCTOBER = "2026-10"
@@ -62,20 +63,7 @@ def neighbour(town: Town, name: str, value: int = 500, tariff: str = "flat") -> 
 
 
 def test_healthy_bill_is_not_looked_at(flat: Town) -> None:
-    asking(
-        flat,
-        estimated_share=Decimal("0.25"),
-        zero_use=("electricity",),
-        high_use=Decimal(3),
-        low_use=Decimal("0.25"),
-        unlike_peers=Decimal(20),
-        register_difference=Decimal(1),
-        meter_change=True,
-        days=(25, 35),
-        negative=True,
-        over_limit={"residential": {"EUR": Decimal(2000)}},
-        back_billed_months=12,
-    )
+    flat.office = replace(flat.office, review=ReviewRules(USUAL_LIMITS))
     assert rate(flat) == {}
 
 

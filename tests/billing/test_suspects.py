@@ -16,21 +16,21 @@ from headend.billing.columns import Values, numbers
 from headend.billing.review import Ground, Limits, PeerGroup, Peers, findings_of
 from headend.billing.statement import Comparison, Statement, StatementsAlike
 from headend.billing.suspects import findings_among, suspected
-from tests.billing.made import made_statement
+from tests.billing.made import USUAL_LIMITS, made_statement
 
 AT = datetime(2026, 11, 3, 9, tzinfo=UTC)
 PEERS = {PeerGroup("electricity", "kWh", "home", "residential"): Peers("2026-09", 50, 10_000)}
 
 
-def street(usage: list[int], gross: list[int], **more: Any) -> Statement:
+def street(usage: list[int], gross: list[int]) -> Statement:
     """Homes of October 2026 that used and pay so much [Wh, cents]; of their meters the registers went on as much."""
     one = made_statement()
     (segment,) = one.segments
     used = np.array(usage)
     (meter,) = segment.meters
     closing = replace(meter.closing, value=numbers(1_000_000 + used, 3)) if meter.closing else None
-    meters = more.pop("meters", (replace(meter, closing=closing, quantity=numbers(used, 3)),))
-    its = replace(segment, usage=numbers(used, 3), meters=meters, estimated_intervals=0, **more)
+    meter = replace(meter, closing=closing, quantity=numbers(used, 3))
+    its = replace(segment, usage=numbers(used, 3), meters=(meter,), estimated_intervals=0)
     names = Values([f"A-{each}" for each in range(len(usage))])
     customer, totals = replace(one.customer, account=names), replace(one.totals, gross=numbers(np.array(gross), 2))
     return replace(one, customer=customer, segments=(its,), totals=totals)
@@ -40,20 +40,7 @@ def ground(peers: dict[PeerGroup, Peers] | None = None, **limits: Any) -> Ground
     return Ground(Limits(**limits), peers or {}, AT)
 
 
-USUAL = ground(
-    estimated_share=Decimal("0.25"),
-    zero_use=("electricity",),
-    high_use=Decimal(3),
-    low_use=Decimal("0.25"),
-    unlike_peers=Decimal(20),
-    register_difference=Decimal(1),
-    meter_change=True,
-    days=(25, 35),
-    negative=True,
-    over_limit={"residential": {"EUR": Decimal(2000)}},
-    back_billed_months=12,
-    peers=PEERS,
-)
+USUAL = Ground(USUAL_LIMITS, PEERS, AT)
 
 
 def test_of_healthy_bills_none_is_looked_at() -> None:
